@@ -1,0 +1,52 @@
+"""Predictions of physical fields that obey known physics exactly.
+
+The estimators are attributes of this package; everything else is in its submodules. All of them
+load at first use (PEP 562), so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import conditioning, constraints, datasets, estimators, grids, metrics, predictive
+    from .estimators import (
+        ConservationConstrainedRegressor,
+        EnsembleRegressor,
+        PointwiseRegressor,
+        make_constrained_pipeline,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConservationConstrainedRegressor",
+    "EnsembleRegressor",
+    "PointwiseRegressor",
+    "make_constrained_pipeline",
+    "conditioning",
+    "constraints",
+    "datasets",
+    "estimators",
+    "grids",
+    "metrics",
+    "predictive",
+    "__version__",
+]
+
+_SUBMODULES = frozenset(
+    {"conditioning", "constraints", "datasets", "estimators", "grids", "metrics", "predictive"}
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in __all__:
+        return getattr(importlib.import_module(f"{__name__}.estimators"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

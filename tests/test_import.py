@@ -1,0 +1,58 @@
+"""`import skphys` is cheap: what is heavy or optional is imported by those who use it."""
+
+import subprocess
+import sys
+
+import pytest
+
+import skphys
+
+HEAVY = ("torch", "skorch", "matplotlib", "pandas")
+
+
+def imported_by(statement):
+    """Names of the heavy packages that a fresh interpreter holds after the statement."""
+    code = f"import sys\n{statement}\nprint(*(name for name in {HEAVY} if name in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()
+
+
+def test_the_probe_sees_a_heavy_import():
+    assert "torch" in imported_by("import torch")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import skphys",
+        "import skphys; dir(skphys)",
+        "import skphys.grids",
+        "import skphys.constraints",
+        "import skphys.conditioning",
+        "import skphys.predictive",
+        "import skphys.datasets",
+        "import skphys.metrics",
+        "from skphys import ConservationConstrainedRegressor",
+        "from skphys import *",
+    ],
+)
+def test_import_is_light(statement):
+    assert imported_by(statement) == []
+
+
+def test_import_loads_no_submodule():
+    code = "import sys, skphys; print([name for name in sys.modules if name[:7] == 'skphys.'])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", skphys.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(skphys, name) is not None
+    assert name in dir(skphys)
+
+
+def test_unknown_attribute():
+    with pytest.raises(AttributeError, match="no attribute 'ConservatoinLaw'"):
+        skphys.ConservatoinLaw  # noqa: B018
