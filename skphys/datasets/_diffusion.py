@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skphys.datasets._layouts import Options, make_dataset
+from skphys.datasets._problem import Floats, Problem
+
+
+def diffusion(t: Floats, x: Floats, k: Floats) -> Floats:
+    """Return the decaying sine."""
+    return np.exp(-k * t) * np.sin(x)
+
+
+def diffusion_cumulative(t: Floats, x: Floats, k: Floats) -> Floats:
+    """Return the integral of the field from 0 to x."""
+    return np.exp(-k * t) * (1.0 - np.cos(x))
+
+
+DIFFUSION = Problem(
+    name="diffusion",
+    parameter="k",
+    default=1.0,
+    training=(1.0, 5.0),
+    admissible=(0.0, np.inf),
+    domain=(0.0, 2.0 * np.pi),
+    times=(0.0, 1.0),
+    field=diffusion,
+    cumulative=diffusion_cumulative,
+    front=None,
+    description="""Diffusion of a sine, with an exact solution.
+
+u_t = k u_xx on [0, 2 pi], u(0, x) = sin(x), periodic.
+u = exp(-k t) sin(x), of mass 0 at every time. The problem is easy: smooth, and linear.
+""",
+)
+
+
+def make_diffusion(
+    n_samples: int = 100,
+    *,
+    k: float | tuple[float, float] | None = None,
+    t: float | tuple[float, float] | None = None,
+    layout: str = "table",
+    n_points: int = 201,
+    location: str = "nodes",
+    noise: float = 0.0,
+    as_frame: bool = False,
+    return_X_y: bool = False,
+    random_state: Any = None,
+) -> Bunch | tuple[Any, Any]:
+    """Make data of the diffusion equation, the easy case: a decaying sine [1]_.
+
+    ``u_t = k u_xx`` on [0, 2 pi] from ``sin(x)``: ``u = exp(-k t) sin(x)``, whose mass is 0.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of rows: points in the table layout, fields in the fields layout.
+    k : float or (low, high), default=None
+        Conductivity, above 0. A pair draws a value for each field, uniformly.
+        None is 1 in the table layout, and the paper's training range
+        (1, 5) in the fields layout.
+    t : float or (low, high), default=None
+        The time, or the interval that times are drawn from. None is (0, 1).
+    layout : {"table", "fields"}, default="table"
+        "table": one row a point, with the columns (t, x), scattered uniformly.
+        "fields": one row a field, with the columns (k, t); the target holds its values
+        along the grid.
+    n_points : int, default=201
+        Number of points of the grid.
+    location : {"nodes", "cells"}, default="nodes"
+        Whether a field holds values at evenly spaced nodes, which include both ends, or exact
+        averages over cells of equal width.
+    noise : float, default=0.0
+        Standard deviation of Gaussian noise added to the target.
+    as_frame : bool, default=False
+        Whether data and target are pandas objects.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` alone.
+    random_state : int, RandomState instance or None, default=None
+        Pass an int for the same data in every call.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        With the attributes
+
+        data : ndarray of shape (n_samples, 2)
+            The columns (t, x), or (k, t).
+        target : ndarray of shape (n_samples,) or (n_samples, n_points)
+            The values of u.
+        frame : DataFrame or None
+            Data and target together, where ``as_frame=True``.
+        feature_names, target_names : list of str
+            Names of the columns.
+        grid : Grid
+            The points of a field, along "x".
+        solution : callable
+            ``solution(t, x)`` is the exact u. Where k was drawn, give it as a third argument.
+        mass : callable
+            The exact integral of u over x, of times or of rows (t) or (k, t): the `total`
+            of a conservation law, in either layout.
+        domain, times : (low, high)
+            The ranges of x and t.
+        params : dict
+            The value of k, or the interval that it was drawn from.
+        DESCR : str
+            The equation and its solution.
+
+    Raises
+    ------
+    ValueError
+        If an option is not one of the above, or k is not admissible.
+
+    References
+    ----------
+    .. [1] D. Hansen, D. C. Maddix, S. Alizadeh, G. Gupta, M. W. Mahoney, "Learning physical
+       models that can respect conservation laws", ICML 2023, arXiv:2302.11002, appendix.
+
+    Examples
+    --------
+    >>> from skphys.datasets import make_diffusion
+    >>> diffusion = make_diffusion(50, k=1.0, random_state=0)
+    >>> diffusion.data.shape, diffusion.target.shape
+    ((50, 2), (50,))
+    >>> float(diffusion.mass(0.5))
+    0.0
+    """
+    return make_dataset(
+        DIFFUSION,
+        k,
+        Options(
+            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
+        ),
+    )

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import Bunch, check_random_state
+
+from skphys.datasets._problem import (
+    ExactMass,
+    ExactShockPosition,
+    ExactSolution,
+    Floats,
+    Problem,
+)
+
+if TYPE_CHECKING:
+    from skphys.grids import Axis
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a `make_*` function was asked for, besides the problem and its parameter."""
+
+    n_samples: int
+    t: float | Interval | None
+    layout: str
+    n_points: int
+    location: str
+    noise: float
+    as_frame: bool
+    return_X_y: bool
+    random_state: Any
+
+
+def make_dataset(
+    problem: Problem, parameter: float | Interval | None, options: Options
+) -> Bunch | tuple[Any, Any]:
+    """Draw the data of one problem in the layout that was asked for."""
+    _check_options(options)
+    if parameter is None:
+        parameter = problem.default if options.layout == "table" else problem.training
+    values = parameter_interval(problem, parameter)
+    times = time_interval(problem, options.t)
+    axis = _axis(problem, options.n_points, options.location)
+    draw = {"table": _table, "fields": _fields}[options.layout]
+    arrays = draw(problem, values, times, axis, options)
+    if options.as_frame:
+        arrays = _as_frames(**arrays)
+    if options.return_X_y:
+        return arrays["data"], arrays["target"]
+    from skphys.grids import Grid
+
+    return Bunch(**arrays, grid=Grid(x=axis), **describe(problem, values, times))
+
+
+def describe(problem: Problem, values: Interval, times: Interval) -> dict[str, Any]:
+    """Return what every dataset of a problem carries beside its arrays."""
+    value = values[0] if values[0] == values[1] else None
+    found = {
+        "solution": ExactSolution(problem, value),
+        "mass": ExactMass(problem, value),
+        "domain": problem.domain,
+        "times": times,
+        "params": {problem.parameter: values if value is None else value},
+        "DESCR": problem.description,
+    }
+    if problem.front is not None:
+        found["shock_position"] = ExactShockPosition(problem, value)
+    return found
+
+
+def _table(
+    problem: Problem, values: Interval, times: Interval, axis: Axis, options: Options
+) -> dict[str, Any]:
+    if values[0] != values[1]:
+        raise ValueError(
+            f'layout="table" describes one solution, so {problem.parameter} must be one number, '
+            f'got the interval {values}; layout="fields" draws from it.'
+        )
+    rng = check_random_state(options.random_state)
+    t = rng.uniform(*times, options.n_samples)
+    x = rng.uniform(*problem.domain, options.n_samples)
+    u = problem.field(t, x, np.float64(values[0]))  # type: ignore[arg-type]
+    return {
+        "data": np.column_stack([t, x]),
+        "target": add_noise(u, options.noise, rng),
+        "frame": None,
+        "feature_names": ["t", "x"],
+        "target_names": ["u"],
+    }
+
+
+def _fields(
+    problem: Problem, values: Interval, times: Interval, axis: Axis, options: Options
+) -> dict[str, Any]:
+    rng = check_random_state(options.random_state)
+    parameter = rng.uniform(*values, options.n_samples)
+    t = rng.uniform(*times, options.n_samples)
+    if axis.edges is None:
+        u = problem.field(t[:, None], axis.points, parameter[:, None])
+    else:
+        u = problem.averages(t[:, None], axis.edges, parameter[:, None])
+    return {
+        "data": np.column_stack([parameter, t]),
+        "target": add_noise(u, options.noise, rng),
+        "frame": None,
+        "feature_names": [problem.parameter, "t"],
+        "target_names": [f"u{i}" for i in range(axis.size)],
+    }
+
+
+def add_noise(u: Floats, noise: float, rng: np.random.RandomState) -> Floats:
+    """Add Gaussian noise of the given standard deviation."""
+    return u + noise * rng.standard_normal(u.shape) if noise else u
+
+
+def _axis(problem: Problem, n_points: int, location: str) -> Axis:
+    from skphys.grids import Axis
+
+    if location == "nodes":
+        return Axis(np.linspace(*problem.domain, n_points))
+    return Axis.cells(np.linspace(*problem.domain, n_points + 1))
+
+
+def _as_frames(
+    data: Floats, target: Floats, feature_names: list[str], target_names: list[str], **_: Any
+) -> dict[str, Any]:
+    try:
+        pd = import_module("pandas")
+    except ImportError as error:
+        raise ImportError(
+            "as_frame=True needs pandas: install it, or use as_frame=False."
+        ) from error
+    features = pd.DataFrame(data, columns=feature_names)
+    outputs = pd.DataFrame(target, columns=target_names)
+    return {
+        "data": features,
+        "target": outputs["u"] if target_names == ["u"] else outputs,
+        "frame": pd.concat([features, outputs], axis=1),
+        "feature_names": feature_names,
+        "target_names": target_names,
+    }
+
+
+def parameter_interval(problem: Problem, value: float | Interval) -> Interval:
+    """Return the interval that a parameter is drawn from: both ends equal for one number."""
+    interval = _interval(problem.parameter, value)
+    problem.check_parameter(interval)
+    return interval
+
+
+def time_interval(problem: Problem, t: float | Interval | None) -> Interval:
+    """Return the interval of times, the problem's own by default."""
+    interval = _interval("t", problem.times if t is None else t)
+    if interval[0] < 0.0:
+        raise ValueError(f"t must be non-negative, got {t!r}.")
+    return interval
+
+
+def _interval(name: str, value: Any) -> Interval:
+    try:
+        low, high = (float(end) for end in ((value, value) if np.ndim(value) == 0 else value))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must be a number or a pair (low, high) to draw from, got {value!r}."
+        ) from None
+    if not (np.isfinite(low) and low <= high < np.inf):
+        raise ValueError(f"{name} must be finite and in the order (low, high), got {value!r}.")
+    return low, high
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Refuse anything but an integer that is large enough."""
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+
+
+def check_noise(noise: Any) -> None:
+    """Refuse anything but a finite standard deviation."""
+    if not (isinstance(noise, Real) and 0.0 <= float(noise) < np.inf):
+        raise ValueError(
+            f"noise is a standard deviation: it must be a finite number of at least 0, "
+            f"got {noise!r}."
+        )
+
+
+def _check_options(options: Options) -> None:
+    check_count("n_samples", options.n_samples, 1)
+    check_count("n_points", options.n_points, 2)
+    check_noise(options.noise)
+    for name, allowed in (("layout", ("table", "fields")), ("location", ("nodes", "cells"))):
+        if getattr(options, name) not in allowed:
+            raise ValueError(f"{name} must be one of {allowed}, got {getattr(options, name)!r}.")

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skphys.metrics._checks import Floats, as_finite
+
+if TYPE_CHECKING:
+    from skphys.constraints import Constraint
+    from skphys.grids import Grid
+
+
+def conservation_error(
+    y: Any,
+    constraints: Constraint | list[Any],
+    grid: Grid | None = None,
+    *,
+    X: Any = None,
+    values: Any = None,
+) -> Floats:
+    """Return by how much fields miss a law, signed: the field's integral less its total.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples, n_points) or (n_points,)
+        Fields, C order over the grid; a 1-D array is one field.
+    constraints : Constraint, list of Constraint, or list of (str, Constraint)
+        What should hold.
+    grid : Grid, default=None
+        Where the points are. None means cells of width 1.
+    X : array-like of shape (n_samples, n_features), default=None
+        Where a constraint takes its values from, if that is a column or a callable.
+    values : float, array-like of shape (n_samples,) or (n_samples, n_rows), or dict, default=None
+        Values in place of the constraint's own. A dict holds them by the name of the constraint.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_rows)
+        ``G u - b`` for all rows of the constraints, one after another.
+
+    Raises
+    ------
+    ValueError
+        If the fields do not fit the grid, or values are missing or of a wrong length.
+
+    Notes
+    -----
+    Fields that are exact solutions miss their analytic mass too, by the error of the quadrature
+    rule on the grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphys.constraints import ConservationLaw
+    >>> from skphys.grids import Grid
+    >>> from skphys.metrics import conservation_error
+    >>> x = np.linspace(0.0, 1.0, 5)
+    >>> conservation_error([x, x + 1.0], ConservationLaw(over="x", total=0.5), Grid(x=x))
+    array([[0.],
+           [1.]])
+    """
+    from skphys.constraints import FieldTable, name_constraints, resolve_system
+    from skphys.grids import Grid
+
+    fields = np.atleast_2d(as_finite("y", y))
+    grid = Grid.unit(fields.shape[1]) if grid is None else grid
+    _check_fields(fields, grid, X)
+    named = name_constraints(constraints)
+    if values is not None and not isinstance(values, Mapping):
+        if len(named) != 1:
+            raise ValueError(
+                f"values must be a dict by the name of the constraint where there are several; "
+                f"the names are {[name for name, _ in named]}."
+            )
+        values = {named[0][0]: values}
+    table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
+    system = resolve_system(named, grid, table, values)
+    return fields @ system.rows.T - system.values
+
+
+def _check_fields(fields: Floats, grid: Grid, X: Any) -> None:
+    if fields.ndim != 2 or fields.shape[1] != grid.n_points:
+        raise ValueError(
+            f"y must have the shape (n_samples, {grid.n_points}) on this grid; got {fields.shape}."
+        )
+    if X is not None and len(X) != len(fields):
+        raise ValueError(f"X has {len(X)} rows, but y has {len(fields)} fields.")
+
+
+def shock_position(
+    y: Any,
+    grid: Any,
+    *,
+    threshold: float | None = None,
+    crossing: str = "last",
+    axis: int | None = None,
+) -> Floats:
+    """Return where profiles cross a threshold, interpolated linearly between points.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_points,), (n_samples, n_points) or (n_samples, n_points, n_draws)
+        Profiles, or samples of profiles as `sample_y` returns them.
+    grid : Grid or array-like of shape (n_points,)
+        The points' increasing coordinates; a Grid has one axis.
+    threshold : float, default=None
+        The value that is crossed. None is halfway between the smallest and the largest value of
+        each profile.
+    crossing : {"last", "first"}, default="last"
+        Which one to take of several.
+    axis : int, default=None
+        The axis of the points. None is the second, or the only one. Samples of one profile, of
+        shape (n_points, n_draws), need ``axis=0``.
+
+    Returns
+    -------
+    ndarray of shape (), (n_samples,) or (n_samples, n_draws)
+        Positions; nan for profiles that stay on one side of the threshold.
+
+    Raises
+    ------
+    ValueError
+        If the profiles do not fit the grid, or a value is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphys.metrics import shock_position
+    >>> float(shock_position([1.0, 1.0, 0.0, 0.0], np.array([0.0, 1.0, 2.0, 3.0])))
+    1.5
+    """
+    if crossing not in ("last", "first"):
+        raise ValueError(f"crossing must be 'last' or 'first'; got {crossing!r}.")
+    x = _coordinates(grid)
+    profiles = _points_last(as_finite("y", y), len(x), axis)
+    if threshold is None:
+        level = 0.5 * (profiles.min(axis=-1) + profiles.max(axis=-1))
+    else:
+        level = np.full(profiles.shape[:-1], float(threshold))
+    return _cross(profiles - level[..., None], x, crossing)[()]
+
+
+def _cross(excess: Floats, x: Floats, crossing: str) -> Floats:
+    """Zero of the piecewise linear profile in the last or first interval with a change of side."""
+    above = excess >= 0.0
+    changes = above[..., 1:] != above[..., :-1]
+    if crossing == "last":
+        left = len(x) - 2 - np.argmax(changes[..., ::-1], axis=-1)
+    else:
+        left = np.argmax(changes, axis=-1)
+    start = np.take_along_axis(excess, left[..., None], axis=-1)[..., 0]
+    end = np.take_along_axis(excess, left[..., None] + 1, axis=-1)[..., 0]
+    found = changes.any(axis=-1)
+    fraction = np.divide(start, start - end, out=np.full(start.shape, np.nan), where=found)
+    return x[left] + fraction * (x[left + 1] - x[left])
+
+
+def _coordinates(grid: Any) -> Floats:
+    if hasattr(grid, "points") and hasattr(grid, "n_axes"):
+        if grid.n_axes != 1:
+            raise ValueError(f"grid must have one axis, got {grid.n_axes}: {list(grid.names)}.")
+        return np.asarray(grid.points[:, 0])
+    x = as_finite("grid", grid)
+    if x.ndim != 1 or len(x) < 2 or not (np.diff(x) > 0.0).all():
+        raise ValueError("grid must be a Grid, or a 1-D array of at least 2 increasing numbers.")
+    return x
+
+
+def _points_last(y: Floats, n_points: int, axis: int | None) -> Floats:
+    if axis is None:
+        axis = min(1, y.ndim - 1)
+    if not -y.ndim <= axis < y.ndim or y.shape[axis] != n_points:
+        raise ValueError(
+            f"y has shape {y.shape}, which does not have the grid's {n_points} points along axis "
+            f"{axis}; name the axis of the points with axis=."
+        )
+    return np.moveaxis(y, axis, -1)
