@@ -1,0 +1,48 @@
+"""Sphinx configuration: `python -m sphinx -W -b html docs docs/_build/html`, no network needed."""
+
+import sys
+from pathlib import Path
+
+import skphys
+
+# sphinx-gallery imports gallery.example_arguments by its name.
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "skphys"
+author = "the skphys developers"
+project_copyright = author
+version = release = skphys.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+default_role = "code"
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"skphys {version}"
+html_show_sourcelink = False
+html_theme_options = {"show_prev_next": False}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"[/\\]plot_",
+    "ignore_pattern": r"__init__\.py|[/\\]_",
+    "reset_argv": "gallery.example_arguments",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1e9,
+}
