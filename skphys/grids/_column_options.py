@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
 from skphys.grids._axis import Axis
 from skphys.grids._checks import Vector, as_numbers, naming
 from skphys.grids._geometry import COVERING, Domain
@@ -55,7 +57,7 @@ def read_domain(value: Any, space: tuple[Key, ...], *, degenerate: bool = False)
 def read_nodes(value: Any, space: tuple[Key, ...]) -> list[Vector]:
     """Return the nodes of each axis in the order of `space`."""
     if not isinstance(value, Mapping) and len(space) == 1:
-        nested = isinstance(value, Sequence) and len(value) == 1
+        nested = isinstance(value, list | tuple) and len(value) == 1 and np.ndim(value[0])
         value = value if nested else [value]
     nodes = []
     for key, values in _by_column(value, space, "nodes", "an array").items():

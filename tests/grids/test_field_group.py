@@ -1,0 +1,162 @@
+"""Nodes: interpolation to the queries, and the rows handed to the backbone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.interpolate import RegularGridInterpolator
+from scipy.sparse import csr_array
+
+from skphys.grids import ColumnGrid, Grid
+
+NODES = np.array([0.0, 0.2, 0.5, 1.0])
+
+
+def table(**columns):
+    return pd.DataFrame({"t": [1.0, 0.0, 1.0, 0.0], "x": [0.9, 0.1, 0.3, 0.2], **columns})
+
+
+def test_nodes_are_the_grid_and_queries_are_sorted():
+    X = table()
+    groups = ColumnGrid("x", by="t", nodes=NODES).split(X)
+    assert [g.index.tolist() for g in groups] == [[[1, 3]], [[2, 0]]]
+    for group in groups:
+        assert group.grid == Grid(x=NODES) and (group.n_nodes, group.n_outputs) == (4, 2)
+        assert isinstance(group.interpolation, csr_array) and group.interpolation.shape == (2, 4)
+
+
+def test_query_on_a_node_has_a_unit_row():
+    (group,) = ColumnGrid(0, nodes=NODES).split(NODES[::-1, None])
+    np.testing.assert_array_equal(group.interpolation.toarray(), np.eye(4))
+    assert group.interpolation.nnz == 4
+
+
+def test_queries_may_repeat():
+    X = np.array([[0.1], [0.4], [0.1]])
+    (group,) = ColumnGrid(0, nodes=NODES).split(X)
+    np.testing.assert_array_equal(group.index, [[0, 2, 1]])
+    np.testing.assert_allclose(group.interpolation @ NODES, [0.1, 0.1, 0.4])
+
+
+def test_a_single_query_is_enough_with_nodes():
+    (group,) = ColumnGrid(0, nodes=NODES).split([[0.35]])
+    np.testing.assert_allclose(group.interpolation.toarray(), [[0.0, 0.5, 0.5, 0.0]])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3))
+def test_interpolation_reproduces_linear_functions(seed, n_axes):
+    rng = np.random.default_rng(seed)
+    nodes = [np.cumsum(rng.uniform(0.1, 1.0, rng.integers(2, 6))) for _ in range(n_axes)]
+    queries = np.column_stack([rng.uniform(axis[0], axis[-1], 7) for axis in nodes])
+    (group,) = ColumnGrid(list(range(n_axes)), nodes=nodes).split(queries)
+    weights, slope = group.interpolation, rng.normal(size=n_axes)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-14)
+    assert weights.min() >= 0.0
+    expected = queries[group.index[0]] @ slope + 3.0
+    np.testing.assert_allclose(weights @ (group.grid.points @ slope + 3.0), expected, rtol=1e-9)
+
+
+def test_interpolation_in_two_dimensions_is_multilinear():
+    rng = np.random.default_rng(0)
+    x, y = np.array([0.0, 0.3, 1.0]), np.array([-1.0, 0.0, 0.5, 2.0])
+    values, queries = rng.normal(size=(3, 4)), rng.uniform([0, -1], [1, 2], size=(20, 2))
+    (group,) = ColumnGrid([0, 1], nodes=[x, y]).split(queries)
+    expected = RegularGridInterpolator((x, y), values)(queries[group.index[0]])
+    np.testing.assert_allclose(group.interpolation @ values.ravel(), expected, rtol=1e-12)
+
+
+def test_rows_are_nodes_then_queries_field_by_field_in_the_tables_type():
+    X = table(site=pd.Categorical(["b", "a", "b", "a"]), k=pd.array([1, 2, 1, 2], dtype="int8"))
+    X = X.set_axis([7, 7, 7, 7])  # labels of rows say nothing
+    (group, other) = ColumnGrid("x", by="t", nodes=NODES).split(X)
+    rows = group.rows(X)
+    assert rows.dtypes.equals(X.dtypes) and list(rows.columns) == list(X.columns)
+    assert rows["x"].tolist() == [*NODES, 0.1, 0.2]
+    assert rows["t"].tolist() == [0.0] * 6 and rows["site"].tolist() == ["a"] * 6
+    assert other.rows(X)["k"].tolist() == [1] * 6
+    assert X["x"].tolist() == [0.9, 0.1, 0.3, 0.2]  # the caller's table is as it was
+
+
+def test_several_fields_in_a_group_come_one_after_the_other():
+    X = np.array([[1.0, 0.1], [0.0, 0.1], [1.0, 0.7], [0.0, 0.7]])
+    (group,) = ColumnGrid(1, by=0, nodes=[0.0, 1.0]).split(X)
+    fields = group.rows(X).reshape(2, 4, 2)
+    np.testing.assert_array_equal(fields[..., 0], [[0.0] * 4, [1.0] * 4])
+    np.testing.assert_array_equal(fields[..., 1], [[0.0, 1.0, 0.1, 0.7]] * 2)
+
+
+def test_rows_of_two_coordinates_are_in_c_order():
+    X = np.array([[0.5, 0.25, 9.0]])
+    (group,) = ColumnGrid([1, 0], by=2, nodes=[[0, 1, 2], [0, 3]]).split(X)
+    rows = group.rows(X)
+    np.testing.assert_array_equal(rows[:-1, [1, 0]], Grid(a=[0, 1, 2], b=[0, 3]).points)
+    np.testing.assert_array_equal(rows[-1], X[0])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("int64", "float64"), ("float32", "float32"), ("object", "object")]
+)
+def test_integer_coordinates_are_not_truncated(dtype, expected):
+    X = np.array([[0, 0], [0, 1]], dtype=dtype)
+    nodes = [0.0, 0.25, 1.0]
+    for table_, by in ((X, 0), (pd.DataFrame(X, columns=["t", "x"]), "t")):
+        (group,) = ColumnGrid(1, by=by, nodes=nodes).split(table_)
+        rows = group.rows(table_)
+        np.testing.assert_array_equal(np.asarray(rows)[:, 1].astype(float), [0, 0.25, 1, 0, 1])
+        if isinstance(table_, np.ndarray):
+            assert rows.dtype == expected
+        else:
+            assert rows["t"].dtype == dtype
+            assert rows["x"].dtype == ("float64" if dtype == "object" else expected)
+
+
+def test_nullable_integers_are_not_truncated():
+    X = pd.DataFrame({"x": pd.array([0, 1], dtype="Int64")})
+    (group,) = ColumnGrid("x", nodes=[0, 0.25, 1]).split(X)
+    assert group.rows(X)["x"].tolist() == [0, 0.25, 1, 0, 1]
+
+
+def test_columns_that_vary_within_a_field_are_refused_at_nodes():
+    X = table(k=[1.0, 2.0, 1.0, 3.0])
+    first, second = ColumnGrid("x", by="t", nodes=NODES).split(X)
+    with pytest.raises(ValueError, match=r"column 'k' varies within the field t=0\.0.*drop it"):
+        first.rows(X)
+    assert len(second.rows(X)) == 6
+    (group,) = ColumnGrid(0, nodes=NODES).split(np.array([[0.1, 0.0], [0.2, 1.0]]))
+    with pytest.raises(ValueError, match="column 1 varies within the field, so"):
+        group.rows(np.array([[0.1, 0.0], [0.2, 1.0]]))
+
+
+def test_missing_values_do_not_vary():
+    X = table(k=[np.nan, 1.0, np.nan, 1.0], s=pd.array([pd.NA, "a", pd.NA, "a"], dtype="string"))
+    for group in ColumnGrid("x", by="t", nodes=NODES).split(X):
+        assert len(group.rows(X)) == 6
+    with pytest.raises(ValueError, match="column 'k' varies"):
+        ColumnGrid("x", by="t", nodes=NODES).split(X)[0].rows(X.assign(k=[1, np.nan, 1, 1.0]))
+
+
+def test_rows_may_drop_columns_that_the_split_did_not_name():
+    X = table(total=[5.0, 6.0, 5.0, 6.0])[["total", "t", "x"]]
+    groups = ColumnGrid("x", by="t", nodes=NODES).split(X)
+    assert list(groups[0].rows(X[["t", "x"]]).columns) == ["t", "x"]
+
+
+def test_column_gives_one_value_a_field():
+    X = table(total=[5.0, 6.0, 5.0, 6.0], name=["b", "a", "b", "a"])
+    groups = ColumnGrid("x", by="t", nodes=NODES).split(X)
+    assert [g.column(X, "total").tolist() for g in groups] == [[6.0], [5.0]]
+    assert [g.column(X, 3).tolist() for g in groups] == [["a"], ["b"]]
+    with pytest.raises(
+        ValueError, match=r"column 'x' must have one value .* the field t=0\.0: \[0\.1, 0\.2\]"
+    ):
+        groups[0].column(X, "x")
+    with pytest.raises(ValueError, match="column 'mass' is unknown"):
+        groups[0].column(X, "mass")
+
+
+def test_groups_are_frozen():
+    (group,) = ColumnGrid(0).split([[0.0], [1.0]])
+    with pytest.raises(AttributeError):
+        group.index = None
