@@ -118,11 +118,17 @@ def make_advection(
             The value of beta, or the interval that it was drawn from.
         DESCR : str
             The equation and its solution.
+    (data, target) : tuple
+        The two alone, where ``return_X_y=True``.
 
     Raises
     ------
     ValueError
         If an option is not one of the above, or beta is not admissible.
+
+    See Also
+    --------
+    make_context_target : The same problems, as training data of neural processes.
 
     References
     ----------

@@ -109,11 +109,17 @@ def make_diffusion(
             The value of k, or the interval that it was drawn from.
         DESCR : str
             The equation and its solution.
+    (data, target) : tuple
+        The two alone, where ``return_X_y=True``.
 
     Raises
     ------
     ValueError
         If an option is not one of the above, or k is not admissible.
+
+    See Also
+    --------
+    make_context_target : The same problems, as training data of neural processes.
 
     References
     ----------

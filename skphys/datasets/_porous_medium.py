@@ -114,11 +114,17 @@ def make_porous_medium(
             The value of m, or the interval that it was drawn from.
         DESCR : str
             The equation and its solution.
+    (data, target) : tuple
+        The two alone, where ``return_X_y=True``.
 
     Raises
     ------
     ValueError
         If an option is not one of the above, or m is not admissible.
+
+    See Also
+    --------
+    make_context_target : The same problems, as training data of neural processes.
 
     References
     ----------

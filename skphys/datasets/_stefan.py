@@ -158,11 +158,17 @@ def make_stefan(
             The value of u_star, or the interval that it was drawn from.
         DESCR : str
             The equation and its solution.
+    (data, target) : tuple
+        The two alone, where ``return_X_y=True``.
 
     Raises
     ------
     ValueError
         If an option is not one of the above, or u_star is not admissible.
+
+    See Also
+    --------
+    make_context_target : The same problems, as training data of neural processes.
 
     References
     ----------

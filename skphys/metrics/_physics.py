@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,14 +9,14 @@ import numpy as np
 from skphys.metrics._checks import Floats, as_finite
 
 if TYPE_CHECKING:
-    from skphys.constraints import Constraint
-    from skphys.grids import Grid
+    from skphys.constraints import Constraint, FieldTable
+    from skphys.grids import ColumnGrid, Grid
 
 
 def conservation_error(
     y: Any,
     constraints: Constraint | list[Any],
-    grid: Grid | None = None,
+    grid: Grid | ColumnGrid | None = None,
     *,
     X: Any = None,
     values: Any = None,
@@ -25,20 +26,24 @@ def conservation_error(
     Parameters
     ----------
     y : array-like of shape (n_samples, n_points) or (n_points,)
-        Fields, C order over the grid; a 1-D array is one field.
+        Fields, C order over the grid; a 1-D array is one field. With a ColumnGrid, the values of
+        all rows of X, of shape (n_rows,).
     constraints : Constraint, list of Constraint, or list of (str, Constraint)
         What should hold.
-    grid : Grid, default=None
+    grid : Grid or ColumnGrid, default=None
         Where the points are. None means cells of width 1.
-    X : array-like of shape (n_samples, n_features), default=None
-        Where a constraint takes its values from, if that is a column or a callable.
+    X : array-like of shape (n_samples, n_features) or (n_rows, n_features), default=None
+        Where a constraint takes its values from, if that is a column or a callable. A ColumnGrid
+        needs it: the table with one row a point.
     values : float, array-like of shape (n_samples,) or (n_samples, n_rows), or dict, default=None
         Values in place of the constraint's own. A dict holds them by the name of the constraint.
+        Not with a ColumnGrid.
 
     Returns
     -------
     ndarray of shape (n_samples, n_rows)
-        ``G u - b`` for all rows of the constraints, one after another.
+        ``G u - b`` for all rows of the constraints, one after another. With a ColumnGrid, the
+        fields come in the order in which they first occur in X.
 
     Raises
     ------
@@ -61,23 +66,65 @@ def conservation_error(
     array([[0.],
            [1.]])
     """
-    from skphys.constraints import FieldTable, name_constraints, resolve_system
-    from skphys.grids import Grid
+    from skphys.constraints import FieldTable, name_constraints
+    from skphys.grids import ColumnGrid, Grid
 
-    fields = np.atleast_2d(as_finite("y", y))
+    array = as_finite("y", y)
+    named = name_constraints(constraints)
+    if isinstance(grid, ColumnGrid):
+        if values is not None:
+            raise ValueError(
+                "values needs a Grid; with a ColumnGrid, let the constraint name a column of X."
+            )
+        return _table_error(array, named, grid, X)
+    fields = np.atleast_2d(array)
     grid = Grid.unit(fields.shape[1]) if grid is None else grid
     _check_fields(fields, grid, X)
-    named = name_constraints(constraints)
-    if values is not None and not isinstance(values, Mapping):
-        if len(named) != 1:
-            raise ValueError(
-                f"values must be a dict by the name of the constraint where there are several; "
-                f"the names are {[name for name, _ in named]}."
-            )
-        values = {named[0][0]: values}
     table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
+    return _error(fields, named, grid, table, _by_name(values, named))
+
+
+def _error(fields: Floats, named: Any, grid: Grid, table: FieldTable, values: Any = None) -> Floats:
+    from skphys.constraints import resolve_system
+
     system = resolve_system(named, grid, table, values)
     return fields @ system.rows.T - system.values
+
+
+def _table_error(y: Floats, named: Any, grid: ColumnGrid, X: Any) -> Floats:
+    """Errors of the fields of a long table, in the order of their first rows."""
+    from skphys.constraints import FieldTable
+
+    if X is None or y.size != len(X):
+        raise ValueError(
+            f"A ColumnGrid needs X with one row for each of the {y.size} values of y; "
+            f"got {'none' if X is None else f'{len(X)} rows'}."
+        )
+    if grid.nodes is not None:
+        raise ValueError("The law acts on the nodes: pass the values there, and leave out nodes=.")
+    groups = grid.split(X)
+    errors = [
+        _error(
+            y.ravel()[group.index],
+            named,
+            group.grid,
+            FieldTable(group.by, partial(group.column, X)),
+        )
+        for group in groups
+    ]
+    first = np.concatenate([group.index.min(axis=1) for group in groups])
+    return np.concatenate(errors)[np.argsort(first)]
+
+
+def _by_name(values: Any, named: Any) -> Mapping[str, Any] | None:
+    if values is None or isinstance(values, Mapping):
+        return values
+    if len(named) != 1:
+        raise ValueError(
+            f"values must be a dict by the name of the constraint where there are several; "
+            f"the names are {[name for name, _ in named]}."
+        )
+    return {named[0][0]: values}
 
 
 def _check_fields(fields: Floats, grid: Grid, X: Any) -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from skphys.constraints import Column, ConservationLaw, LinearEquality
 from skphys.datasets import make_stefan
-from skphys.grids import Axis, Grid
+from skphys.grids import Axis, ColumnGrid, Grid
 from skphys.metrics import conservation_error, shock_position
 
 
@@ -62,6 +62,58 @@ class TestConservationError:
             conservation_error(np.zeros((2, 3)), law, self.grid)
         with pytest.raises(ValueError, match="X has 2 rows, but y has 3 fields"):
             conservation_error(self.fields, law, self.grid, X=np.zeros((2, 1)))
+
+
+TIMES = (0.03, 0.01, 0.08)
+
+
+def interleaved_fields():
+    """Rows (t, x) of fields of unequal size, mixed; they first occur in the order of TIMES."""
+    rng = np.random.default_rng(0)
+    tables = [
+        np.column_stack([np.full(n, t), rng.permutation(np.linspace(0.0, 1.0, n))])
+        for t, n in zip(TIMES, (50, 50, 80), strict=True)
+    ]
+    first = [table[:1] for table in tables]
+    rest = rng.permutation(np.concatenate([table[1:] for table in tables]))
+    return np.concatenate([*first, rest])
+
+
+class TestLongTable:
+    data = make_stefan(1, u_star=0.6)
+    X = interleaved_fields()
+    y = data.solution(*X.T)
+
+    def expected(self):
+        errors = []
+        for t in TIMES:
+            field = self.X[:, 0] == t
+            order = np.argsort(self.X[field, 1])
+            mass = np.trapezoid(self.y[field][order], self.X[field, 1][order])
+            errors.append([mass - self.data.mass(t)])
+        return np.array(errors)
+
+    def test_mass_of_the_by_columns(self):
+        law = ConservationLaw(over="x1", total=self.data.mass)
+        error = conservation_error(self.y, law, ColumnGrid(space=1, by=0), X=self.X)
+        assert error == pytest.approx(self.expected())
+
+    def test_column_of_a_data_frame(self):
+        pd = pytest.importorskip("pandas")
+        X = pd.DataFrame(self.X, columns=["t", "x"]).assign(mass=self.data.mass(self.X[:, 0]))
+        for total in ("mass", self.data.mass):
+            law = ConservationLaw(over="x", total=total)
+            error = conservation_error(self.y, law, ColumnGrid(space="x", by="t"), X=X)
+            assert error == pytest.approx(self.expected())
+
+    def test_bad_input(self):
+        law, grid = ConservationLaw(total=1.0), ColumnGrid(space=1, by=0)
+        with pytest.raises(ValueError, match="one row for each of the 180 values of y; got none"):
+            conservation_error(self.y, law, grid)
+        with pytest.raises(ValueError, match="values needs a Grid"):
+            conservation_error(self.y, law, grid, X=self.X, values=1.0)
+        with pytest.raises(ValueError, match="The law acts on the nodes"):
+            conservation_error(self.y, law, ColumnGrid(space=1, by=0, nodes=[0.0, 1.0]), X=self.X)
 
 
 class TestShockPosition:
