@@ -1,0 +1,34 @@
+"""Conditioning a Gaussian field on linear equalities: plain functions on arrays.
+
+NumPy arrays and torch tensors (any device, differentiable) go through the same code. Nothing here
+knows of scikit-learn, grids or physics.
+"""
+
+from skphys.conditioning._covariance import (
+    Conditioned,
+    Covariance,
+    Dense,
+    Diagonal,
+    LowRank,
+    Scaled,
+    Sum,
+)
+from skphys.conditioning._gain import InconsistentConstraintsError, factor
+from skphys.conditioning._gaussian import Gaussian, condition
+from skphys.conditioning._members import Mixture, match_moments
+
+__all__ = [
+    "Conditioned",
+    "Covariance",
+    "Dense",
+    "Diagonal",
+    "Gaussian",
+    "InconsistentConstraintsError",
+    "LowRank",
+    "Mixture",
+    "Scaled",
+    "Sum",
+    "condition",
+    "factor",
+    "match_moments",
+]

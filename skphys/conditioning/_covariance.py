@@ -1,0 +1,270 @@
+"""Covariance structures: what each one can be asked, without ever writing it out.
+
+Every structure stands for a symmetric positive semi-definite matrix ``S`` for each field of a
+batch, ``(..., n_points, n_points)``. All of them answer the same five questions, so conditioning
+does not care which one it is given, and a conditioned covariance is a covariance again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from array_api_compat import array_namespace, device
+
+from skphys.conditioning._arrays import Array, Normal, eps, matvec, transpose
+
+if TYPE_CHECKING:
+    from skphys.conditioning._gain import Gain
+
+
+class Covariance(ABC):
+    """A covariance ``S`` along the points of a field, one for each field of a batch."""
+
+    @abstractmethod
+    def diagonal(self) -> Array:
+        """Return the variances, of shape (..., n_points)."""
+
+    @abstractmethod
+    def matmul(self, matrix: Array) -> Array:
+        """Return ``S @ matrix`` for a matrix of shape (n_points, k) or (..., n_points, k)."""
+
+    @abstractmethod
+    def to_dense(self) -> Array:
+        """Return ``S`` written out, of shape (..., n_points, n_points)."""
+
+    @abstractmethod
+    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Draw zero-mean fields of shape (*shape, n_points).
+
+        Parameters
+        ----------
+        normal : callable
+            Draws standard normals: ``normal(shape)``.
+        shape : tuple of int
+            Leading shape of the draws; it ends with the batch's shape.
+        """
+
+    def rounding(self, rows: Array) -> Array | float:
+        """Return what rounding may leave in the diagonal of ``G S G'``, of shape (..., n_rows).
+
+        A variance along a row that is not above this is taken to be zero.
+        """
+        return 0.0
+
+
+class Diagonal(Covariance):
+    """Independent points.
+
+    Parameters
+    ----------
+    variance : array of shape (..., n_points)
+        The variances.
+    """
+
+    def __init__(self, variance: Array) -> None:
+        self.variance = variance
+
+    def diagonal(self) -> Array:
+        """Return the variances."""
+        return self.variance
+
+    def matmul(self, matrix: Array) -> Array:
+        """Return ``S @ matrix``."""
+        return self.variance[..., None] * matrix
+
+    def to_dense(self) -> Array:
+        """Return the diagonal matrices."""
+        xp = array_namespace(self.variance)
+        n_points = self.variance.shape[-1]
+        identity = xp.eye(n_points, dtype=self.variance.dtype, device=device(self.variance))
+        return self.variance[..., None] * identity
+
+    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Draw independent normals with these variances."""
+        xp = array_namespace(self.variance)
+        return xp.sqrt(self.variance) * normal((*shape, self.variance.shape[-1]))
+
+
+class LowRank(Covariance):
+    """``F F'``: the covariance of members, of latent draws, or of interpolated values.
+
+    Parameters
+    ----------
+    factor : array of shape (..., n_points, rank)
+        The factor ``F``.
+    """
+
+    def __init__(self, factor: Array) -> None:
+        self.factor = factor
+
+    def diagonal(self) -> Array:
+        """Return the squared lengths of the factor's rows."""
+        return array_namespace(self.factor).sum(self.factor**2, axis=-1)
+
+    def matmul(self, matrix: Array) -> Array:
+        """Return ``F (F' @ matrix)``."""
+        return self.factor @ (transpose(self.factor) @ matrix)
+
+    def to_dense(self) -> Array:
+        """Return ``F F'``."""
+        return self.factor @ transpose(self.factor)
+
+    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Draw ``F z``."""
+        return matvec(self.factor, normal((*shape, self.factor.shape[-1])))
+
+
+class Dense(Covariance):
+    """A covariance written out, as a Gaussian process gives it.
+
+    Parameters
+    ----------
+    matrix : array of shape (..., n_points, n_points)
+        Symmetric and positive semi-definite; it may be singular.
+    """
+
+    def __init__(self, matrix: Array) -> None:
+        self.matrix = matrix
+
+    def diagonal(self) -> Array:
+        """Return the variances; rounding below zero is cut off."""
+        xp = array_namespace(self.matrix)
+        return xp.clip(xp.linalg.diagonal(self.matrix), 0.0, None)
+
+    def matmul(self, matrix: Array) -> Array:
+        """Return ``S @ matrix``."""
+        return self.matrix @ matrix
+
+    def to_dense(self) -> Array:
+        """Return the matrix."""
+        return self.matrix
+
+    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Draw through the eigenvectors, which also serve a singular matrix."""
+        xp = array_namespace(self.matrix)
+        values, vectors = xp.linalg.eigh(self.matrix)
+        root = vectors * xp.sqrt(xp.clip(values, 0.0, None))[..., None, :]
+        return matvec(root, normal((*shape, self.matrix.shape[-1])))
+
+    def rounding(self, rows: Array) -> Array:
+        """Bound the rounding in ``G S G'`` by the marginal standard deviations."""
+        xp = array_namespace(self.matrix)
+        return 4.0 * eps(self.matrix) * (xp.sqrt(self.diagonal()) @ transpose(abs(rows))) ** 2
+
+
+class Sum(Covariance):
+    """A sum of covariances, such as diagonal plus low rank.
+
+    Parameters
+    ----------
+    *terms : Covariance
+        The summands.
+    """
+
+    def __init__(self, *terms: Covariance) -> None:
+        self.terms = terms
+
+    def diagonal(self) -> Array:
+        """Return the summed variances."""
+        return sum(term.diagonal() for term in self.terms)
+
+    def matmul(self, matrix: Array) -> Array:
+        """Return the summed products."""
+        return sum(term.matmul(matrix) for term in self.terms)
+
+    def to_dense(self) -> Array:
+        """Return the summed matrices."""
+        return sum(term.to_dense() for term in self.terms)
+
+    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Add independent draws of the terms."""
+        return sum(term.sample(normal, shape) for term in self.terms)
+
+    def rounding(self, rows: Array) -> Array | float:
+        """Add the terms' rounding."""
+        return sum(term.rounding(rows) for term in self.terms)
+
+
+class Scaled(Covariance):
+    """``D C D``: marginal scales ``D`` around one correlation ``C`` that all fields share.
+
+    Parameters
+    ----------
+    scale : array of shape (..., n_points)
+        The diagonal of ``D``.
+    correlation : Covariance
+        ``C``, usually with unit variances and without a batch.
+    """
+
+    def __init__(self, scale: Array, correlation: Covariance) -> None:
+        self.scale = scale
+        self.correlation = correlation
+
+    def diagonal(self) -> Array:
+        """Return the scaled variances."""
+        return self.scale**2 * self.correlation.diagonal()
+
+    def matmul(self, matrix: Array) -> Array:
+        """Return ``D (C (D @ matrix))``."""
+        scale = self.scale[..., None]
+        return scale * self.correlation.matmul(scale * matrix)
+
+    def to_dense(self) -> Array:
+        """Return ``D C D``."""
+        return self.scale[..., None] * self.correlation.to_dense() * self.scale[..., None, :]
+
+    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Scale the correlation's draws."""
+        return self.scale * self.correlation.sample(normal, shape)
+
+
+class Conditioned(Covariance):
+    """``S - S G' (G S G' + R)^-1 G S``: a covariance after linear equalities, kept factored.
+
+    Draws are made pathwise (Matheron's rule; Wilson et al., 2021, arXiv 2011.04026, eq. 11): a
+    draw of the prior, corrected by the same gain as the mean.
+
+    Parameters
+    ----------
+    prior : Covariance
+        ``S``.
+    gain : Gain
+        The factored rows, from `factor`.
+    """
+
+    def __init__(self, prior: Covariance, gain: Gain) -> None:
+        self.prior = prior
+        self.gain = gain
+
+    def diagonal(self) -> Array:
+        """Return the variances; no n x n array is built."""
+        return self.gain.reduced_variance()
+
+    def matmul(self, matrix: Array) -> Array:
+        """Return ``S' @ matrix``."""
+        cross = self.gain.cross()
+        removed = cross @ (self.gain.precision @ (transpose(cross) @ matrix))
+        return self.prior.matmul(matrix) - removed
+
+    def to_dense(self) -> Array:
+        """Return ``S'``, exactly symmetric, with `diagonal` on its diagonal."""
+        cross = self.gain.cross()
+        dense = self.prior.to_dense() - (cross @ self.gain.precision) @ transpose(cross)
+        dense = 0.5 * (dense + transpose(dense))
+        xp = array_namespace(dense)
+        on_diagonal = xp.eye(dense.shape[-1], dtype=xp.bool, device=device(dense))
+        return xp.where(on_diagonal, self.diagonal()[..., None], dense)
+
+    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Correct draws of the prior so that each of them obeys the homogeneous rows."""
+        draws = self.prior.sample(normal, shape)
+        noise_std = self.gain.noise_variance**0.5
+        noise = noise_std * normal((*shape, noise_std.shape[-1]))
+        return self.gain.correct(draws, -noise)
+
+    def rounding(self, rows: Array) -> Array:
+        """Take as zero what conditioning has shrunk by 12 of float64's 16 digits."""
+        xp = array_namespace(rows)
+        before = xp.sum(transpose(rows) * self.prior.matmul(transpose(rows)), axis=-2)
+        return 4500.0 * eps(rows) * before + self.prior.rounding(rows)

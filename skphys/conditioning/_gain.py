@@ -1,0 +1,251 @@
+"""The gain of a linear equality: factor ``A = G S G' + R`` once, apply it to mean, std and samples.
+
+Hansen et al., 2023 (ProbConserv, arXiv 2302.11002), equations 7a and 7b, for any number of rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
+
+from skphys.conditioning._arrays import Array, eps, is_float64_numpy, matvec, transpose
+from skphys.conditioning._covariance import Covariance, Diagonal
+
+MAX_REFINEMENTS = 4
+# In units of the dtype's eps: 4500 eps is 1e-12 in float64.
+EXACT, REFINE = 4500.0, 200.0
+
+
+class InconsistentConstraintsError(ValueError):
+    """Rows contradict each other, or ask a field to move where it has no variance.
+
+    Attributes
+    ----------
+    rows : list of int
+        The rows that cannot be met.
+    sample : tuple of int
+        Index of the first field that cannot meet them.
+    """
+
+    def __init__(self, rows: list[int], sample: tuple[int, ...], residual: float) -> None:
+        self.rows = rows
+        self.sample = sample
+        self.residual = residual
+        super().__init__(
+            f"The equalities in row(s) {rows} cannot be met: they contradict each other, or the "
+            f"field has no variance along them; field {sample} misses by {residual:.3g}. Check "
+            f"the values, give the constraint a positive noise, or use an uncertainty that is "
+            f"not zero where the field has to move."
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), (self.rows, self.sample, self.residual)
+
+
+class Gain(ABC):
+    """A factored set of rows ``G`` under a covariance ``S``.
+
+    Attributes
+    ----------
+    rows : array of shape (n_rows, n_points)
+        ``G``.
+    noise_variance : array of shape (n_rows,)
+        The diagonal of ``R``.
+    precision : array of shape (..., n_rows, n_rows)
+        ``A^-1``, or its pseudo-inverse where rows are redundant.
+    """
+
+    rows: Array
+    noise_variance: Array
+    precision: Array
+
+    @abstractmethod
+    def cross(self) -> Array:
+        """Return ``S G'``, of shape (..., n_points, n_rows)."""
+
+    @abstractmethod
+    def move(self, field: Array, multipliers: Array) -> Array:
+        """Return ``field + S G' @ multipliers``."""
+
+    @abstractmethod
+    def reduced_variance(self) -> Array:
+        """Return the diagonal of ``S - S G' A^-1 G S``."""
+
+    def correct(self, field: Array, values: Array) -> Array:
+        """Return ``field + S G' A^-1 (values - G field)``, refined until it is exact.
+
+        Parameters
+        ----------
+        field : array of shape (..., n_points)
+            Means, or draws of the prior.
+        values : array of shape (..., n_rows)
+            What ``G field`` should be; minus a draw of the noise if there is noise.
+
+        Returns
+        -------
+        array of shape (..., n_points)
+            Without noise ``G`` times it equals `values` to rounding.
+
+        Raises
+        ------
+        InconsistentConstraintsError
+            Where no field can meet the rows.
+        """
+        total = 0.0
+        for _ in range(MAX_REFINEMENTS):
+            step = matvec(self.precision, self.residual(field, values, total))
+            field = self.move(field, step)
+            total = total + step
+            residual = self.residual(field, values, total)
+            if not self.misses(residual, field, values, total, REFINE).any():
+                return field
+        missed = self.misses(residual, field, values, total, EXACT)
+        if bool(missed.any()):
+            raise _inconsistent(missed, residual)
+        return field
+
+    def residual(self, field: Array, values: Array, multipliers: Array | float) -> Array:
+        """Return ``values - G field - R multipliers``."""
+        return values - field @ transpose(self.rows) - self.noise_variance * multipliers
+
+    def misses(
+        self, residual: Array, field: Array, values: Array, multipliers: Array, units: float
+    ) -> Array:
+        """Say which rows are missed by more than `units` roundings of their own terms."""
+        known = abs(values) + self.noise_variance * abs(multipliers)
+        limit = units * eps(residual)
+        missed = ~(abs(residual) <= limit * known)  # also true for NaN
+        if bool(missed.any()):
+            missed = ~(abs(residual) <= limit * (known + abs(field) @ transpose(abs(self.rows))))
+        return missed
+
+
+class DenseGain(Gain):
+    """Any covariance under a few dense rows.
+
+    Parameters
+    ----------
+    covariance : Covariance
+        ``S``.
+    rows : array of shape (n_rows, n_points)
+        ``G``.
+    noise_variance : array of shape (n_rows,)
+        The diagonal of ``R``.
+    """
+
+    def __init__(self, covariance: Covariance, rows: Array, noise_variance: Array) -> None:
+        xp = array_namespace(rows)
+        self.covariance = covariance
+        self.rows = rows
+        self.noise_variance = noise_variance
+        self._cross = covariance.matmul(transpose(rows))
+        inner = rows @ self._cross
+        variance = xp.linalg.diagonal(inner)
+        free = (variance > covariance.rounding(rows)) | (noise_variance > 0)
+        self.precision = inverse(inner, noise_variance, free)
+
+    def cross(self) -> Array:
+        """Return ``S G'``."""
+        return self._cross
+
+    def move(self, field: Array, multipliers: Array) -> Array:
+        """Return ``field + S G' @ multipliers``."""
+        return field + matvec(self._cross, multipliers)
+
+    def reduced_variance(self) -> Array:
+        """Return the conditioned variances."""
+        xp = array_namespace(self.rows)
+        removed = xp.sum((self._cross @ self.precision) * self._cross, axis=-1)
+        prior = self.covariance.diagonal()
+        return xp.clip(prior - xp.clip(removed, 0.0, None), 0.0, None)
+
+
+def factor(covariance: Covariance, rows: Array, noise_variance: Array) -> Gain:
+    """Factor rows under a covariance; a single row under a diagonal has fused kernels.
+
+    Parameters
+    ----------
+    covariance : Covariance
+        ``S``.
+    rows : array of shape (n_rows, n_points)
+        ``G``.
+    noise_variance : array of shape (n_rows,)
+        The diagonal of ``R``; zeros where the row is exact.
+
+    Returns
+    -------
+    Gain
+        To be applied to means, variances and draws.
+    """
+    from skphys.conditioning._single_row import SingleRowGain
+
+    if isinstance(covariance, Diagonal) and rows.shape[0] == 1:
+        if is_float64_numpy(covariance.variance, rows):
+            return SingleRowGain(covariance.variance, rows, noise_variance)
+    return DenseGain(covariance, rows, noise_variance)
+
+
+def inverse(inner: Array, noise_variance: Array, free: Array) -> Array:
+    """Return the (pseudo-)inverse of ``inner + diag(noise_variance)``, rows that are not free left out.
+
+    The matrix is scaled to a unit diagonal first, so rows of very different size do not hide
+    each other; where a row depends on the others the minimum-norm solution is taken.
+    """
+    xp = array_namespace(inner)
+    variance = xp.linalg.diagonal(inner) + noise_variance
+    usable = free & (variance > 0)
+    scale = xp.where(usable, 1.0 / xp.sqrt(xp.where(usable, variance, 1.0)), 0.0)
+    scaled = inner * scale[..., None] * scale[..., None, :]
+    identity = xp.eye(inner.shape[-1], dtype=xp.bool)
+    unit = xp.where(usable, 1.0, 0.0)
+    scaled = xp.where(_to(identity, inner), unit[..., None], 0.5 * (scaled + transpose(scaled)))
+    solved = _inverse_of_correlation(scaled)
+    return solved * scale[..., None] * scale[..., None, :]
+
+
+def _to(mask: Array, reference: Array) -> Array:
+    return mask.to(reference.device) if hasattr(mask, "to") and hasattr(mask, "is_cuda") else mask
+
+
+def _inverse_of_correlation(matrix: Array) -> Array:
+    """Invert through Cholesky; fall back on a pseudo-inverse if a matrix of the batch is singular."""
+    xp = array_namespace(matrix)
+    n_rows = matrix.shape[-1]
+    if n_rows == 1:
+        return xp.where(matrix > 0, 1.0 / xp.where(matrix > 0, matrix, 1.0), 0.0)
+    lower = _cholesky(matrix)
+    tolerance = 16.0 * n_rows * eps(matrix)
+    if lower is None or bool((xp.linalg.diagonal(lower) ** 2 < 64.0 * tolerance).any()):
+        inverted = xp.linalg.pinv(matrix, rtol=tolerance)
+        return 0.5 * (inverted + transpose(inverted))
+    identity = xp.eye(n_rows, dtype=matrix.dtype)
+    half = xp.linalg.solve(lower, _to(identity, matrix))
+    return transpose(half) @ half
+
+
+def _cholesky(matrix: Array) -> Array | None:
+    if is_numpy_array(matrix):
+        try:
+            return np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
+            return None
+    import torch
+
+    lower, info = torch.linalg.cholesky_ex(matrix)
+    return None if bool((info > 0).any()) else lower
+
+
+def _inconsistent(missed: Array, residual: Array) -> InconsistentConstraintsError:
+    """Name the rows that the first field at fault misses."""
+    where = np.argwhere(_numpy(missed))
+    sample = tuple(int(i) for i in where[0][:-1])
+    rows = sorted(int(w[-1]) for w in where if tuple(w[:-1]) == sample)
+    worst = float(np.abs(_numpy(residual)[sample]).max())
+    return InconsistentConstraintsError(rows, sample, worst)
+
+
+def _numpy(array: Array) -> np.ndarray:
+    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)

@@ -1,0 +1,201 @@
+"""From named constraints to one system of rows, values and noise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from skphys.constraints._values import FieldTable, _one_a_field, columns_of, resolve_value
+from skphys.constraints.base import Constraint
+
+if TYPE_CHECKING:
+    from skphys.grids import Grid
+
+NamedConstraints = list[tuple[str, Constraint]]
+
+
+@dataclass(frozen=True)
+class EqualitySystem:
+    """Linear equalities ``rows @ u = values`` for a batch of fields.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, n_points)
+        ``G``.
+    values : ndarray of shape (n_samples, n_rows)
+        ``b``.
+    noise : ndarray of shape (n_rows,)
+        Standard deviation of each row's value.
+    names : tuple of str
+        The constraint that each row belongs to.
+    """
+
+    rows: np.ndarray
+    values: np.ndarray
+    noise: np.ndarray
+    names: tuple[str, ...]
+
+
+def name_constraints(constraints: Any) -> NamedConstraints:
+    """Return (name, constraint) pairs.
+
+    Parameters
+    ----------
+    constraints : Constraint, list of Constraint, list of (str, Constraint), or None
+        As a user gives them. A constraint without a name takes that of its class in lower case,
+        numbered from 1 where a class occurs more than once.
+    """
+    if constraints is None:
+        return []
+    if isinstance(constraints, Constraint):
+        constraints = [constraints]
+    if isinstance(constraints, (str, bytes)) or not isinstance(constraints, Sequence):
+        raise TypeError(
+            f"constraints must be a Constraint, a list of them, or a list of (name, constraint) "
+            f"pairs; got {type(constraints).__name__}."
+        )
+    default = [type(c).__name__.lower() for c in constraints if not isinstance(c, tuple)]
+    repeated = {name for name, count in Counter(default).items() if count > 1}
+    seen: Counter[str] = Counter()
+    named = []
+    for item in constraints:
+        if isinstance(item, tuple) and len(item) == 2:
+            name, constraint = item
+        else:
+            name, constraint = type(item).__name__.lower(), item
+            seen[name] += 1
+            name = f"{name}-{seen[name]}" if name in repeated else name
+        named.append((name, constraint))
+    _check_names(named)
+    return named
+
+
+def _check_names(named: NamedConstraints) -> None:
+    for name, constraint in named:
+        if not isinstance(constraint, Constraint):
+            raise TypeError(
+                f"constraints holds {constraint!r}, which is not a Constraint (an instance, not a "
+                f"class)."
+            )
+        if not isinstance(name, str) or "__" in name or not name:
+            raise ValueError(f"A constraint's name must be a string without '__'; got {name!r}.")
+    repeated = [name for name, count in Counter(n for n, _ in named).items() if count > 1]
+    if repeated:
+        raise ValueError(f"The names of constraints must be unique; {repeated} occur twice.")
+
+
+def value_columns(named: NamedConstraints) -> list[str | int]:
+    """Return the columns of X that the constraints take values from."""
+    specs = (getattr(c, parameter) for _, c in named for parameter in c.value_parameters)
+    return [key for spec in specs for key in columns_of(spec)]
+
+
+def resolve_system(
+    constraints: Any,
+    grid: Grid,
+    table: FieldTable,
+    constraint_values: Mapping[str, Any] | None = None,
+) -> EqualitySystem:
+    """State constraints on a grid, for the fields of a table.
+
+    Parameters
+    ----------
+    constraints : Constraint, list of Constraint, or list of (str, Constraint)
+        What must hold.
+    grid : Grid
+        Where the fields live.
+    table : FieldTable
+        X with one row a field, for columns and callables.
+    constraint_values : dict of str to array, optional
+        Values by name of constraint, one for each field, in place of the declared ones.
+
+    Returns
+    -------
+    EqualitySystem
+        All rows, in the order of the constraints.
+    """
+    named = name_constraints(constraints)
+    overrides = dict(constraint_values or {})
+    unknown = sorted(set(overrides) - {name for name, _ in named})
+    if unknown:
+        raise ValueError(
+            f"constraint_values has unknown name(s) {unknown}; the constraints are "
+            f"{[name for name, _ in named]}."
+        )
+    parts = [_state(name, c, grid, table, overrides.get(name)) for name, c in named]
+    return merge_systems(parts, grid.n_points, table.n_fields)
+
+
+def merge_systems(
+    systems: Sequence[EqualitySystem], n_points: int, n_samples: int
+) -> EqualitySystem:
+    """Stack systems that speak of the same fields."""
+    return EqualitySystem(
+        rows=np.concatenate([np.empty((0, n_points)), *(s.rows for s in systems)]),
+        values=np.concatenate([np.empty((n_samples, 0)), *(s.values for s in systems)], axis=1),
+        noise=np.concatenate([np.empty(0), *(s.noise for s in systems)]),
+        names=tuple(name for s in systems for name in s.names),
+    )
+
+
+def _state(
+    name: str, constraint: Constraint, grid: Grid, table: FieldTable, override: Any
+) -> EqualitySystem:
+    rows = constraint.rows(grid)
+    rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != grid.n_points or not np.isfinite(rows).all():
+        raise ValueError(
+            f"The rows of constraint {name!r} must be finite and of shape (n_rows, "
+            f"{grid.n_points}) on this grid; got {rows.shape}."
+        )
+    n_rows = rows.shape[0]
+    if override is not None:
+        label = f"constraint_values[{name!r}]"
+        values = _override(override, table, n_rows, label)
+    else:
+        values = _declared(name, constraint, grid, table, n_rows)
+    return EqualitySystem(
+        rows=rows,
+        values=np.broadcast_to(values, (table.n_fields, n_rows)),
+        noise=_noise(name, constraint, n_rows),
+        names=(name,) * n_rows,
+    )
+
+
+def _override(override: Any, table: FieldTable, n_rows: int, label: str) -> np.ndarray:
+    values = _one_a_field(override, table.n_fields, n_rows, label)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{label} is not finite for every field.")
+    return values
+
+
+def _declared(
+    name: str, constraint: Constraint, grid: Grid, table: FieldTable, n_rows: int
+) -> np.ndarray:
+    resolved = {
+        parameter: resolve_value(
+            getattr(constraint, parameter), table, f"{parameter} of constraint {name!r}", n_rows
+        )
+        for parameter in constraint.value_parameters
+    }
+    return np.asarray(constraint.values(resolved, grid), dtype=np.float64)
+
+
+def _noise(name: str, constraint: Constraint, n_rows: int) -> np.ndarray:
+    noise = np.asarray(constraint.noise, dtype=np.float64)
+    if noise.ndim > 1 or noise.size not in (1, n_rows):
+        raise ValueError(
+            f"noise of constraint {name!r} has shape {noise.shape}; pass a number, or one for each "
+            f"of its {n_rows} rows."
+        )
+    if not np.isfinite(noise).all() or (noise < 0).any():
+        raise ValueError(
+            f"noise of constraint {name!r} is a standard deviation: it must be finite and not "
+            f"negative; got {constraint.noise!r}."
+        )
+    return np.broadcast_to(noise, (n_rows,))

@@ -1,0 +1,147 @@
+"""Values of constraints: a number, an array, a column of X, or a callable of X."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of X, where a bare string would not do.
+
+    Parameters
+    ----------
+    key : str or int
+        Name of the column, or its position (for arrays).
+
+    Examples
+    --------
+    >>> from skphys.constraints import Column, ConservationLaw
+    >>> ConservationLaw(over="x", total=Column(1))
+    ConservationLaw(over='x', total=Column(key=1))
+    """
+
+    key: str | int
+
+
+class FieldTable:
+    """X seen as a table with one row a field: where constraints look up their values.
+
+    Parameters
+    ----------
+    X : array or DataFrame of shape (n_samples, n_features)
+        What callables get.
+    column : callable or None, default=None
+        Looks up a column by its key and returns (n_samples,); by default it is taken from `X`.
+    feature_names : array of str or None, default=None
+        Names of the columns of X, if X itself has none.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        column: Callable[[str | int], np.ndarray] | None = None,
+        feature_names: Any = None,
+    ) -> None:
+        self.X = X
+        self.n_fields = X.shape[0] if hasattr(X, "shape") else len(X)
+        self._column = column
+        self._feature_names = feature_names
+
+    def column(self, key: str | int) -> np.ndarray:
+        """Return a column's values, one a field."""
+        if self._column is not None:
+            return self._column(key)
+        position = find_column(self.X, key, self._feature_names)
+        return np.asarray(_safe_indexing(self.X, position, axis=1))
+
+
+def find_column(X: Any, key: str | int, feature_names: Any = None) -> int:
+    """Return the position of a column, or raise an error that tells what there is."""
+    names = list(getattr(X, "columns", feature_names if feature_names is not None else []))
+    if isinstance(key, str):
+        if key in names:
+            return names.index(key)
+        known = f"its columns are {names}" if names else "X has no column names"
+        raise ValueError(
+            f"There is no column {key!r}: {known}. Pass X as a DataFrame with that column, or "
+            f"name it by position, Column(0). A transformer in front of the constraint drops "
+            f"names and columns: the constraint must be the outermost estimator."
+        )
+    n_columns = X.shape[1]
+    if not -n_columns <= key < n_columns:
+        raise ValueError(f"Column({key}) does not exist: X has {n_columns} columns.")
+    return int(key) % n_columns
+
+
+def columns_of(spec: Any) -> list[str | int]:
+    """Return the keys of the columns that a value refers to."""
+    if isinstance(spec, str):
+        return [spec]
+    return [spec.key] if isinstance(spec, Column) else []
+
+
+def resolve_value(spec: Any, table: FieldTable, name: str, n_rows: int) -> np.ndarray:
+    """Turn the value of a constraint into an array (n_samples or 1, n_rows or 1).
+
+    Parameters
+    ----------
+    spec : float, array, str, Column or callable
+        The value as declared.
+    table : FieldTable
+        Where columns are looked up, and what callables get.
+    name : str
+        What to call the value in errors.
+    n_rows : int
+        Number of rows of the constraint.
+    """
+    keys = columns_of(spec)
+    if keys:
+        values = _one_a_field(table.column(keys[0]), table.n_fields, n_rows, f"{name}={spec!r}")
+    elif callable(spec):
+        values = _one_a_field(spec(table.X), table.n_fields, n_rows, name)
+    elif isinstance(spec, (Real, Integral)):
+        values = np.full((1, 1), float(spec))
+    else:
+        values = _one_a_row(spec, n_rows, name)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} is not finite for every field; give a number for each of them.")
+    return values
+
+
+def _numeric(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be numeric; got {type(values).__name__}.") from error
+
+
+def _one_a_field(values: Any, n_fields: int, n_rows: int, name: str) -> np.ndarray:
+    array = _numeric(values, name)
+    if array.ndim == 0:
+        return array.reshape(1, 1)
+    if array.ndim == 1 and array.shape[0] == n_fields:
+        return array[:, None]
+    if array.ndim == 2 and array.shape[0] in (1, n_fields) and array.shape[1] in (1, n_rows):
+        return array
+    raise ValueError(
+        f"{name} gives values of shape {array.shape}; expected ({n_fields},), one for each field"
+        + (f", or ({n_fields}, {n_rows})." if n_rows > 1 else ".")
+    )
+
+
+def _one_a_row(spec: Any, n_rows: int, name: str) -> np.ndarray:
+    array = _numeric(spec, name)
+    if array.ndim > 1 or array.size not in (1, n_rows):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but the constraint has {n_rows} row(s): an array "
+            f"holds one value for each remaining index of the grid. For one value a sample use a "
+            f"column of X, a callable of X, or predict(X, constraint_values=...)."
+        )
+    return array.reshape(1, -1)

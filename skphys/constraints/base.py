@@ -1,0 +1,59 @@
+"""The contract of a constraint."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+if TYPE_CHECKING:
+    from skphys.grids import Grid
+
+
+class Constraint(BaseEstimator):
+    """Linear equalities ``G u = b`` on a field ``u``, declared once and stated on any grid.
+
+    To add a constraint of your own, write a subclass with an ``__init__`` that only assigns its
+    parameters, and say what its rows are. Everything else has a default.
+
+    - `rows` states ``G`` on a grid.
+    - `value_parameters` names the constructor parameters that hold values. Each of these may be a
+      number, an array with one entry a row, a column of X (a string, or `Column`), or a picklable
+      callable of X. skphys turns them into arrays before it calls `values`.
+    - `values` makes ``b`` of them; by default ``b`` is the first value parameter.
+    - `noise` is the standard deviation of ``b``, in its units: a number or one for each row. Make
+      it a constructor parameter to let users set it; without it the constraint is exact.
+    - `discretization_error` says how far a *true* field may be from ``G u = b``, because the grid
+      is finite; the check of the training targets then stays silent.
+    """
+
+    value_parameters: ClassVar[tuple[str, ...]] = ()
+    noise: Any = 0.0
+
+    @abstractmethod
+    def rows(self, grid: Grid) -> Any:
+        """Return ``G``, of shape (n_rows, grid.n_points): an array or a scipy.sparse array.
+
+        Raise a ValueError that names the parameter if it does not fit the grid.
+        """
+
+    def values(self, resolved: dict[str, np.ndarray], grid: Grid) -> np.ndarray:
+        """Return ``b``, of a shape that broadcasts to (n_samples, n_rows).
+
+        Parameters
+        ----------
+        resolved : dict of str to ndarray
+            For each name in `value_parameters` an array of shape (n_samples, k) or (1, k), where
+            k is 1 or n_rows.
+        grid : Grid
+            The grid of `rows`.
+        """
+        if not self.value_parameters:
+            return np.zeros((1, 1))
+        return resolved[self.value_parameters[0]]
+
+    def discretization_error(self, fields: np.ndarray, grid: Grid) -> np.ndarray:
+        """Return a bound for ``|G u - b|`` of true fields, broadcasting to (n_samples, n_rows)."""
+        return np.zeros((1, 1))

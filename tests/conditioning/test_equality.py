@@ -1,0 +1,167 @@
+"""Conditioning against the textbook, for every covariance structure."""
+
+import pickle
+
+import numpy as np
+import pytest
+from conditioning_cases import STRUCTURES, make_covariance, relative_miss, textbook
+
+from skphys.conditioning import (
+    Conditioned,
+    Dense,
+    Diagonal,
+    Gaussian,
+    InconsistentConstraintsError,
+    LowRank,
+    condition,
+)
+
+B, N = 3, 12
+
+
+def problem(kind, n_rows, seed=0):
+    rng = np.random.default_rng(seed)
+    prior = Gaussian(rng.normal(size=(B, N)), make_covariance(kind, rng, B, N))
+    return prior, rng.normal(size=(n_rows, N)), rng.normal(size=(B, n_rows))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("n_rows", [1, 2, 5])
+@pytest.mark.parametrize("kind", STRUCTURES)
+def test_equals_the_textbook(kind, n_rows, noise):
+    prior, rows, values = problem(kind, n_rows)
+    posterior = condition(prior, rows, values, noise)
+    dense_prior = np.broadcast_to(prior.dense(), (B, N, N))
+    dense = np.broadcast_to(posterior.dense(), (B, N, N))
+    variance = np.broadcast_to(posterior.variance(), (B, N))
+    for b in range(B):
+        mean, covariance = textbook(prior.mean[b], dense_prior[b], rows, values[b], noise)
+        np.testing.assert_allclose(posterior.mean[b], mean, atol=1e-12)
+        np.testing.assert_allclose(dense[b], covariance, atol=1e-12)
+        np.testing.assert_allclose(variance[b], np.diag(covariance), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", STRUCTURES)
+def test_structures_agree_with_their_dense_form(kind):
+    covariance = make_covariance(kind, np.random.default_rng(1), B, N)
+    dense = covariance.to_dense()
+    matrix = np.random.default_rng(2).normal(size=(N, 4))
+    np.testing.assert_allclose(covariance.diagonal(), np.diagonal(dense, axis1=-2, axis2=-1))
+    np.testing.assert_allclose(covariance.matmul(matrix), dense @ matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", STRUCTURES)
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_samples_have_the_conditioned_moments(kind, noise):
+    prior, rows, values = problem(kind, 2)
+    posterior = condition(prior, rows, values, noise)
+    draws = posterior.sample(40_000, 0)
+    assert draws.shape == (40_000, B, N)
+    dense = np.broadcast_to(posterior.dense(), (B, N, N))
+    for b in range(B):
+        scale = np.sqrt(dense[b].diagonal().max())
+        np.testing.assert_allclose(draws[:, b].mean(0), posterior.mean[b], atol=0.03 * scale)
+        np.testing.assert_allclose(np.cov(draws[:, b].T), dense[b], atol=0.04 * scale**2)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-6, 1.0, 1e6, 1e12])
+@pytest.mark.parametrize("n_rows", [1, 2, 50])
+@pytest.mark.parametrize("kind", STRUCTURES)
+def test_exact_at_every_size(kind, n_rows, size):
+    rng = np.random.default_rng(3)
+    n_points = 120
+    prior = Gaussian(size * rng.normal(size=(B, n_points)), make_covariance(kind, rng, B, n_points))
+    rows, values = rng.normal(size=(n_rows, n_points)), size * rng.normal(size=(B, n_rows))
+    posterior = condition(prior, rows, values)
+    assert relative_miss(posterior.mean, rows, values).max() < 1e-12
+    draws = posterior.sample(5, 0)
+    assert relative_miss(draws, rows, values).max() < 1e-12
+    dense = np.broadcast_to(posterior.dense(), (B, n_points, n_points))
+    left = np.abs(rows @ dense @ rows.T)
+    scale = np.abs(rows) @ np.abs(np.broadcast_to(prior.dense(), dense.shape)) @ np.abs(rows).T
+    assert (left / scale).max() < 1e-12
+
+
+def test_a_small_total_of_a_large_field():
+    """Cancellation: the correction is 1e24 times the value that must come out."""
+    prior = Gaussian(np.full((1, 50), 1e12), Diagonal(np.ones(50)))
+    rows, values = np.full((1, 50), 0.02), np.array([[1e-12]])
+    posterior = condition(prior, rows, values)
+    assert relative_miss(posterior.mean, rows, values).max() < 1e-12
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_redundant_rows_change_nothing(scale):
+    prior, rows, values = problem("low_rank", 3)
+    once = condition(prior, rows, values)
+    again = np.vstack([rows, scale * rows[1:2], rows[0:1] + rows[1:2]])
+    more = np.hstack([values, scale * values[:, 1:2], values[:, 0:1] + values[:, 1:2]])
+    twice = condition(prior, again, more)
+    np.testing.assert_allclose(twice.mean, once.mean, atol=1e-9)
+    np.testing.assert_allclose(twice.dense(), once.dense(), atol=1e-9)
+    assert relative_miss(twice.mean, again, more).max() < 1e-12
+
+
+@pytest.mark.parametrize("kind", STRUCTURES)
+def test_contradicting_rows_raise(kind):
+    prior, rows, values = problem(kind, 2)
+    rows, values = np.vstack([rows, rows[:1]]), np.hstack([values, values[:, :1] + 0.1])
+    with pytest.raises(InconsistentConstraintsError) as caught:
+        condition(prior, rows, values)
+    assert set(caught.value.rows) == {0, 2}
+    assert pickle.loads(pickle.dumps(caught.value)).rows == caught.value.rows
+
+
+def test_points_without_variance_stay():
+    variance = np.ones((2, 6))
+    variance[:, :2] = 0.0
+    prior = Gaussian(np.zeros((2, 6)), Diagonal(variance))
+    posterior = condition(prior, np.ones((1, 6)), np.array([[4.0], [8.0]]))
+    np.testing.assert_allclose(posterior.mean[0], [0, 0, 1, 1, 1, 1])
+    assert (posterior.std()[:, :2] == 0).all()
+
+
+def test_a_field_without_variance_must_already_obey():
+    fixed = Gaussian(np.ones((2, 4)), Diagonal(np.zeros((2, 4))))
+    kept = condition(fixed, np.ones((1, 4)), np.array([4.0]))
+    np.testing.assert_array_equal(kept.mean, fixed.mean)
+    with pytest.raises(InconsistentConstraintsError, match=r"row\(s\) \[0\]"):
+        condition(fixed, np.ones((1, 4)), np.array([5.0]))
+
+
+def test_a_nan_is_never_taken_for_exact():
+    prior = Gaussian(np.full((1, 4), np.nan), Diagonal(np.ones(4)))
+    with pytest.raises(InconsistentConstraintsError):
+        condition(prior, np.ones((1, 4)), np.array([5.0]))
+
+
+def test_a_singular_dense_prior():
+    """A smooth Gaussian process has far fewer degrees of freedom than points."""
+    x = np.linspace(0, 1, 200)
+    smooth = np.exp(-0.5 * (x[:, None] - x) ** 2 / 0.3**2)
+    prior = Gaussian(np.sin(x)[None], Dense(smooth[None]))
+    rows, values = np.full((1, 200), 0.005), np.array([[0.7]])
+    posterior = condition(prior, rows, values)
+    assert relative_miss(posterior.mean, rows, values).max() < 1e-12
+    assert relative_miss(posterior.sample(20, 0), rows, values).max() < 1e-12
+
+
+def test_conditioning_in_two_steps_equals_one():
+    prior, rows, values = problem("dense", 4)
+    first = condition(prior, rows[:2], values[:, :2])
+    second = condition(first, rows[2:], values[:, 2:])
+    assert isinstance(second.covariance, Conditioned)
+    once = condition(prior, rows, values)
+    np.testing.assert_allclose(second.mean, once.mean, atol=1e-10)
+    np.testing.assert_allclose(second.dense(), once.dense(), atol=1e-10)
+
+
+def test_std_does_not_build_the_matrix():
+    n_points = 200_000  # 320 GB as a matrix
+    rng = np.random.default_rng(0)
+    factor = rng.normal(size=(1, n_points, 4))
+    rows = np.full((2, n_points), 1.0 / n_points)
+    rows[1, ::2] = 0.0
+    for covariance in (Diagonal(np.ones((1, n_points))), LowRank(factor)):
+        posterior = condition(Gaussian(np.zeros((1, n_points)), covariance), rows, np.ones(2))
+        assert posterior.std().shape == (1, n_points)
