@@ -1,0 +1,118 @@
+"""scikit-learn's averaging ensembles: forests, bagging and voting, whose members are points.
+
+Not everything with ``estimators_`` is one: the parts of boosting, stacking and chains do not
+predict the target one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import (
+    BaggingRegressor,
+    ExtraTreesRegressor,
+    RandomForestRegressor,
+    VotingRegressor,
+)
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+
+from skphys.predictive._backbone import predict_mean
+from skphys.predictive._prediction import Array, Prediction, by_rows
+from skphys.predictive._registry import Adapter
+
+
+def _is_forest(estimator: Any) -> bool:
+    return isinstance(estimator, RandomForestRegressor | ExtraTreesRegressor)
+
+
+def _is_bagging(estimator: Any) -> bool:
+    return isinstance(estimator, BaggingRegressor)
+
+
+def _is_voting(estimator: Any) -> bool:
+    return isinstance(estimator, VotingRegressor)
+
+
+def _tree_means(forest: Any, X: Any) -> Iterator[Any]:
+    """Yield the trees' predictions; they check for missing values themselves."""
+    X = validate_data(
+        forest, X, dtype=np.float32, accept_sparse="csr", ensure_all_finite=False, reset=False
+    )
+    return (tree.predict(X) for tree in forest.estimators_)
+
+
+def _bag_means(bagging: Any, X: Any) -> Iterator[Any]:
+    """Yield the members' predictions, each from the features that it was fitted on."""
+    X = validate_data(
+        bagging,
+        X,
+        dtype=None,
+        accept_sparse=["csr", "csc"],
+        ensure_all_finite=False,
+        reset=False,
+    )
+    pairs = zip(bagging.estimators_, bagging.estimators_features_, strict=True)
+    return (predict_mean(member, X[:, features]) for member, features in pairs)
+
+
+def _voter_means(voting: Any, X: Any) -> Iterator[Any]:
+    return (predict_mean(voter, X) for voter in voting.estimators_)
+
+
+def _stack(means: Iterator[Any], estimator: Any, X: Any, rows: str) -> Array:
+    return by_rows(np.stack(list(means)), estimator, _num_samples(X), rows, "members' mean")
+
+
+def _predict_forest(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+    check_is_fitted(estimator, "estimators_")
+    return _of_points(_stack(_tree_means(estimator, X), estimator, X, rows))
+
+
+def _predict_bagging(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+    check_is_fitted(estimator, "estimators_")
+    return _of_points(_stack(_bag_means(estimator, X), estimator, X, rows))
+
+
+def _predict_voting(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+    """Predict by voters; unequal weights leave moments, since members have equal weights."""
+    check_is_fitted(estimator, "estimators_")
+    means = _stack(_voter_means(estimator, X), estimator, X, rows)
+    if not _is_weighted(estimator):
+        return _of_points(means)
+    weights = np.asarray(estimator._weights_not_none, dtype=np.float64)
+    weights = weights / weights.sum()
+    mean = np.tensordot(weights, means, axes=1)
+    deviations = np.sqrt(weights)[:, None, None] * (means - mean)
+    std = np.sqrt(np.sum(deviations**2, axis=0))
+    if not want_cov:
+        return Prediction(mean, std)
+    return Prediction(mean, std, cov=np.einsum("kbi,kbj->bij", deviations, deviations))
+
+
+def _of_points(means: Array) -> Prediction:
+    return Prediction(means.mean(axis=0), member_means=means)
+
+
+def _is_weighted(voting: Any) -> bool:
+    return voting.weights is not None and len(set(voting._weights_not_none)) > 1
+
+
+def _covariance_of_voting(estimator: Any, rows: str) -> bool:
+    return _is_weighted(estimator)
+
+
+def _members_of_voting(estimator: Any, rows: str) -> bool:
+    return not _is_weighted(estimator)
+
+
+def _always(estimator: Any, rows: str) -> bool:
+    return True
+
+
+ADAPTERS = (
+    Adapter(_is_forest, _predict_forest, members=_always),
+    Adapter(_is_bagging, _predict_bagging, members=_always),
+    Adapter(_is_voting, _predict_voting, _covariance_of_voting, _members_of_voting),
+)

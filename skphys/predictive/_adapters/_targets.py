@@ -1,0 +1,111 @@
+"""Wrappers that act on the targets: one regressor a target, and transformed targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.utils.validation import check_is_fitted
+
+from skphys.predictive._affine import AffineMap, affine_map, inverse
+from skphys.predictive._prediction import Prediction
+from skphys.predictive._registry import (
+    Adapter,
+    offers_covariance,
+    offers_members,
+    predict_distribution,
+)
+
+
+def _is_multi_output(estimator: Any) -> bool:
+    return isinstance(estimator, MultiOutputRegressor)
+
+
+def _is_transformed(estimator: Any) -> bool:
+    return isinstance(estimator, TransformedTargetRegressor)
+
+
+def _refuse_constraints(prediction: Prediction, estimator: Any) -> None:
+    if prediction.constraints:
+        raise ValueError(
+            f"{type(estimator).__name__} holds an estimator with constraints, which do not hold "
+            f"for the targets outside it; put the constrained estimator outermost, with "
+            f"{type(estimator).__name__} as its estimator."
+        )
+
+
+def _predict_each(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+    """Gather the targets' own predictions; with one target it is that of its regressor."""
+    check_is_fitted(estimator, "estimators_")
+    if len(estimator.estimators_) == 1:
+        inner = estimator.estimators_[0]
+        only = predict_distribution(inner, X, rows=rows, want_cov=want_cov)
+        _refuse_constraints(only, estimator)
+        return only
+    parts = [predict_distribution(e, X, want_cov=False) for e in estimator.estimators_]
+    for part in parts:
+        _refuse_constraints(part, estimator)
+    stds = [part.std for part in parts if part.std is not None]
+    return Prediction(
+        np.concatenate([part.mean for part in parts], axis=1),
+        np.concatenate(stds, axis=1) if len(stds) == len(parts) else None,
+    )
+
+
+def _covariance_of_only(estimator: Any, rows: str) -> bool:
+    single = len(getattr(estimator, "estimators_", [None])) == 1
+    return single and rows == "points" and offers_covariance(estimator.estimator, rows)
+
+
+def _members_of_only(estimator: Any, rows: str) -> bool:
+    single = len(getattr(estimator, "estimators_", [None])) == 1
+    return single and rows == "points" and offers_members(estimator.estimator, rows)
+
+
+def _predict_transformed(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+    """Map a prediction of transformed targets back; uncertainty only by an affine transformer."""
+    check_is_fitted(estimator, "regressor_")
+    latent = predict_distribution(estimator.regressor_, X, rows=rows, want_cov=want_cov)
+    _refuse_constraints(latent, estimator)
+    columns = latent.mean.T if rows == "points" else latent.mean
+    mean = inverse(estimator.transformer_, columns)
+    mean = mean.T if rows == "points" else mean
+    transform = affine_map(estimator.transformer_, columns) if latent.states_uncertainty else None
+    if transform is None:
+        return Prediction(mean)
+    return transform.apply(latent, mean, want_cov and rows == "fields")
+
+
+def _regressor(estimator: Any) -> Any:
+    return getattr(estimator, "regressor_", estimator._get_regressor())
+
+
+def _transform(estimator: Any) -> AffineMap | None:
+    """Return the fitted transformer as an affine map."""
+    latent = estimator.transformer_.transform(np.zeros((1, estimator.transformer_.n_features_in_)))
+    return affine_map(estimator.transformer_, np.asarray(latent, dtype=np.float64).reshape(1, -1))
+
+
+def _covariance_transformed(estimator: Any, rows: str) -> bool:
+    if not hasattr(getattr(estimator, "transformer_", None), "n_features_in_"):
+        return offers_covariance(_regressor(estimator), rows)
+    transform = _transform(estimator)
+    mixes = transform is not None and transform.mixes and rows == "fields"
+    if mixes and not offers_members(_regressor(estimator), rows):
+        return True
+    return transform is not None and offers_covariance(_regressor(estimator), rows)
+
+
+def _members_transformed(estimator: Any, rows: str) -> bool:
+    known = hasattr(getattr(estimator, "transformer_", None), "n_features_in_")
+    return offers_members(_regressor(estimator), rows) and not (
+        known and _transform(estimator) is None
+    )
+
+
+ADAPTERS = (
+    Adapter(_is_multi_output, _predict_each, _covariance_of_only, _members_of_only),
+    Adapter(_is_transformed, _predict_transformed, _covariance_transformed, _members_transformed),
+)

@@ -1,0 +1,96 @@
+"""Fitting a backbone, and finding what it is underneath its wrappers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from skphys.predictive._nets import cast, is_net
+from skphys.predictive._registry import METHODS, predict_distribution
+
+
+def chain(estimator: Any) -> Iterator[Any]:
+    """Yield an estimator, then what it wraps, down to the regressor that makes predictions."""
+    while estimator is not None and not isinstance(estimator, str):
+        yield estimator
+        if is_net(estimator):
+            return
+        estimator = _wrapped(estimator)
+
+
+def _wrapped(estimator: Any) -> Any:
+    if isinstance(estimator, Pipeline):
+        return estimator.steps[-1][1]
+    regressor = getattr(estimator, "regressor", None)
+    return getattr(estimator, "estimator", None) if regressor is None else regressor
+
+
+def final_estimator(estimator: Any) -> Any:
+    """Return the regressor inside pipelines, searches, target transforms and the like."""
+    return list(chain(estimator))[-1]
+
+
+def is_frozen(estimator: Any) -> bool:
+    """Say whether the regressor inside is frozen, so that fitting a clone changes nothing."""
+    return any(isinstance(part, FrozenEstimator) for part in chain(estimator))
+
+
+def fit_backbone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
+    """Fit a backbone in the dtypes and shapes that it takes.
+
+    A skorch net, also inside pipelines, searches and target transforms, gets float32 data and
+    two-dimensional targets. Any other regressor gets X and y untouched, and so do this package's
+    own meta-estimators, which call this function for what they hold.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted itself, not a clone.
+    X : {array-like, DataFrame} of shape (n_samples, n_features)
+        Inputs.
+    y : array-like of shape (n_samples,) or (n_samples, n_points)
+        Targets.
+    **fit_params : dict
+        Passed to its fit.
+
+    Returns
+    -------
+    estimator
+        The fitted estimator.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from skphys.predictive import fit_backbone
+    >>> fit_backbone(Ridge(), [[0.0], [1.0]], [0.0, 1.0])
+    Ridge()
+    """
+    if is_net(final_estimator(estimator)) and not _fits_itself(estimator):
+        X, y = cast(X, np.float32), _column(cast(y, np.float32))
+        if is_net(estimator) and hasattr(X, "columns"):
+            X = X.to_numpy()
+    return estimator.fit(X, y, **fit_params)
+
+
+def _fits_itself(estimator: Any) -> bool:
+    """Say whether a meta-estimator of this package is on the way to the regressor."""
+    return any(hasattr(type(part), name) for part in chain(estimator) for name in METHODS)
+
+
+def predict_mean(estimator: Any, X: Any) -> Any:
+    """Return the fitted backbone's own prediction, constrained if it is, nets included."""
+    if is_net(final_estimator(estimator)):
+        prediction = predict_distribution(estimator, X, want_cov=False)
+        if not prediction.constraints:
+            return prediction.mean
+    return estimator.predict(X)
+
+
+def _column(y: Any) -> Any:
+    if hasattr(y, "to_numpy"):
+        y = y.to_numpy()
+    return y.reshape(-1, 1) if getattr(y, "ndim", 2) == 1 else y

@@ -1,0 +1,50 @@
+"""skorch nets: found among the loaded modules, never imported here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+
+def is_net(estimator: Any) -> bool:
+    """Say whether an estimator is a skorch net, fitted or not."""
+    skorch = sys.modules.get("skorch")
+    return skorch is not None and isinstance(estimator, skorch.NeuralNet)
+
+
+def parameter_dtype(net: Any) -> np.dtype[Any]:
+    """Return the floating dtype of a fitted net's parameters; float32 if NumPy has none like it."""
+    parameter = next(net.module_.parameters(), None)
+    name = "float32" if parameter is None else str(parameter.dtype).removeprefix("torch.")
+    return np.dtype(name if name in ("float16", "float32", "float64") else "float32")
+
+
+def cast(values: Any, dtype: Any) -> Any:
+    """Cast numeric arrays, and the numeric columns of data frames; leave other types as they are.
+
+    skorch also takes tensors, datasets and dicts, which have their own dtypes.
+    """
+    if hasattr(values, "dtypes") and hasattr(values, "columns"):
+        numeric = values.select_dtypes(["number", "bool"]).columns
+        return values.astype(dict.fromkeys(numeric, dtype))
+    if isinstance(values, list) or hasattr(values, "iloc"):
+        values = np.asarray(values)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
+        return values.astype(dtype, copy=False)
+    return values
+
+
+@contextmanager
+def seeded(estimator: Any, seed: int) -> Iterator[None]:
+    """Seed torch's global generators for a net, which has no random_state, and restore them."""
+    torch = sys.modules.get("torch")
+    if torch is None or not is_net(estimator):
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
