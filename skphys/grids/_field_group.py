@@ -16,8 +16,10 @@ from skphys.grids._tables import (
     as_table,
     assign,
     column,
+    is_frame,
     missing_values,
     position,
+    select,
     take,
 )
 
@@ -113,12 +115,12 @@ class FieldGroup:
         X = as_table(X)
         if not self.n_nodes:
             return take(X, self.index.ravel())
-        self._check_constant(X)
         rows = np.concatenate([np.repeat(self.index[:, :1], self.n_nodes, axis=1), self.index], 1)
         table = take(X, rows.ravel())
+        self._check_constant(table)
         coordinates = self._layout.positions(X, self._layout.space)
         for j, nodes in zip(coordinates, self.grid.points.T, strict=True):
-            values = column(X, j)[rows].astype(np.float64)
+            values = column(table, j).reshape(rows.shape).astype(np.float64)
             values[:, : self.n_nodes] = nodes
             table = assign(table, j, values.ravel())
         return table
@@ -152,7 +154,8 @@ class FieldGroup:
         array([3.5])
         """
         X = as_table(X)
-        values = column(X, position(X, key, self._layout.names))[self.index]
+        picked = take(select(X, [position(X, key, self._layout.names)]), self.index.ravel())
+        values = column(picked, 0).reshape(self.index.shape)
         varies = _varies(values)
         if varies.any():
             f = int(np.argmax(varies))
@@ -177,12 +180,13 @@ class FieldGroup:
         """
         return describe_field(self._layout.by, self.by, f)
 
-    def _check_constant(self, X: Any) -> None:
-        own = self._layout.positions(X, self._layout.space + self._layout.by)
-        for j in set(range(X.shape[1])).difference(own):
-            varies = _varies(column(X, j)[self.index])
+    def _check_constant(self, table: Any) -> None:
+        """Raise if a column of the fields' rows varies, which is no coordinate."""
+        own = self._layout.positions(table, self._layout.space + self._layout.by)
+        for j in sorted(set(range(table.shape[1])).difference(own)):
+            varies = _varies(column(table, j).reshape(self.n_fields, -1))
             if varies.any():
-                name = X.columns[j] if hasattr(X, "columns") else j
+                name = table.columns[j] if is_frame(table) else j
                 raise ValueError(
                     f"column {name!r} varies within {self.describe(int(np.argmax(varies)))}, so "
                     "its value at the nodes is not known; drop it, add it to `by`, or leave out "

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import simpson, trapezoid
 
@@ -52,12 +52,14 @@ def test_simpson_memory_is_linear():
     assert Axis(np.arange(1_000_001.0)).weights("simpson").sum() == pytest.approx(1e6)
 
 
+@settings(deadline=None)
 @given(steps, st.sampled_from(["trapezoid", "simpson"]))
 def test_node_weights_sum_to_the_length(h, rule):
     axis = Axis(np.cumsum([0.0, *h]))
     assert axis.weights(rule).sum() == pytest.approx(sum(h), rel=1e-9)
 
 
+@settings(deadline=None)
 @given(steps)
 def test_cell_weights_are_the_widths(h):
     axis = Axis.cells(np.cumsum([0.0, *h]))
@@ -66,6 +68,7 @@ def test_cell_weights_are_the_widths(h):
     np.testing.assert_array_equal(axis.weights("midpoint"), axis.weights())
 
 
+@settings(deadline=None)
 @given(steps, st.floats(0.01, 5.0))
 def test_periodic_weights_sum_to_the_period(h, gap):
     points = np.cumsum([0.0, *h])
