@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = [
-    "constraints",
-    "conditioning",
-    "datasets",
-    "estimators",
-    "grids",
-    "metrics",
-    "predictive",
-]
+PACKAGES = "constraints conditioning datasets estimators grids metrics predictive".split()
 
 
 def fenced(language):
