@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +45,27 @@ class Adapter:
 # Methods by which estimators of this package speak for themselves; see _adapters/_own.py.
 METHODS = ("_predict_unconditioned", "_predict_distribution")
 
+_imposed: ContextVar[bool] = ContextVar("constraints_imposed", default=False)
+
 # In order of precedence; filled by the package's __init__.
 _protocol: list[Adapter] = []
 _registered: list[tuple[Any, Adapter]] = []
 _families: list[Adapter] = []
+
+
+def are_constraints_imposed() -> bool:
+    """Say whether nested constrained estimators impose their constraints themselves."""
+    return _imposed.get()
+
+
+@contextmanager
+def constraints_imposed(imposed: bool = True) -> Iterator[None]:
+    """Within it, predictions come after the constraints of nested estimators, not with them."""
+    token = _imposed.set(imposed)
+    try:
+        yield
+    finally:
+        _imposed.reset(token)
 
 
 def install(protocol: Iterable[Adapter], families: Iterable[Adapter]) -> None:

@@ -6,6 +6,8 @@ Two methods, both ``(X, *, rows, want_cov) -> Prediction``:
   with the constraints, so that an outer estimator can impose all of them at once;
 - ``_predict_distribution``, of this package's other meta-estimators.
 
+Within `constraints_imposed` the former's own ``predict`` is asked instead.
+
 What they offer is said by ``_offers_covariance(rows)`` and ``_offers_members(rows)``, if present.
 """
 
@@ -15,8 +17,14 @@ from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
+from skphys.predictive._adapters._stated import predict_by_flags
 from skphys.predictive._prediction import Prediction
-from skphys.predictive._registry import METHODS, Adapter
+from skphys.predictive._registry import (
+    METHODS,
+    Adapter,
+    are_constraints_imposed,
+    constraints_imposed,
+)
 
 
 def _method(estimator: Any) -> Any:
@@ -31,6 +39,9 @@ def _matches(estimator: Any) -> bool:
 
 
 def _predict(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+    if are_constraints_imposed() and hasattr(estimator, METHODS[0]):
+        with constraints_imposed(False):  # what is inside hands its constraints up again
+            return predict_by_flags(estimator, X, rows=rows, want_cov=want_cov)
     return _method(estimator)(X, rows=rows, want_cov=want_cov)
 
 

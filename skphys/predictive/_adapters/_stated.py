@@ -39,7 +39,8 @@ def _may_give_covariance(estimator: Any, rows: str) -> bool:
     return _has("return_cov")(estimator) and not between_samples
 
 
-def _predict_by_flags(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+def predict_by_flags(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+    """Call ``predict`` with ``return_cov`` or ``return_std``, whichever it names and is of use."""
     has_std = _has("return_std")(estimator)
     if (want_cov or not has_std) and _may_give_covariance(estimator, rows):
         mean, cov = _pair(estimator, X, "return_cov")
@@ -122,7 +123,7 @@ def _with(name: str) -> Callable[[Any], bool]:
 
 
 ADAPTERS = (
-    Adapter(_has("return_cov", "return_std"), _predict_by_flags, _may_give_covariance),
+    Adapter(_has("return_cov", "return_std"), predict_by_flags, _may_give_covariance),
     Adapter(_with("predict_std"), _predict_with_std_method),
     Adapter(_with("pred_dist"), _predict_from_distribution),
     Adapter(lambda estimator: True, _predict_mean, never),
