@@ -189,7 +189,7 @@ def factor(covariance: Covariance, rows: Array, noise_variance: Array) -> Gain:
 
 
 def inverse(inner: Array, noise_variance: Array, free: Array) -> Array:
-    """Return the (pseudo-)inverse of ``inner + diag(noise_variance)``, rows that are not free left out.
+    """Return the (pseudo-)inverse of ``inner + diag(noise_variance)``, of its free rows.
 
     The matrix is scaled to a unit diagonal first, so rows of very different size do not hide
     each other; where a row depends on the others the minimum-norm solution is taken.
@@ -211,7 +211,7 @@ def _to(mask: Array, reference: Array) -> Array:
 
 
 def _inverse_of_correlation(matrix: Array) -> Array:
-    """Invert through Cholesky; fall back on a pseudo-inverse if a matrix of the batch is singular."""
+    """Invert through Cholesky, or by a pseudo-inverse if a matrix of the batch is singular."""
     xp = array_namespace(matrix)
     n_rows = matrix.shape[-1]
     if n_rows == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from skphys.grids._geometry import (
 )
 from skphys.grids._grid import Grid
 from skphys.grids._interpolation import interpolation_matrix
-from skphys.grids._tables import Key, Layout, as_table, codes, numbers, select, take
+from skphys.grids._tables import Key, Layout, as_table, codes, is_frame, numbers, select, take
 
 
 class ColumnGrid:
@@ -43,7 +44,7 @@ class ColumnGrid:
         The coordinates: columns by name or by position. The points of a field over several
         columns form a tensor product, in any order of rows.
     by : str, int or list of these, default=None
-        The columns that tell the fields apart; None makes the whole table one field.
+        The columns that tell the fields apart; None takes all columns but those of `space`.
     domain : (low, high), dict or list of pairs, default=None
         What a field extends over, for each column of `space`. None takes the range of the
         table that the model is fitted on, or of the nodes.
@@ -158,15 +159,15 @@ class ColumnGrid:
         (Grid(x0=5 nodes in [0, 1]), array([[1, 0]]))
         """
         X = as_table(X)
-        layout = self._layout(feature_names)
+        layout = self._layout(feature_names, X)
         space = self._coordinates(X, layout)
-        by = layout.positions(X, self._by)
-        keys = [codes(X, j, key) for j, key in zip(by, self._by, strict=True)]
+        by = layout.positions(X, layout.by)
+        keys = [codes(X, j, key) for j, key in zip(by, layout.by, strict=True)]
         learned = None if domain is None else read_domain(domain, self._space, degenerate=True)
         groups = []
         for index in fields_by_geometry(space, join_codes(keys, len(space))):
             table = select(take(X, index[:, 0]), by)
-            with naming(describe_field(self._by, table, 0)):
+            with naming(describe_field(layout.by, table, 0)):
                 grid, interpolation = self._geometry(space[index[0]], learned)
             groups.append(FieldGroup(grid, index, table, interpolation, layout))
         return groups
@@ -194,9 +195,19 @@ class ColumnGrid:
         columns = [numbers(X, j, key) for j, key in zip(positions, self._space, strict=True)]
         return np.column_stack(columns)
 
-    def _layout(self, feature_names: Sequence[str] | None) -> Layout:
+    @property
+    def structure(self) -> tuple[Key, ...]:
+        """The columns that `space` and `by` name."""
+        return self._space + self._by
+
+    def _layout(self, feature_names: Sequence[str] | None, X: Any = None) -> Layout:
         names = None if feature_names is None else tuple(feature_names)
-        return Layout(self._space, self._by, names)
+        layout = Layout(self._space, self._by, names)
+        if self.by is not None or X is None:
+            return layout
+        space = layout.positions(X, self._space)
+        others = (j for j in range(X.shape[1]) if j not in space)
+        return replace(layout, by=tuple(X.columns[j] if is_frame(X) else j for j in others))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ColumnGrid):

@@ -124,7 +124,7 @@ def test_columns_that_vary_within_a_field_are_refused_at_nodes():
     with pytest.raises(ValueError, match=r"column 'k' varies within the field t=0\.0.*drop it"):
         first.rows(X)
     assert len(second.rows(X)) == 6
-    (group,) = ColumnGrid(0, nodes=NODES).split(np.array([[0.1, 0.0], [0.2, 1.0]]))
+    (group,) = ColumnGrid(0, by=[], nodes=NODES).split(np.array([[0.1, 0.0], [0.2, 1.0]]))
     with pytest.raises(ValueError, match="column 1 varies within the field, so"):
         group.rows(np.array([[0.1, 0.0], [0.2, 1.0]]))
 
@@ -160,3 +160,12 @@ def test_groups_are_frozen():
     (group,) = ColumnGrid(0).split([[0.0], [1.0]])
     with pytest.raises(AttributeError):
         group.index = None
+
+
+def test_by_none_takes_all_other_columns():
+    X = np.array([[0.0, 1.0, 7.0], [1.0, 1.0, 7.0], [0.0, 2.0, 7.0], [1.0, 2.0, 7.0]])
+    (group,) = ColumnGrid(0).split(X)
+    assert group.index.tolist() == [[0, 1], [2, 3]]
+    np.testing.assert_array_equal(group.by, [[1.0, 7.0], [2.0, 7.0]])
+    (whole,) = ColumnGrid(0).split(X[:2, :1])
+    assert whole.index.tolist() == [[0, 1]]

@@ -1,0 +1,13 @@
+"""Estimators: thin shells over grids, constraints, predictive distributions and conditioning."""
+
+from skphys.estimators._conservation import ConservationConstrainedRegressor
+from skphys.estimators._ensemble import EnsembleRegressor
+from skphys.estimators._make import make_constrained_pipeline
+from skphys.estimators._pointwise import PointwiseRegressor
+
+__all__ = [
+    "ConservationConstrainedRegressor",
+    "EnsembleRegressor",
+    "PointwiseRegressor",
+    "make_constrained_pipeline",
+]

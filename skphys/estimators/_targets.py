@@ -1,0 +1,93 @@
+"""Whether the training targets obey the declared constraints, and if not, why."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from skphys.constraints import EqualitySystem
+from skphys.constraints._values import FieldTable, columns_of
+from skphys.estimators._layouts import FieldRows, PointRows
+
+ROUNDING = 1e-6  # targets are often stored in float32
+
+
+def warn_if_violated(
+    layout: FieldRows | PointRows, X: Any, y: np.ndarray, constraints: list[tuple[str, Any]]
+) -> None:
+    """Warn, once for each constraint, if true fields could not violate it as the targets do.
+
+    Raises the errors of constraints that cannot be stated for the training data.
+    """
+    for name, constraint in constraints:
+        if isinstance(layout, FieldRows):
+            parts = [
+                (layout.grid, y.reshape(X.shape[0], -1), layout.system(X, [(name, constraint)]))
+            ]
+        else:
+            parts = _complete_fields(layout, X, y, (name, constraint))
+        excess, size = 0.0, 0.0
+        for grid, fields, system in parts:
+            allowed = constraint.discretization_error(fields, grid) + 3.0 * system.noise
+            residual = np.abs(fields @ system.rows.T - system.values)
+            scale = np.abs(fields) @ np.abs(system.rows).T + np.abs(system.values)
+            beyond = residual - allowed - ROUNDING * scale
+            excess, size = max(excess, beyond.max(initial=0.0)), max(size, residual.max(initial=0))
+        if excess > 0.0:
+            _warn(name, size, _cause(constraint, layout, X, y))
+
+
+def _complete_fields(
+    layout: PointRows, X: Any, y: np.ndarray, named: tuple[str, Any]
+) -> list[tuple[Any, np.ndarray, EqualitySystem]]:
+    """Return the fields of a long training table, if its rows are complete fields."""
+    names = layout.feature_names
+    grid = type(layout.grid)(layout.grid.space, layout.grid.by, layout.grid.domain)
+    try:
+        groups = grid.split(X, domain=layout.domain, feature_names=names)
+    except ValueError:
+        return []  # scattered points: their integral is not known
+    plain = PointRows(grid, layout.domain, names)
+    y = y.ravel()
+    return [(g.grid, y[g.index], plain.system(X, g, [named])) for g in groups]
+
+
+def _warn(name: str, size: float, cause: str) -> None:
+    warnings.warn(
+        f"The training targets violate constraint {name!r} by up to {size:.3g}, more than its "
+        f"discretization explains. {cause}",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def _cause(constraint: Any, layout: FieldRows | PointRows, X: Any, y: np.ndarray) -> str:
+    """Guess what is wrong, where it can be seen."""
+    outermost = "Make the constrained estimator the outermost one."
+    for parameter in constraint.value_parameters:
+        for key in columns_of(getattr(constraint, parameter)):
+            values = FieldTable(X, feature_names=layout.feature_names).column(key)
+            if _standardised(values.reshape(-1, 1)):
+                return (
+                    f"Column {key!r} has mean 0 and standard deviation 1: it seems to come from a "
+                    f"scaler in front of the constraint. {outermost}"
+                )
+    if _standardised(y.reshape(len(y), -1)):
+        return (
+            f"The targets have mean 0 and standard deviation 1: they seem to come from a "
+            f"TransformedTargetRegressor around the constraint. {outermost}"
+        )
+    return "Check the values, the grid's coordinates and the quadrature, or give it a noise."
+
+
+def _standardised(columns: np.ndarray) -> bool:
+    """Say whether columns have mean 0 and standard deviation 1, as StandardScaler leaves them."""
+    if len(columns) < 3:
+        return False
+    spread = columns.std(axis=0)
+    centred = np.abs(columns.mean(axis=0)) < 1e-6
+    return bool(
+        np.all(centred & ((np.abs(spread - 1.0) < 1e-6) | (spread < 1e-6))) and spread.any()
+    )
