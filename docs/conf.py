@@ -1,5 +1,6 @@
 """Sphinx configuration: `python -m sphinx -W -b html docs docs/_build/html`, no network needed."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -46,3 +47,14 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "min_reported_time": 1e9,
 }
+
+
+def literal_shapes(app, what, name, obj, options, lines):
+    """Keep ``*`` and ``_`` in "shape (*batch, n_features_in_)" from being read as markup."""
+    shape = re.compile(r"(?<=shape )\([^()]*\)")
+    lines[:] = [shape.sub(lambda m: re.sub(r"([*_])", r"\\\1", m[0]), line) for line in lines]
+
+
+def setup(app):
+    """Run after numpydoc, whose priority is the default."""
+    app.connect("autodoc-process-docstring", literal_shapes, priority=900)
