@@ -159,7 +159,8 @@ class DenseGain(Gain):
         """Return the conditioned variances."""
         xp = array_namespace(self.rows)
         removed = xp.sum((self._cross @ self.precision) * self._cross, axis=-1)
-        prior = self.covariance.diagonal()
+        # A remainder of a few roundings is none: what the rows determine has no variance.
+        prior = self.covariance.diagonal() * (1.0 - 64.0 * eps(removed))
         return xp.clip(prior - xp.clip(removed, 0.0, None), 0.0, None)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from skphys.conditioning._gain import Gain
 
 BLOCK = 1 << 15  # values in a block: 256 KiB of float64
+ROUNDING = 1e-15  # a share of the variance as small as this is none
 
 
 class SingleRowGain(Gain):
@@ -63,7 +64,7 @@ class SingleRowGain(Gain):
             share = squared[columns] * -self.precision[at][..., 0]
             variance = self.variance[at][..., columns]
             share *= variance
-            share += 1.0
+            share += 1.0 - ROUNDING
             np.maximum(share, 0.0, out=share)
             np.multiply(share, variance, out=reduced[at][..., columns])
         return reduced
