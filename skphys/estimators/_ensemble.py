@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from skphys.estimators._field_meta import FieldMetaRegressor
+from skphys.estimators._random import set_random_states
 from skphys.predictive import Prediction, fit_backbone, offers_covariance, predict_distribution
 from skphys.predictive._backbone import final_estimator, predict_mean
 from skphys.predictive._nets import seeded
@@ -201,20 +202,14 @@ def _fit_member(
     estimator: Any, X: Any, y: np.ndarray, seed: int, bootstrap: bool, fit_params: dict[str, Any]
 ) -> Any:
     random_state = np.random.RandomState(seed)
-    member = _reseeded(clone(estimator), random_state)
+    member = clone(estimator)
+    set_random_states(member, random_state)
     if bootstrap:
         drawn = random_state.randint(len(y), size=len(y))
         fit_params = _check_method_params(X, fit_params, indices=drawn)
         X, y = _safe_indexing(X, drawn), y[drawn]
     with seeded(final_estimator(member), seed):
         return fit_backbone(member, X, y, **fit_params)
-
-
-def _reseeded(estimator: Any, random_state: np.random.RandomState) -> Any:
-    """Give every random_state parameter, of steps and nested estimators too, its own seed."""
-    names = sorted(estimator.get_params(deep=True))
-    keys = [name for name in names if name == "random_state" or name.endswith("__random_state")]
-    return estimator.set_params(**{key: random_state.randint(MAX_SEED) for key in keys})
 
 
 def _in_context(imposed: bool, function: Any, *args: Any, **kwargs: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,12 +107,25 @@ def affine_map(transformer: Any, latent: Array) -> AffineMap | None:
     AffineMap or None
         None if the inverse is not affine.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with _quiet():
         try:
             return _probed(transformer, latent)
         except (ArithmeticError, ValueError):  # an inverse that is not defined everywhere
             return None
+
+
+def fitted_map(transformer: Any) -> AffineMap | None:
+    """Find the affine map of a transformer without any transformed targets at hand."""
+    with _quiet():
+        latent = transformer.transform(np.zeros((1, transformer.n_features_in_)))
+    return affine_map(transformer, np.asarray(latent, dtype=np.float64).reshape(1, -1))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _probed(transformer: Any, latent: Array) -> AffineMap | None:

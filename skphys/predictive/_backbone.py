@@ -70,9 +70,10 @@ def fit_backbone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
     Ridge()
     """
     if is_net(final_estimator(estimator)) and not _fits_itself(estimator):
-        X, y = cast(X, np.float32), _column(cast(y, np.float32))
-        if is_net(estimator) and hasattr(X, "columns"):
+        has_steps = any(isinstance(part, Pipeline) for part in chain(estimator))
+        if hasattr(X, "columns") and not has_steps:  # steps may want names; nets want arrays
             X = X.to_numpy()
+        X, y = cast(X, np.float32), _column(y)
     return estimator.fit(X, y, **fit_params)
 
 
@@ -91,6 +92,6 @@ def predict_mean(estimator: Any, X: Any) -> Any:
 
 
 def _column(y: Any) -> Any:
-    if hasattr(y, "to_numpy"):
-        y = y.to_numpy()
+    """Return targets as float32, with an axis of points."""
+    y = cast(y.to_numpy() if hasattr(y, "to_numpy") else y, np.float32)
     return y.reshape(-1, 1) if getattr(y, "ndim", 2) == 1 else y

@@ -34,7 +34,7 @@ def cast(values: Any, dtype: Any) -> Any:
     if isinstance(values, list) or hasattr(values, "iloc"):
         values = np.asarray(values)
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
-        return values.astype(dtype, copy=False)
+        return np.require(values, dtype, "W")  # torch warns of arrays that are not writeable
     return values
 
 

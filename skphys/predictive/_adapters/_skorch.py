@@ -14,8 +14,7 @@ from skphys.predictive._registry import Adapter
 def _predict(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
     if not hasattr(estimator, "module_"):
         estimator.predict(X)  # raises skorch's own error for a net that is not initialized
-    inputs = cast(X, parameter_dtype(estimator))
-    inputs = inputs.to_numpy() if hasattr(inputs, "columns") else inputs
+    inputs = cast(X.to_numpy() if hasattr(X, "columns") else X, parameter_dtype(estimator))
     mean = np.asarray(estimator.predict(inputs))
     if mean.ndim > 2:  # channels or several axes: a field is flat, in C order
         mean = mean.reshape(len(mean), -1)

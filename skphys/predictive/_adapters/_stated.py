@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.dummy import DummyRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.utils.validation import _num_samples
 
@@ -122,7 +123,13 @@ def _with(name: str) -> Callable[[Any], bool]:
     return lambda estimator: callable(getattr(estimator, name, None))
 
 
+def _is_dummy(estimator: Any) -> bool:
+    """Say whether the standard deviation is a placeholder: a dummy's is zero throughout."""
+    return isinstance(estimator, DummyRegressor)
+
+
 ADAPTERS = (
+    Adapter(_is_dummy, _predict_mean, never),
     Adapter(_has("return_cov", "return_std"), predict_by_flags, _may_give_covariance),
     Adapter(_with("predict_std"), _predict_with_std_method),
     Adapter(_with("pred_dist"), _predict_from_distribution),

@@ -9,7 +9,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils.validation import check_is_fitted
 
-from skphys.predictive._affine import AffineMap, affine_map, inverse
+from skphys.predictive._affine import affine_map, fitted_map, inverse
 from skphys.predictive._prediction import Prediction
 from skphys.predictive._registry import (
     Adapter,
@@ -82,16 +82,10 @@ def _regressor(estimator: Any) -> Any:
     return getattr(estimator, "regressor_", estimator._get_regressor())
 
 
-def _transform(estimator: Any) -> AffineMap | None:
-    """Return the fitted transformer as an affine map."""
-    latent = estimator.transformer_.transform(np.zeros((1, estimator.transformer_.n_features_in_)))
-    return affine_map(estimator.transformer_, np.asarray(latent, dtype=np.float64).reshape(1, -1))
-
-
 def _covariance_transformed(estimator: Any, rows: str) -> bool:
     if not hasattr(getattr(estimator, "transformer_", None), "n_features_in_"):
         return offers_covariance(_regressor(estimator), rows)
-    transform = _transform(estimator)
+    transform = fitted_map(estimator.transformer_)
     mixes = transform is not None and transform.mixes and rows == "fields"
     if mixes and not offers_members(_regressor(estimator), rows):
         return True
@@ -101,7 +95,7 @@ def _covariance_transformed(estimator: Any, rows: str) -> bool:
 def _members_transformed(estimator: Any, rows: str) -> bool:
     known = hasattr(getattr(estimator, "transformer_", None), "n_features_in_")
     return offers_members(_regressor(estimator), rows) and not (
-        known and _transform(estimator) is None
+        known and fitted_map(estimator.transformer_) is None
     )
 
 
