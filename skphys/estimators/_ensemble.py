@@ -22,7 +22,7 @@ from skphys.estimators._random import set_random_states
 from skphys.predictive import Prediction, fit_backbone, offers_covariance, predict_distribution
 from skphys.predictive._backbone import final_estimator, predict_mean
 from skphys.predictive._nets import seeded
-from skphys.predictive._prediction import by_rows, member_covariance
+from skphys.predictive._prediction import by_rows, member_covariance, member_std
 from skphys.predictive._registry import are_constraints_imposed, constraints_imposed
 
 MAX_SEED = np.iinfo(np.int32).max
@@ -155,23 +155,12 @@ class EnsembleRegressor(FieldMetaRegressor):
         return _stacked(self._map(_member_moments, X, want_cov=False))
 
     def _moments(self, X: Any, want_cov: bool) -> Prediction:
-        """Match the moments of the members, constrained where they are."""
+        """Return the mixture of the members, constrained where they are."""
         return _mixture(self._map(_member_moments, X, want_cov=want_cov))
 
     def _predict_distribution(self, X: Any, *, rows: str, want_cov: bool) -> Prediction:
-        """Return members or, where they state covariances, the moments; all unconstrained."""
-        parts = self._map(predict_distribution, X, rows=rows, want_cov=want_cov)
-        mixture = _mixture(parts)
-        if mixture.cov is not None:
-            return mixture
-        means, stds = _stacked(parts)
-        return Prediction(
-            mixture.mean,
-            mixture.std,
-            member_means=means,
-            member_stds=stds,
-            constraints=mixture.constraints,
-        )
+        """Return the mixture of the members; unconstrained, with their constraints."""
+        return _mixture(self._map(predict_distribution, X, rows=rows, want_cov=want_cov))
 
     def _offers_members(self, rows: str) -> bool:
         return True
@@ -234,11 +223,17 @@ def _stacked(parts: list[Prediction]) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _mixture(parts: list[Prediction]) -> Prediction:
-    """Return the moments of equally weighted predictions; `cov` if all of them have one."""
+    """Return equally weighted predictions as members or, if all state a `cov`, by their moments."""
     means, stds = _stacked(parts)
-    variance = np.var(means, axis=0) + (0.0 if stds is None else np.mean(stds**2, axis=0))
+    mean, constraints = means.mean(axis=0), parts[0].constraints
     covs = [part.cov for part in parts if part.cov is not None]
-    cov = None
-    if len(covs) == len(parts):
-        cov = np.mean(covs, axis=0) + member_covariance(means, None)
-    return Prediction(means.mean(axis=0), np.sqrt(variance), cov, constraints=parts[0].constraints)
+    if len(covs) < len(parts):
+        return Prediction(
+            mean,
+            member_std(means, stds),
+            member_means=means,
+            member_stds=stds,
+            constraints=constraints,
+        )
+    cov = np.mean(covs, axis=0) + member_covariance(means, None)
+    return Prediction(mean, member_std(means, stds), cov, constraints=constraints)

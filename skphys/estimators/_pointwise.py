@@ -75,7 +75,7 @@ class PointwiseRegressor(FieldMetaRegressor):
     >>> from skphys import PointwiseRegressor
     >>> from skphys.grids import Grid
     >>> grid = Grid(x=np.linspace(0, 1, 9))
-    >>> phase = np.array([[0.0], [0.5], [1.0]])
+    >>> phase = np.linspace(0, 1, 5)[:, None]
     >>> y = np.sin(grid["x"] + phase)
     >>> process = GaussianProcessRegressor(alpha=1e-8, optimizer=None)
     >>> model = PointwiseRegressor(process, grid).fit(phase, y)
@@ -125,8 +125,8 @@ class PointwiseRegressor(FieldMetaRegressor):
         self : PointwiseRegressor
             The fitted estimator.
         """
+        y = self._check_targets(y)  # first: scikit-learn forgets the names of X in it
         X = self._check_X(X, reset=True)
-        y = self._check_targets(y)
         check_consistent_length(X, y)
         self.grid_ = self._grid_of(y)
         self._check_names(X)

@@ -45,6 +45,12 @@ def seeded(estimator: Any, seed: int) -> Iterator[None]:
     if torch is None or not is_net(estimator):
         yield
         return
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(_cuda_devices(estimator.device)):
         torch.manual_seed(seed)
         yield
+
+
+def _cuda_devices(device: Any) -> list[Any]:
+    """Return the devices, besides the CPU, whose generators a net on `device` draws from."""
+    torch = sys.modules["torch"]
+    return [device] if device is not None and torch.device(device).type == "cuda" else []
