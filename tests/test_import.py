@@ -1,5 +1,6 @@
 """`import skphys` is cheap: what is heavy or optional is imported by those who use it."""
 
+import functools
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import skphys
 HEAVY = ("torch", "skorch", "matplotlib", "pandas")
 
 
+@functools.cache
 def imported_by(statement):
     """Names of the heavy packages that a fresh interpreter holds after the statement."""
     code = f"import sys\n{statement}\nprint(*(name for name in {HEAVY} if name in sys.modules))"
