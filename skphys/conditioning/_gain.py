@@ -96,7 +96,7 @@ class Gain(ABC):
         """
         total = 0.0
         for _ in range(MAX_REFINEMENTS):
-            step = matvec(self.precision, self.residual(field, values, total))
+            step = self.solve(self.residual(field, values, total))
             field = self.move(field, step)
             total = total + step
             residual = self.residual(field, values, total)
@@ -106,6 +106,10 @@ class Gain(ABC):
         if bool(missed.any()):
             raise _inconsistent(missed, residual)
         return field
+
+    def solve(self, residual: Array) -> Array:
+        """Return ``A^-1 @ residual``."""
+        return matvec(self.precision, residual)
 
     def residual(self, field: Array, values: Array, multipliers: Array | float) -> Array:
         """Return ``values - G field - R multipliers``."""
