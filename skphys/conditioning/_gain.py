@@ -94,18 +94,36 @@ class Gain(ABC):
         InconsistentConstraintsError
             Where no field can meet the rows.
         """
-        total = 0.0
+        start, total = field, 0.0
         for _ in range(MAX_REFINEMENTS):
             step = self.solve(self.residual(field, values, total))
             field = self.move(field, step)
             total = total + step
             residual = self.residual(field, values, total)
             if not self.misses(residual, field, values, total, REFINE).any():
-                return field
-        missed = self.misses(residual, field, values, total, EXACT)
-        if bool(missed.any()):
-            raise _inconsistent(missed, residual)
+                break
+        else:
+            missed = self.misses(residual, field, values, total, EXACT, start)
+            if bool(missed.any()):
+                raise _inconsistent(missed, residual)
+        return self.pin(field, values)
+
+    def pin(self, field: Array, values: Array) -> Array:
+        """Set the points that exact rows name one by one.
+
+        Where the value is 0 such a point is nothing but rounding, which no refinement removes.
+        """
+        rows, points = self.pins()
+        if len(rows):
+            field = array_namespace(field).asarray(field, copy=True)
+            field[..., points] = values[..., rows] / self.rows[rows, points]
         return field
+
+    def pins(self) -> tuple[Array, Array]:
+        """Return the exact rows that have a single point, and their points."""
+        single = (self.rows != 0).sum(-1) == 1
+        rows = np.flatnonzero(_numpy(single & (self.noise_variance == 0)))
+        return rows, np.argmax(_numpy(abs(self.rows))[rows], axis=-1)
 
     def solve(self, residual: Array) -> Array:
         """Return ``A^-1 @ residual``."""
@@ -116,14 +134,26 @@ class Gain(ABC):
         return values - field @ transpose(self.rows) - self.noise_variance * multipliers
 
     def misses(
-        self, residual: Array, field: Array, values: Array, multipliers: Array, units: float
+        self,
+        residual: Array,
+        field: Array,
+        values: Array,
+        multipliers: Array,
+        units: float,
+        start: Array | None = None,
     ) -> Array:
-        """Say which rows are missed by more than `units` roundings of their own terms."""
+        """Say which rows are missed by more than `units` roundings of their terms.
+
+        With `start` those of the field before the correction count too: what is left of them by
+        cancellation is no contradiction.
+        """
         known = abs(values) + self.noise_variance * abs(multipliers)
         limit = units * eps(residual)
         missed = ~(abs(residual) <= limit * known)  # also true for NaN
         if bool(missed.any()):
-            missed = ~(abs(residual) <= limit * (known + abs(field) @ transpose(abs(self.rows))))
+            terms = abs(field) if start is None else abs(field) + abs(start)
+            reach = terms @ transpose(abs(self.rows))
+            missed = ~(abs(residual) <= limit * (known + reach))
         return missed
 
 

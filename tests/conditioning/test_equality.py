@@ -112,6 +112,26 @@ def test_contradicting_rows_raise(kind):
     assert pickle.loads(pickle.dumps(caught.value)).rows == caught.value.rows
 
 
+@pytest.mark.parametrize("kind", STRUCTURES)
+@pytest.mark.parametrize("with_mass", [True, False])
+def test_pinned_ends_are_exact(kind, with_mass):
+    """A point pinned to 0 leaves nothing but rounding to measure rounding by."""
+    rng = np.random.default_rng(0)
+    rows = np.eye(N)[[0, -1]] * [[2.0], [-3.0]]
+    if with_mass:
+        rows = np.vstack([np.full(N, 0.1), rows])
+    for seed in range(20):
+        prior = Gaussian(rng.normal(size=(B, N)), make_covariance(kind, rng, B, N))
+        values = np.array([0.0, 0.6]) if not with_mass else np.array([0.3, 0.0, 0.6])
+        posterior = condition(prior, rows, values)
+        for fields in (posterior.mean, posterior.sample(3, seed)):
+            assert (
+                relative_miss(fields, rows, np.broadcast_to(values, (B, len(rows)))).max() < 1e-12
+            )
+            assert (fields[..., 0] == 0).all()
+        assert (posterior.std()[..., [0, -1]] == 0).all()
+
+
 def test_points_without_variance_stay():
     variance = np.ones((2, 6))
     variance[:, :2] = 0.0
