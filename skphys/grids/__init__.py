@@ -3,12 +3,28 @@
 A field is one sample of the output: the values at the ``n_points`` points of a grid, in C
 order over the grid's axes. A grid knows its coordinates and its quadrature, and states an
 integral over any of its axes as sparse rows. A column grid finds the fields in a table that
-holds one row a point.
+holds one row a point. A mesh holds control volumes of any shape; grids and meshes state their
+volumes and faces for local balances, and components stack several fields in one target.
 """
 
 from skphys.grids._axis import Axis
 from skphys.grids._column_grid import ColumnGrid
+from skphys.grids._components import Components
+from skphys.grids._faces import control_volumes, face_grids
 from skphys.grids._field_group import FieldGroup
 from skphys.grids._grid import Grid
+from skphys.grids._incidence import ControlVolumes, incidence
+from skphys.grids._mesh import Mesh
 
-__all__ = ["Axis", "ColumnGrid", "FieldGroup", "Grid"]
+__all__ = [
+    "Axis",
+    "ColumnGrid",
+    "Components",
+    "ControlVolumes",
+    "FieldGroup",
+    "Grid",
+    "Mesh",
+    "control_volumes",
+    "face_grids",
+    "incidence",
+]

@@ -1,0 +1,88 @@
+"""Segments, triangles and tetrahedra as control volumes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skphys.grids._checks import Vector, as_numbers
+
+
+def simplex_cells(vertices: Any, simplices: Any) -> dict[str, Any]:
+    """Return the arguments of a Mesh of simplices: points, volumes, faces, areas, normals.
+
+    The area vector of the facet opposite a corner is ``-n_dims * volume * grad(lambda)``, with
+    ``lambda`` the corner's barycentric coordinate; it points outwards, in any dimension.
+    """
+    vertices, simplices = _checked(vertices, simplices)
+    corners = vertices[simplices]
+    edges = corners[:, 1:] - corners[:, :1]
+    volumes = np.abs(np.linalg.det(edges)) / math.factorial(vertices.shape[1])
+    _require_volume(volumes, edges)
+    vectors = _area_vectors(edges, volumes)
+    cell, neighbour, corner = _facets(simplices)
+    vectors = vectors[cell, corner]
+    areas = np.linalg.norm(vectors, axis=-1)
+    return {
+        "points": corners.mean(axis=1),
+        "volumes": volumes,
+        "faces": np.column_stack([cell, neighbour]),
+        "areas": areas,
+        "normals": vectors / areas[:, None],
+    }
+
+
+def _area_vectors(edges: Vector, volumes: Vector) -> Vector:
+    """Outward area vectors of the facets opposite each corner, (n_cells, n_corners, n_dims)."""
+    gradients = np.linalg.inv(edges).transpose(0, 2, 1)
+    gradients = np.concatenate([-gradients.sum(axis=1, keepdims=True), gradients], axis=1)
+    return -edges.shape[-1] * volumes[:, None, None] * gradients
+
+
+def _facets(
+    simplices: NDArray[np.intp],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return, for each facet, its owner, its neighbour or -1, and the owner's opposite corner."""
+    n_corners = simplices.shape[1]
+    others = [[j for j in range(n_corners) if j != corner] for corner in range(n_corners)]
+    facets = np.sort(simplices[:, others], axis=-1).reshape(-1, n_corners - 1)
+    order = np.lexsort(facets.T[::-1])
+    facets = facets[order]
+    starts = np.append(True, (facets[1:] != facets[:-1]).any(axis=1))
+    first = np.flatnonzero(starts)
+    counts = np.diff(np.append(first, len(facets)))
+    if counts.max() > 2:
+        worst = facets[first[counts.argmax()]].tolist()
+        raise ValueError(f"simplices overlap: the facet {worst} belongs to {counts.max()} of them.")
+    second = np.where(counts == 2, order[np.minimum(first + 1, len(order) - 1)] // n_corners, -1)
+    return order[first] // n_corners, second, order[first] % n_corners
+
+
+def _checked(vertices: Any, simplices: Any) -> tuple[Vector, NDArray[np.intp]]:
+    vertices = as_numbers(vertices, "vertices")
+    if vertices.ndim != 2:
+        raise ValueError(f"vertices must have shape (n_vertices, n_dims), got {vertices.shape}.")
+    simplices = np.asarray(simplices)
+    shape = (len(simplices), vertices.shape[1] + 1)
+    if simplices.dtype.kind not in "iu" or simplices.shape != shape or not len(simplices):
+        raise ValueError(
+            f"simplices must be integers of shape (n_cells, {shape[1]}), the corners of each cell "
+            f"in {vertices.shape[1]} dimension(s); got dtype {simplices.dtype} and shape "
+            f"{simplices.shape}."
+        )
+    if simplices.min() < 0 or simplices.max() >= len(vertices):
+        raise ValueError(f"simplices must name the vertices 0 to {len(vertices) - 1}.")
+    return vertices, simplices.astype(np.intp)
+
+
+def _require_volume(volumes: Vector, edges: Vector) -> None:
+    size = np.prod(np.linalg.norm(edges, axis=-1), axis=-1)
+    flat = np.flatnonzero(volumes <= 1e-12 * size)
+    if flat.size:
+        raise ValueError(
+            f"simplices must have a volume, but number {flat[0]} is flat; drop it (a triangulation "
+            f"may leave slivers along its hull)."
+        )
