@@ -16,6 +16,7 @@ from skphys.conditioning._covariance import (
 from skphys.conditioning._gain import InconsistentConstraintsError, factor
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._members import Mixture, match_moments
+from skphys.conditioning._structured import Kronecker, OrnsteinUhlenbeck
 
 __all__ = [
     "Conditioned",
@@ -24,8 +25,10 @@ __all__ = [
     "Diagonal",
     "Gaussian",
     "InconsistentConstraintsError",
+    "Kronecker",
     "LowRank",
     "Mixture",
+    "OrnsteinUhlenbeck",
     "Scaled",
     "Sum",
     "condition",
