@@ -168,7 +168,7 @@ def _state(
 
 
 def _override(override: Any, table: FieldTable, n_rows: int, label: str) -> np.ndarray:
-    values = _one_a_field(override, table.n_fields, n_rows, label)
+    values = _one_a_field(override, table.n_fields, ((n_rows,),), label)
     if not np.isfinite(values).all():
         raise ValueError(f"{label} is not finite for every field.")
     return values
@@ -177,11 +177,12 @@ def _override(override: Any, table: FieldTable, n_rows: int, label: str) -> np.n
 def _declared(
     name: str, constraint: Constraint, grid: Grid, table: FieldTable, n_rows: int
 ) -> np.ndarray:
+    shapes = constraint.value_shapes(grid)
+    given = {p: getattr(constraint, p) for p in constraint.value_parameters}
     resolved = {
-        parameter: resolve_value(
-            getattr(constraint, parameter), table, f"{parameter} of constraint {name!r}", n_rows
-        )
-        for parameter in constraint.value_parameters
+        p: resolve_value(spec, table, f"{p} of constraint {name!r}", n_rows, shapes.get(p))
+        for p, spec in given.items()
+        if spec is not None or p not in shapes
     }
     return np.asarray(constraint.values(resolved, grid), dtype=np.float64)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
+
+Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,9 @@ def columns_of(spec: Any) -> list[str | int]:
     return [spec.key] if isinstance(spec, Column) else []
 
 
-def resolve_value(spec: Any, table: FieldTable, name: str, n_rows: int) -> np.ndarray:
+def resolve_value(
+    spec: Any, table: FieldTable, name: str, n_rows: int, shapes: Shapes | None = None
+) -> np.ndarray:
     """Turn the value of a constraint into an array (n_samples or 1, n_rows or 1).
 
     Parameters
@@ -100,19 +105,28 @@ def resolve_value(spec: Any, table: FieldTable, name: str, n_rows: int) -> np.nd
         What to call the value in errors.
     n_rows : int
         Number of rows of the constraint.
+    shapes : tuple of tuple of int, optional
+        What an array may hold for one field, where that is not one value a row. The result then
+        has shape (n_samples or 1, *shape), with axes of length 1 put in front of a shape that is
+        shorter than another.
     """
+    shapes = ((n_rows,),) if shapes is None else shapes
     keys = columns_of(spec)
     if keys:
-        values = _one_a_field(table.column(keys[0]), table.n_fields, n_rows, f"{name}={spec!r}")
+        values = _one_a_field(table.column(keys[0]), table.n_fields, shapes, f"{name}={spec!r}")
     elif callable(spec):
-        values = _one_a_field(spec(table.X), table.n_fields, n_rows, name)
+        values = _one_a_field(spec(table.X), table.n_fields, shapes, name)
     elif isinstance(spec, (Real, Integral)):
         values = np.full((1, 1), float(spec))
     else:
-        values = _one_a_row(spec, n_rows, name)
+        values = _for_all_fields(spec, shapes, name)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} is not finite for every field; give a number for each of them.")
-    return values
+    return values.reshape(len(values), *(1,) * (1 + _ndim(shapes) - values.ndim), *values.shape[1:])
+
+
+def _ndim(shapes: Shapes) -> int:
+    return max(len(shape) for shape in shapes)
 
 
 def _numeric(values: Any, name: str) -> np.ndarray:
@@ -122,26 +136,44 @@ def _numeric(values: Any, name: str) -> np.ndarray:
         raise TypeError(f"{name} must be numeric; got {type(values).__name__}.") from error
 
 
-def _one_a_field(values: Any, n_fields: int, n_rows: int, name: str) -> np.ndarray:
+def _shaped(array: np.ndarray, shapes: Shapes) -> np.ndarray | None:
+    """Give what comes after the first axis one of the shapes, if it has it or is it flattened."""
+    for shape in ((1,), *shapes):
+        if array.shape[1:] in (shape, (prod(shape),)):
+            return array.reshape(len(array), *shape)
+    return None
+
+
+def _one_a_field(values: Any, n_fields: int, shapes: Shapes, name: str) -> np.ndarray:
     array = _numeric(values, name)
     if array.ndim == 0:
         return array.reshape(1, 1)
     if array.ndim == 1 and array.shape[0] == n_fields:
         return array[:, None]
-    if array.ndim == 2 and array.shape[0] in (1, n_fields) and array.shape[1] in (1, n_rows):
-        return array
+    if array.ndim > 1 and array.shape[0] in (1, n_fields):
+        shaped = _shaped(array, shapes)
+        if shaped is not None:
+            return shaped
+    expected = [f"({', '.join(map(str, (n_fields, *s)))})" for s in shapes if prod(s) > 1]
     raise ValueError(
         f"{name} gives values of shape {array.shape}; expected ({n_fields},), one for each field"
-        + (f", or ({n_fields}, {n_rows})." if n_rows > 1 else ".")
+        + (f", or {' or '.join(expected)}." if expected else ".")
     )
 
 
-def _one_a_row(spec: Any, n_rows: int, name: str) -> np.ndarray:
+def _for_all_fields(spec: Any, shapes: Shapes, name: str) -> np.ndarray:
     array = _numeric(spec, name)
-    if array.ndim > 1 or array.size not in (1, n_rows):
-        raise ValueError(
-            f"{name} has shape {array.shape}, but the constraint has {n_rows} row(s): an array "
-            f"holds one value for each remaining index of the grid. For one value a sample use a "
-            f"column of X, a callable of X, or predict(X, constraint_values=...)."
+    shaped = _shaped(array[None], shapes) if array.ndim else array.reshape(1, 1)
+    if shaped is not None:
+        return shaped
+    if _ndim(shapes) == 1:
+        meant = (
+            f"the constraint has {prod(shapes[0])} row(s): an array holds one value for each "
+            f"remaining index of the grid"
         )
-    return array.reshape(1, -1)
+    else:
+        meant = f"an array must have shape {' or '.join(map(str, shapes))} here"
+    raise ValueError(
+        f"{name} has shape {array.shape}, but {meant}. For one value a sample use a column of X, "
+        f"a callable of X, or predict(X, constraint_values=...)."
+    )

@@ -22,6 +22,9 @@ class Constraint(BaseEstimator):
     - `value_parameters` names the constructor parameters that hold values. Each of these may be a
       number, an array with one entry a row, a column of X (a string, or `Column`), or a picklable
       callable of X. skphys turns them into arrays before it calls `values`.
+    - `value_shapes` says what shape an array has for one field, where it does not hold one entry a
+      row but, say, values over time levels or at faces; such a value may be None and is then left
+      out.
     - `values` makes ``b`` of them; by default ``b`` is the first value parameter.
     - `noise` is the standard deviation of ``b``, in its units: a number or one for each row. Make
       it a constructor parameter to let users set it; without it the constraint is exact.
@@ -46,13 +49,17 @@ class Constraint(BaseEstimator):
         ----------
         resolved : dict of str to ndarray
             For each name in `value_parameters` an array of shape (n_samples, k) or (1, k), where
-            k is 1 or n_rows.
+            k is 1 or n_rows; with `value_shapes`, (n_samples or 1, *shape).
         grid : Grid
             The grid of `rows`.
         """
         if not self.value_parameters:
             return np.zeros((1, 1))
         return resolved[self.value_parameters[0]]
+
+    def value_shapes(self, grid: Grid) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Return the shapes, for one field, of value parameters that are not one entry a row."""
+        return {}
 
     def discretization_error(self, fields: np.ndarray, grid: Grid) -> np.ndarray:
         """Return a bound for ``|G u - b|`` of true fields, broadcasting to (n_samples, n_rows)."""
