@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import sparse
 from sklearn.base import _fit_context, clone
 from sklearn.model_selection import KFold
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, get_tags
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -28,6 +29,7 @@ from skphys.estimators._backbone import predict_points
 from skphys.estimators._base import ConstrainedRegressor
 from skphys.estimators._layouts import Batch, FieldRows, Layout, PointRows
 from skphys.estimators._named_params import NamedConstraintsMixin
+from skphys.estimators._priors import correlation_lengths
 from skphys.estimators._random import set_random_states
 from skphys.estimators._targets import warn_if_violated
 from skphys.grids import ColumnGrid, Grid
@@ -61,6 +63,12 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         "auto" takes what the backbone states, else unit variance (the Euclidean projection, with a
         warning when a standard deviation is asked for). "residual" takes the root mean square of
         out-of-fold residuals at each point, or of the residuals on `calibration`.
+    correlation_length : float, dict of str to float or None, default=None
+        Distance, in units of the axis, over which the errors of neighbouring points stay alike:
+        standard deviations, also those of members, are joined by the correlation ``exp(-distance /
+        correlation_length)``. A number serves a grid with one axis, a dict gives lengths by axis
+        (of a long table: by space column). None, and axes that a dict leaves out, take points as
+        independent. A covariance that the backbone states itself is left as it is.
     calibration : tuple (X, y) or None, default=None
         Data that the backbone was not trained on, for ``uncertainty="residual"``; required there
         for a frozen backbone.
@@ -123,6 +131,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         "grid": [Grid, ColumnGrid, None],
         "members": [StrOptions({"moments", "each"})],
         "uncertainty": [StrOptions({"auto", "residual"})],
+        "correlation_length": [Interval(Real, 0, None, closed="neither"), dict, None],
         "calibration": [tuple, list, None],
         "drop_value_columns": ["boolean"],
         "random_state": ["random_state"],
@@ -136,6 +145,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         *,
         members: str = "moments",
         uncertainty: str = "auto",
+        correlation_length: float | Mapping[str, float] | None = None,
         calibration: tuple[Any, Any] | None = None,
         drop_value_columns: bool = False,
         random_state: Any = None,
@@ -145,6 +155,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         self.grid = grid
         self.members = members
         self.uncertainty = uncertainty
+        self.correlation_length = correlation_length
         self.calibration = calibration
         self.drop_value_columns = drop_value_columns
         self.random_state = random_state
@@ -227,7 +238,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
     def _training_layout(self, X: Any, y: np.ndarray) -> FieldRows | PointRows:
         if isinstance(self.grid, ColumnGrid):
             names = getattr(X, "columns", None)
-            return PointRows(self.grid, self.grid.learn_domain(X, feature_names=names), names)
+            domain = self.grid.learn_domain(X, feature_names=names)
+            correlation_lengths(self.correlation_length, self.grid.names)
+            return PointRows(self.grid, domain, names, self.correlation_length)
         n_points = 1 if y.ndim == 1 else y.shape[1]
         grid = Grid.unit(n_points) if self.grid is None else self.grid
         if grid.n_points != n_points:
@@ -236,13 +249,15 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
                 f"{dict(zip(grid.names, grid.shape, strict=True))}: y must hold one field a row, "
                 f"flattened in C order."
             )
-        return FieldRows(grid, getattr(X, "columns", None))
+        layout = FieldRows(grid, getattr(X, "columns", None), self.correlation_length)
+        layout.independent()  # raises if correlation_length does not fit the grid
+        return layout
 
     def _layout(self) -> Layout:
         names = getattr(self, "feature_names_in_", None)
         if isinstance(self.grid_, ColumnGrid):
-            return PointRows(self.grid_, self._domain, names)
-        return FieldRows(self.grid_, names)
+            return PointRows(self.grid_, self._domain, names, self.correlation_length)
+        return FieldRows(self.grid_, names, self.correlation_length)
 
     def _batches(self, X: Any, constraint_values: Mapping[str, Any] | None) -> Iterator[Batch]:
         return self._layout().batches(
@@ -269,6 +284,11 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
             raise ValueError(
                 "In a long table constrained estimators cannot be nested; give all constraints to "
                 "the outer one: constraints=[law, other_law]."
+            )
+        if self.correlation_length is not None:
+            raise ValueError(
+                "Of nested constrained estimators the outermost one makes the covariance; give "
+                "correlation_length to it, and leave it None here."
             )
         X = self._checked(X)
         prediction = self._predict_backbone(X)

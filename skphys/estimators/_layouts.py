@@ -16,13 +16,19 @@ import numpy as np
 from skphys.conditioning import Diagonal
 from skphys.constraints import EqualitySystem, FieldTable, merge_systems, resolve_system
 from skphys.estimators._backbone import take
-from skphys.estimators._priors import Independent, interpolated
+from skphys.estimators._priors import (
+    Independent,
+    correlated,
+    correlation_lengths,
+    interpolated,
+)
 from skphys.grids import ColumnGrid, FieldGroup, Grid
 from skphys.predictive import Prediction
 
 MAX_VALUES = 1 << 25  # float64 values held at once while conditioning: 256 MiB
 
 ALL: Any = slice(None)
+NO_QUERIES = np.empty((0, 1))
 
 # predict(X) for rows that are fields, predict(X, n_fields) for rows that are points of fields.
 Predict = Callable[..., Prediction]
@@ -96,11 +102,16 @@ class FieldRows(Layout):
         Where the fields live.
     feature_names : array of str or None
         Names of the columns of X.
+    correlation_length : float, dict or None
+        How errors that come without a correlation are correlated along the axes.
     """
 
-    def __init__(self, grid: Grid, feature_names: Any = None) -> None:
+    def __init__(
+        self, grid: Grid, feature_names: Any = None, correlation_length: Any = None
+    ) -> None:
         self.grid = grid
         self.feature_names = feature_names
+        self.correlation_length = correlation_length
 
     def output_shape(self, X: Any) -> tuple[int, ...]:
         """Return (n_samples, n_points)."""
@@ -125,9 +136,27 @@ class FieldRows(Layout):
         prediction = predict(X)
         system = merge_systems([own, *prediction.constraints], self.grid.n_points, X.shape[0])
         size = max(1, MAX_VALUES // _values_per_field(prediction, system))
+        independent = self.independent()
         for start in range(0, X.shape[0], size):
             part = slice(start, start + size)
-            yield Batch(take(prediction, part), replace(system, values=system.values[part]), part)
+            yield Batch(
+                take(prediction, part),
+                replace(system, values=system.values[part]),
+                part,
+                independent=independent,
+            )
+
+    def independent(self) -> Independent:
+        """Return what makes a covariance of variances that come without a correlation."""
+        if self.correlation_length is None:
+            return Diagonal
+        if not isinstance(self.grid, Grid):
+            raise ValueError(
+                f"correlation_length needs a Grid, whose axes say what is near; got "
+                f"{type(self.grid).__name__}. Leave it None."
+            )
+        lengths = correlation_lengths(self.correlation_length, self.grid.names)
+        return correlated(self.grid, lengths, NO_QUERIES)
 
     def put_covariance(self, out: np.ndarray, batch: Batch, dense: np.ndarray) -> None:
         """Write one matrix a sample."""
@@ -145,12 +174,21 @@ class PointRows(Layout):
         What a field must cover, learned at fit.
     feature_names : array of str or None
         Names of the columns of X.
+    correlation_length : float, dict or None
+        How errors that come without a correlation are correlated along the space columns.
     """
 
-    def __init__(self, grid: ColumnGrid, domain: Any = None, feature_names: Any = None) -> None:
+    def __init__(
+        self,
+        grid: ColumnGrid,
+        domain: Any = None,
+        feature_names: Any = None,
+        correlation_length: Any = None,
+    ) -> None:
         self.grid = grid
         self.domain = domain
         self.feature_names = feature_names
+        self.correlation_length = correlation_length
 
     def output_shape(self, X: Any) -> tuple[int, ...]:
         """Return (n_rows,)."""
@@ -198,8 +236,19 @@ class PointRows(Layout):
                 replace(system, rows=np.hstack([system.rows, padding])),
                 group.index,
                 _shown(group),
-                _independent(group),
+                self.independent(group),
             )
+
+    def independent(self, group: FieldGroup) -> Independent:
+        """Return what makes a covariance of variances that come without a correlation."""
+        weights = group.interpolation
+        if self.correlation_length is not None:
+            lengths = correlation_lengths(self.correlation_length, group.grid.names)
+            queries = NO_QUERIES if weights is None else weights @ group.grid.points
+            return correlated(group.grid, lengths, queries)
+        if weights is None:
+            return Diagonal
+        return interpolated(np.vstack([np.eye(group.n_nodes), weights.toarray()]))
 
     def put_covariance(self, out: np.ndarray, batch: Batch, dense: np.ndarray) -> None:
         """Write one block a field; between fields the covariance is zero."""
@@ -216,12 +265,6 @@ def _shown(group: FieldGroup) -> Any:
     weights = group.interpolation.toarray()
     own = group.n_nodes + np.arange(len(weights))
     return np.where(weights.max(axis=1) == 1.0, weights.argmax(axis=1), own)
-
-
-def _independent(group: FieldGroup) -> Independent:
-    if group.interpolation is None:
-        return Diagonal
-    return interpolated(np.vstack([np.eye(group.n_nodes), group.interpolation.toarray()]))
 
 
 def _one_a_field(values: Any, group: FieldGroup, n_rows: int, name: str) -> Any:

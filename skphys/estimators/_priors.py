@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -11,17 +13,22 @@ from skphys.conditioning import (
     Dense,
     Diagonal,
     Gaussian,
+    Kronecker,
     LowRank,
     Mixture,
+    OrnsteinUhlenbeck,
     Scaled,
     Sum,
     condition,
     match_moments,
 )
 from skphys.constraints import EqualitySystem
+from skphys.grids import Axis, Grid
 from skphys.predictive import Prediction
 
 Independent = Callable[[np.ndarray], Covariance]
+
+MAX_SCATTERED = 1 << 12  # points off a tensor grid whose correlations are written out: 128 MiB
 
 
 def priors(prediction: Prediction, members: str, independent: Independent) -> list[Gaussian]:
@@ -68,6 +75,79 @@ def interpolated(weights: np.ndarray) -> Independent:
     remainder = np.clip(1.0 - np.sum(weights**2, axis=1), 0.0, None)
     correlation = Sum(Diagonal(remainder), LowRank(weights))
     return lambda variance: Scaled(np.sqrt(variance), correlation)
+
+
+def correlated(grid: Grid, lengths: Mapping[str, float], queries: np.ndarray) -> Independent:
+    """Return how variances at points become a covariance with exponential correlations.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where the first points are, in C order.
+    lengths : dict of str to float
+        Correlation length by axis, from `correlation_lengths`.
+    queries : ndarray of shape (n_queries, n_axes)
+        Further points, anywhere; along a single axis they join the chain of the nodes.
+    """
+    axes = list(grid.axes.items())
+    if not len(queries):
+        factors = [_along(axis, axis.points, lengths.get(name)) for name, axis in axes]
+        correlation = factors[0] if len(factors) == 1 else Kronecker(*factors)
+    elif len(axes) == 1 and axes[0][0] in lengths:
+        (name, axis), *_ = axes
+        correlation = _along(axis, np.append(axis.points, queries[:, 0]), lengths[name])
+    else:
+        correlation = _scattered(grid, lengths, queries)
+    return lambda variance: Scaled(np.sqrt(variance), correlation)
+
+
+def correlation_lengths(correlation_length: Any, names: tuple[str, ...]) -> dict[str, float]:
+    """Return a checked `correlation_length`, by axis."""
+    if correlation_length is None:
+        return {}
+    if not isinstance(correlation_length, Mapping):
+        if len(names) != 1:
+            raise ValueError(
+                f"correlation_length={correlation_length!r} does not say along which axis of "
+                f"{list(names)}; pass a dict, {{{names[0]!r}: {correlation_length!r}}}. Points "
+                f"are independent along the axes that it leaves out."
+            )
+        correlation_length = {names[0]: correlation_length}
+    for name, length in correlation_length.items():
+        if name not in names:
+            raise ValueError(
+                f"correlation_length names the axis {name!r}; the axes are {list(names)}."
+            )
+        if not isinstance(length, Real) or not 0.0 < float(length) < np.inf:
+            raise ValueError(
+                f"correlation_length along {name!r} must be a positive number, in units of the "
+                f"axis; got {length!r}."
+            )
+    return {name: float(length) for name, length in correlation_length.items()}
+
+
+def _along(axis: Axis, points: np.ndarray, length: float | None) -> Covariance:
+    if length is None:
+        return Diagonal(np.ones(len(points)))
+    return OrnsteinUhlenbeck(points, length, axis.period)
+
+
+def _scattered(grid: Grid, lengths: Mapping[str, float], queries: np.ndarray) -> Dense:
+    """Write out the product of the axes' correlations, where points are no tensor product."""
+    points = np.vstack([grid.points, queries])
+    if len(points) > MAX_SCATTERED:
+        raise ValueError(
+            f"correlation_length in a table with nodes along several axes takes at most "
+            f"{MAX_SCATTERED} nodes and queries a field; got {len(points)}. Take fewer nodes, or "
+            f"leave nodes out and query tensor grids."
+        )
+    correlation = np.ones((len(points), len(points)))
+    for (name, axis), along in zip(grid.axes.items(), points.T, strict=True):
+        if name in lengths:
+            correlation *= _along(axis, along, lengths[name]).to_dense()
+        else:
+            correlation *= along[:, None] == along
+    return Dense(correlation)
 
 
 def posterior(prior: list[Gaussian], system: EqualitySystem) -> Gaussian | Mixture:

@@ -187,13 +187,17 @@ class ColumnGrid:
         return self._grid(axes), None
 
     def _grid(self, axes: Sequence[Vector]) -> Grid:
-        names = [key if isinstance(key, str) else f"x{key}" for key in self._space]
-        return Grid(**dict(zip(names, axes, strict=True)))
+        return Grid(**dict(zip(self.names, axes, strict=True)))
 
     def _coordinates(self, X: Any, layout: Layout) -> Vector:
         positions = layout.positions(X, self._space)
         columns = [numbers(X, j, key) for j, key in zip(positions, self._space, strict=True)]
         return np.column_stack(columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the axes of the fields' grids."""
+        return tuple(key if isinstance(key, str) else f"x{key}" for key in self._space)
 
     @property
     def structure(self) -> tuple[Key, ...]:
