@@ -9,15 +9,21 @@ from skphys.constraints._system import (
 from skphys.constraints._values import Column, FieldTable
 from skphys.constraints.base import Constraint
 from skphys.constraints.conservation import ConservationLaw
+from skphys.constraints.control_volume import ControlVolumeBalance
 from skphys.constraints.equality import LinearEquality
+from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
 
 __all__ = [
+    "AdvectiveFlux",
     "Column",
     "ConservationLaw",
     "Constraint",
+    "ControlVolumeBalance",
+    "DiffusiveFlux",
     "EqualitySystem",
     "FieldTable",
     "LinearEquality",
+    "LinearFlux",
     "merge_systems",
     "name_constraints",
     "resolve_system",
