@@ -14,7 +14,7 @@ from skphys.constraints._values import FieldTable, _one_a_field, columns_of, res
 from skphys.constraints.base import Constraint
 
 if TYPE_CHECKING:
-    from skphys.grids import Grid
+    from skphys.grids import Components, Grid, Mesh
 
 NamedConstraints = list[tuple[str, Constraint]]
 
@@ -97,7 +97,7 @@ def value_columns(named: NamedConstraints) -> list[str | int]:
 
 def resolve_system(
     constraints: Any,
-    grid: Grid,
+    grid: Grid | Mesh | Components,
     table: FieldTable,
     constraint_values: Mapping[str, Any] | None = None,
 ) -> EqualitySystem:
@@ -107,7 +107,7 @@ def resolve_system(
     ----------
     constraints : Constraint, list of Constraint, or list of (str, Constraint)
         What must hold.
-    grid : Grid
+    grid : Grid, Mesh or Components
         Where the fields live.
     table : FieldTable
         X with one row a field, for columns and callables.
@@ -144,7 +144,7 @@ def merge_systems(
 
 
 def _state(
-    name: str, constraint: Constraint, grid: Grid, table: FieldTable, override: Any
+    name: str, constraint: Constraint, grid: Any, table: FieldTable, override: Any
 ) -> EqualitySystem:
     rows = constraint.rows(grid)
     rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows, dtype=np.float64)
@@ -175,7 +175,7 @@ def _override(override: Any, table: FieldTable, n_rows: int, label: str) -> np.n
 
 
 def _declared(
-    name: str, constraint: Constraint, grid: Grid, table: FieldTable, n_rows: int
+    name: str, constraint: Constraint, grid: Any, table: FieldTable, n_rows: int
 ) -> np.ndarray:
     shapes = constraint.value_shapes(grid)
     given = {p: getattr(constraint, p) for p in constraint.value_parameters}

@@ -32,7 +32,7 @@ from skphys.estimators._named_params import NamedConstraintsMixin
 from skphys.estimators._priors import correlation_lengths
 from skphys.estimators._random import set_random_states
 from skphys.estimators._targets import warn_if_violated
-from skphys.grids import ColumnGrid, Grid
+from skphys.grids import ColumnGrid, Components, Grid, Mesh
 from skphys.predictive import Prediction, fit_backbone, predict_distribution, residual_std
 
 
@@ -51,10 +51,10 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
     constraints : Constraint, list of Constraint, list of (str, Constraint) or None, default=None
         What must hold. Parameters are reached as ``constraints__total`` for a single constraint
         and ``constraints__<name>__total`` for a list; the default name is the class in lower case.
-    grid : Grid, ColumnGrid or None, default=None
-        Where the fields live. With a `Grid` each row of X is a field and y has shape (n_samples,
-        n_points); with a `ColumnGrid` each row is a point and y has shape (n_rows,). None means
-        unit cells, as many as y has columns.
+    grid : Grid, Mesh, Components, ColumnGrid or None, default=None
+        Where the fields live. With a `Grid`, a `Mesh` or `Components` each row of X is a field and
+        y has shape (n_samples, n_points); with a `ColumnGrid` each row is a point and y has shape
+        (n_rows,). None means unit cells, as many as y has columns.
     members : {"moments", "each"}, default="moments"
         What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
         the members' low-rank covariance; "each" conditions each member and matches moments after,
@@ -83,7 +83,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         The fitted backbone.
     constraints_ : list of (str, Constraint)
         The constraints with their names.
-    grid_ : Grid or ColumnGrid
+    grid_ : Grid, Mesh, Components or ColumnGrid
         The grid in use.
     residual_std_ : ndarray of shape (n_points,) or float
         With ``uncertainty="residual"``.
@@ -128,7 +128,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "predict"])],
         "constraints": [Constraint, list, tuple, None],
-        "grid": [Grid, ColumnGrid, None],
+        "grid": [Grid, Mesh, Components, ColumnGrid, None],
         "members": [StrOptions({"moments", "each"})],
         "uncertainty": [StrOptions({"auto", "residual"})],
         "correlation_length": [Interval(Real, 0, None, closed="neither"), dict, None],
@@ -141,7 +141,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         self,
         estimator: Any,
         constraints: Any = None,
-        grid: Grid | ColumnGrid | None = None,
+        grid: Grid | Mesh | Components | ColumnGrid | None = None,
         *,
         members: str = "moments",
         uncertainty: str = "auto",

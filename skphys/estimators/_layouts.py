@@ -22,7 +22,7 @@ from skphys.estimators._priors import (
     correlation_lengths,
     interpolated,
 )
-from skphys.grids import ColumnGrid, FieldGroup, Grid
+from skphys.grids import ColumnGrid, Components, FieldGroup, Grid, Mesh
 from skphys.predictive import Prediction
 
 MAX_VALUES = 1 << 25  # float64 values held at once while conditioning: 256 MiB
@@ -98,7 +98,7 @@ class FieldRows(Layout):
 
     Parameters
     ----------
-    grid : Grid
+    grid : Grid, Mesh or Components
         Where the fields live.
     feature_names : array of str or None
         Names of the columns of X.
@@ -107,7 +107,10 @@ class FieldRows(Layout):
     """
 
     def __init__(
-        self, grid: Grid, feature_names: Any = None, correlation_length: Any = None
+        self,
+        grid: Grid | Mesh | Components,
+        feature_names: Any = None,
+        correlation_length: Any = None,
     ) -> None:
         self.grid = grid
         self.feature_names = feature_names
