@@ -1,0 +1,119 @@
+"""Meshes: integrals, simplices, validation."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from finite_volume_cases import TIMES, triangulated
+from scipy.integrate import simpson, trapezoid
+from scipy.spatial import ConvexHull
+
+from skphys.grids import Mesh
+
+FACES = [[-1, 0], [0, 1], [1, 2], [2, -1]]
+
+
+def row_of_cells(**params):
+    return Mesh(**{"points": [0.5, 1.5, 3.0], "volumes": [1.0, 1.0, 2.0], "faces": FACES} | params)
+
+
+def test_attributes():
+    mesh = row_of_cells(t=TIMES)
+    assert (mesh.names, mesh.shape, mesh.n_points) == (("t", "cell"), (4, 3), 12)
+    assert (mesh.n_cells, mesh.n_faces) == (3, 4)
+    np.testing.assert_array_equal(mesh.points[:4], [[0, 0.5], [0, 1.5], [0, 3.0], [0.1, 0.5]])
+    assert row_of_cells().names == ("cell",) and row_of_cells().points.shape == (3, 1)
+    assert repr(mesh) == "Mesh(3 cells, 4 faces, t=4 nodes in [0, 0.3])"
+    assert mesh.reshape(np.zeros((5, 12))).shape == (5, 4, 3)
+    with pytest.raises(ValueError, match="read-only"):
+        mesh.volumes[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_equal_by_value(copied):
+    mesh, _ = triangulated()
+    twin = copied(mesh)
+    assert twin == mesh and hash(twin) == hash(mesh)
+    assert not twin.faces.flags.writeable and not twin.normals.flags.writeable
+    assert mesh != triangulated(None)[0] and mesh != triangulated(seed=1)[0] and mesh != "mesh"
+    assert row_of_cells() != row_of_cells(areas=[1, 1, 1, 2])
+
+
+def test_integrals_over_cells_time_and_both():
+    mesh = row_of_cells(t=TIMES)
+    u = np.random.default_rng(0).normal(size=(2, 12))
+    shaped = u.reshape(2, 4, 3)
+    space = shaped @ mesh.volumes
+    np.testing.assert_allclose(u @ mesh.integral_rows("cell").T, space)
+    time = trapezoid(shaped, TIMES, axis=1)
+    np.testing.assert_allclose(u @ mesh.integral_rows("t").T, time)
+    both = trapezoid(space, TIMES)[:, None]
+    np.testing.assert_allclose(u @ mesh.integral_rows().T, both)
+    np.testing.assert_allclose(
+        u @ mesh.integral_rows(quadrature="simpson").T, simpson(space, x=TIMES)[:, None]
+    )
+    given = mesh.integral_rows("cell", {"cell": [1.0, 0.0, 0.0]})
+    np.testing.assert_allclose(u @ given.T, shaped[..., 0])
+    np.testing.assert_allclose(u @ mesh.integral_rows("cell", [1.0, 0, 0]).T, shaped[..., 0])
+    assert mesh.remaining("cell") == ("t",)
+    assert (mesh.quadrature_error_bound(u, "cell") == 0).all()
+    assert (mesh.quadrature_error_bound(u) > 0).all()
+
+
+@pytest.mark.parametrize("n_dims", [2, 3])
+def test_simplices_against_scipy(n_dims):
+    mesh, triangulation = triangulated(n_dims=n_dims)
+    hull = ConvexHull(triangulation.points)
+    assert mesh.volumes.sum() == pytest.approx(hull.volume, rel=1e-12)
+    outside = mesh.faces[:, 1] < 0
+    assert mesh.areas[outside].sum() == pytest.approx(hull.area, rel=1e-12)
+    pairs = {(i, j) for i, row in enumerate(triangulation.neighbors) for j in row if i < j}
+    assert {tuple(sorted(face)) for face in mesh.faces[~outside]} == pairs
+    np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1.0)
+    towards = mesh.centres[mesh.faces[~outside, 1]] - mesh.centres[mesh.faces[~outside, 0]]
+    assert ((towards * mesh.normals[~outside]).sum(axis=1) > 0).all()
+
+
+def test_segments_are_a_grid_of_cells():
+    mesh = Mesh.from_simplices([[0.0], [1.0], [3.0]], [[1, 0], [1, 2]])
+    np.testing.assert_array_equal(mesh.volumes, [1.0, 2.0])
+    np.testing.assert_array_equal(mesh.areas, 1.0)
+    assert sorted(map(tuple, mesh.faces.tolist())) == [(0, -1), (0, 1), (1, -1)]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"volumes": [1.0, 0.0, 2.0]}, "volumes must be positive, got 0 at position 1"),
+        ({"points": [[0.5], [1.0]]}, r"points must have shape \(3, n_dims\)"),
+        ({"faces": [[0, 1, 2]]}, r"faces must be integers of shape \(n_faces, 2\)"),
+        ({"faces": [[0.0, 1.0]]}, "faces must be integers"),
+        ({"faces": [[0, 3]]}, r"face 0 is \[0, 3\]"),
+        ({"faces": [[0, 1], [-1, -1]]}, r"face 1 is \[-1, -1\]"),
+        ({"areas": [1.0, 1.0]}, "areas must hold one size for each of 4 faces"),
+        ({"areas": [1.0, 1.0, -1.0, 1.0]}, "areas must be positive"),
+        ({"normals": np.ones((4, 2))}, r"normals must have shape \(4, 1\)"),
+        ({"normals": np.full((4, 1), 2.0)}, "normals must be unit vectors"),
+        ({"t": [0.0, 0.0]}, "axis 't': points must be strictly increasing"),
+    ],
+)
+def test_errors_name_the_parameter(params, message):
+    with pytest.raises(ValueError, match=message):
+        row_of_cells(**params)
+
+
+@pytest.mark.parametrize(
+    ("simplices", "message"),
+    [
+        ([[0, 1]], r"simplices must be integers of shape \(n_cells, 3\)"),
+        ([[0, 1, 9]], "must name the vertices 0 to 3"),
+        ([[0, 1, 1]], "number 0 is flat"),
+        ([[0, 1, 2], [0, 1, 3], [0, 1, 2]], "simplices overlap"),
+    ],
+)
+def test_errors_of_simplices(simplices, message):
+    with pytest.raises(ValueError, match=message):
+        Mesh.from_simplices([[0, 0], [1, 0], [1, 1], [0, 1]], simplices)
