@@ -15,6 +15,7 @@ from skphys.conditioning._covariance import (
 )
 from skphys.conditioning._gain import InconsistentConstraintsError, factor
 from skphys.conditioning._gaussian import Gaussian, condition
+from skphys.conditioning._inequality import InfeasibleInequalitiesError, project
 from skphys.conditioning._members import Mixture, match_moments
 from skphys.conditioning._structured import Kronecker, OrnsteinUhlenbeck
 
@@ -25,6 +26,7 @@ __all__ = [
     "Diagonal",
     "Gaussian",
     "InconsistentConstraintsError",
+    "InfeasibleInequalitiesError",
     "Kronecker",
     "LowRank",
     "Mixture",
@@ -34,4 +36,5 @@ __all__ = [
     "condition",
     "factor",
     "match_moments",
+    "project",
 ]

@@ -1,0 +1,338 @@
+"""Projecting Gaussian fields on linear inequalities, with every equality kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any
+
+import joblib
+import numpy as np
+from scipy import sparse
+
+from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scaled, Sum
+from skphys.conditioning._gaussian import Gaussian, condition
+from skphys.conditioning._inequality_chained import project_chained
+from skphys.conditioning._inequality_conflict import find_conflict
+from skphys.conditioning._inequality_qp import FieldProblem, solve_field
+
+MAX_POINTS = 8192  # of a field whose problem is written out: 512 MiB
+EQUAL, UNEQUAL = 1e-12, 1e-9  # what is left of equalities and inequalities, relative to their terms
+
+Root = Callable[[tuple[Any, ...]], np.ndarray]
+
+
+class InfeasibleInequalitiesError(ValueError):
+    """Inequalities contradict each other, the equalities, or points without variance.
+
+    Attributes
+    ----------
+    rows : list of int
+        The equalities in conflict.
+    inequalities : list of int
+        The rows of ``H`` in conflict.
+    sample : tuple of int
+        Index of the first field that cannot meet them.
+    """
+
+    def __init__(
+        self, rows: list[int], inequalities: list[int], sample: tuple[int, ...], violation: float
+    ) -> None:
+        self.rows = rows
+        self.inequalities = inequalities
+        self.sample = sample
+        self.violation = violation
+        equalities = f" and the equalities in row(s) {_few(rows)}" if rows else ""
+        super().__init__(
+            f"The inequalities in row(s) {_few(inequalities)}{equalities} cannot be met together "
+            f"for field {sample}; at least {violation:.3g} of violation is left. Points without "
+            f"variance do not move. Check the bounds and the values, or give an equality a "
+            f"positive noise."
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), (self.rows, self.inequalities, self.sample, self.violation)
+
+
+def _few(rows: list[int]) -> str:
+    return str(rows) if len(rows) <= 6 else f"[{', '.join(map(str, rows[:5]))}, ..., {rows[-1]}]"
+
+
+def project(
+    gaussian: Gaussian,
+    H: Any,
+    lower: Any,
+    upper: Any,
+    rows: Any = None,
+    values: Any = None,
+    noise: Any = 0.0,
+    *,
+    start: np.ndarray | None = None,
+    solver: str = "auto",
+    n_jobs: int | None = None,
+) -> np.ndarray:
+    """Find the most probable fields that obey inequalities, and equalities too.
+
+    Minimises ``(u - mean)' S^-1 (u - mean)`` subject to ``lower <= H u <= upper`` and ``G u = b``.
+    This is also the conditioned mean's projection in the metric of the conditioned covariance,
+    whose singular directions are those of the exact rows.
+
+    Parameters
+    ----------
+    gaussian : Gaussian
+        The prior, before any equality; NumPy float64. Its covariance may be singular: points
+        without variance stay where they are.
+    H : sparse or dense array of shape (n_inequalities, n_points)
+        Rows of the inequalities.
+    lower, upper : float or array broadcasting to (..., n_inequalities)
+        Bounds of ``H u``; infinite where there is none.
+    rows : sparse or dense array of shape (n_rows, n_points), default=None
+        ``G``.
+    values : array broadcasting to (..., n_rows), default=None
+        ``b``.
+    noise : float or array broadcasting to (..., n_rows), default=0.0
+        Standard deviation of ``b``; rows with noise enter the distance, not the constraints.
+    start : ndarray of shape (..., n_points), default=None
+        The conditioned means, where they are known already.
+    solver : {"auto", "clarabel", "scipy"}, default="auto"
+        Of problems without a structure; "auto" takes clarabel where it is installed.
+    n_jobs : int, default=None
+        Number of joblib workers for fields that are solved one by one; None means one, or what a
+        surrounding `joblib.parallel_config` says.
+
+    Returns
+    -------
+    ndarray of shape (..., n_points)
+        Equalities hold at 1e-12 and inequalities at 1e-9, relative to the size of their terms.
+        Fields that obey already are returned as they are.
+
+    Raises
+    ------
+    InfeasibleInequalitiesError
+        Where no field can meet all of it.
+    InconsistentConstraintsError
+        Where no field can meet the equalities alone.
+
+    Notes
+    -----
+    Bounds and monotone fields of independent points, also both at once, are solved by isotonic
+    regression, many fields at a time; anything else by an active-set iteration for each field,
+    and by clarabel or non-negative least squares where that runs in circles.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphys.conditioning import Diagonal, Gaussian, project
+    >>> prior = Gaussian(np.array([-1.0, 1.0, 4.0]), Diagonal(np.ones(3)))
+    >>> project(prior, np.eye(3), 0.0, np.inf, rows=np.ones((1, 3)), values=np.array([3.0]))
+    array([0., 0., 3.])
+    """
+    mean = np.asarray(gaussian.mean, dtype=np.float64)
+    n_points, batch = mean.shape[-1], mean.shape[:-1]
+    H = _clean(H, n_points)
+    lower, upper = (_flat(bound, batch, H.shape[0]) for bound in (lower, upper))
+    given = noise
+    rows, values, noise = _equalities(rows, values, noise, batch, n_points)
+    if start is None:
+        start = mean
+        if rows.shape[0]:
+            shaped = values.reshape(*batch, rows.shape[0])
+            start = condition(Gaussian(mean, gaussian.covariance), rows, shaped, given).mean
+    out = np.array(np.broadcast_to(start, mean.shape)).reshape(-1, n_points)
+    product = (H @ out.T).T
+    left = np.flatnonzero(((product < lower) | (product > upper)).any(axis=1))
+    if not len(left):
+        return out.reshape(mean.shape)
+    fields = _Fields(gaussian.covariance, batch, left, mean.reshape(-1, n_points)[left])
+    fields.pose(H, lower[left], upper[left], rows, values[left], noise[left])
+    out[left] = fields.solve(solver, n_jobs)
+    return out.reshape(mean.shape)
+
+
+def _clean(matrix: Any, n_points: int) -> sparse.csr_array:
+    """Return a sparse float64 matrix without explicit zeros or duplicates."""
+    matrix = sparse.csr_array(matrix, dtype=np.float64, copy=True)
+    if matrix.ndim != 2 or matrix.shape[1] != n_points:
+        raise ValueError(
+            f"H has shape {matrix.shape}; it needs one column for each of {n_points} points."
+        )
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _flat(values: Any, batch: tuple[int, ...], width: int) -> np.ndarray:
+    """Broadcast values to one row a field."""
+    full = np.broadcast_to(np.asarray(values, dtype=np.float64), (*batch, width))
+    return full.reshape(prod(batch), width)
+
+
+def _equalities(
+    rows: Any, values: Any, noise: Any, batch: tuple[int, ...], n_points: int
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    if rows is None:
+        rows, values = np.zeros((0, n_points)), np.zeros(0)
+    n_rows = rows.shape[0]
+    return rows, _flat(values, batch, n_rows), _flat(noise, batch, n_rows)
+
+
+class _Fields:
+    """The fields of a call that do not obey yet."""
+
+    def __init__(
+        self, covariance: Covariance, batch: tuple[int, ...], left: np.ndarray, mean: np.ndarray
+    ) -> None:
+        self.covariance = covariance
+        self.batch = batch
+        self.left = left
+        self.mean = mean
+
+    def pose(
+        self,
+        H: sparse.csr_array,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        rows: Any,
+        values: np.ndarray,
+        noise: np.ndarray,
+    ) -> None:
+        """Take what must hold for them."""
+        self.H, self.lower, self.upper = H, lower, upper
+        self.rows, self.values, self.noise = rows, values, noise
+
+    def solve(self, solver: str, n_jobs: int | None) -> np.ndarray:
+        """Project all of them: on chains where possible, the rest one by one."""
+        out, solved = self.mean.copy(), np.zeros(len(self.mean), dtype=bool)
+        if isinstance(self.covariance, Diagonal):
+            variance = self._of_left(self.covariance.variance)
+            rows = sparse.csr_array(self.rows)
+            chained = project_chained(
+                self.mean, variance, self.H, self.lower, self.upper, rows, self.values, self.noise
+            )
+            if chained is not None:
+                out, solved = chained
+                solved &= self.obey(out)
+        rest = np.flatnonzero(~solved)
+        if len(rest):
+            out[rest] = self._one_by_one(rest, solver, n_jobs)
+        return out
+
+    def _one_by_one(self, rest: np.ndarray, solver: str, n_jobs: int | None) -> np.ndarray:
+        problems = self._problems(rest)
+        solve = joblib.delayed(solve_field)
+        out = self.mean[rest]
+        found = joblib.Parallel(n_jobs=n_jobs)(solve(problem, solver) for problem in problems)
+        for i, field in enumerate(found):
+            if field is not None:
+                out[i] = field
+        failed = np.array([field is None for field in found]) | ~self.obey(out, rest)
+        if failed.any():
+            self._raise(int(rest[np.argmax(failed)]))
+        return out
+
+    def _problems(self, rest: np.ndarray) -> Iterator[FieldProblem]:
+        n_points = self.mean.shape[1]
+        if n_points > MAX_POINTS:
+            raise ValueError(
+                f"Inequalities of this kind are solved with dense matrices, of fields with at most "
+                f"{MAX_POINTS:,} points; got {n_points:,}. Give bounds or one monotone direction "
+                f"with independent points (a diagonal covariance), which need no such matrix, or a "
+                f"coarser grid."
+            )
+        root = roots(self.covariance, self.batch)
+        for i in rest:
+            yield self._problem(int(i), root(np.unravel_index(self.left[i], self.batch)))
+
+    def _problem(self, i: int, root: Any) -> FieldProblem:
+        return FieldProblem(
+            self.mean[i],
+            root,
+            self.rows,
+            self.values[i],
+            self.noise[i],
+            self.H,
+            self.lower[i],
+            self.upper[i],
+        )
+
+    def _of_left(self, array: np.ndarray) -> np.ndarray:
+        """Return what an array with the batch's leading axes holds for the fields left."""
+        full = np.broadcast_to(array, (*self.batch, array.shape[-1]))
+        return full[np.unravel_index(self.left, self.batch)] if self.batch else full[None]
+
+    def obey(self, fields: np.ndarray, part: Any = slice(None)) -> np.ndarray:
+        """Say which fields obey, of shape (n_fields,)."""
+        product, length = (self.H @ fields.T).T, abs(self.H).sum(axis=1)
+        size = np.abs(fields).max(axis=1, keepdims=True) * length
+        lower, upper = self.lower[part], self.upper[part]
+        above = product >= lower - UNEQUAL * (size + _finite(lower))
+        below = product <= upper + UNEQUAL * (size + _finite(upper))
+        values, noisy = self.values[part], self.noise[part] > 0
+        reach = (abs(self.rows) @ np.abs(fields).T).T + np.abs(values)
+        met = noisy | (np.abs((self.rows @ fields.T).T - values) <= EQUAL * reach)
+        return above.all(axis=1) & below.all(axis=1) & met.all(axis=1)
+
+    def _raise(self, i: int) -> None:
+        """Say what cannot be met together."""
+        if isinstance(self.covariance, Diagonal):
+            root: Any = sparse.diags_array(np.sqrt(self._of_left(self.covariance.variance)[i]))
+        else:
+            (problem,) = self._problems(np.array([i]))
+            root = problem.root
+        conflict = find_conflict(self._problem(i, root))
+        sample = tuple(int(k) for k in np.unravel_index(self.left[i], self.batch))
+        if conflict is None:
+            raise RuntimeError(
+                f"The inequalities of field {sample} were not met to the tolerance, though they "
+                f"do not contradict each other; scale the fields or the rows to similar sizes, or "
+                f"try the other solver (clarabel, installed by the extra 'qp')."
+            )
+        rows, inequalities, violation = conflict
+        raise InfeasibleInequalitiesError(rows, inequalities, sample, violation)
+
+
+def _finite(bound: np.ndarray) -> np.ndarray:
+    """Return the size of bounds, 0 where there is none."""
+    return np.abs(np.where(np.isfinite(bound), bound, 0.0))
+
+
+def roots(covariance: Covariance, batch: tuple[int, ...]) -> Root:
+    """Return what gives ``F`` with ``S = F F'`` of a field by its index.
+
+    What fields share is factored once; nothing is kept of what they do not.
+    """
+    if isinstance(covariance, Diagonal):
+        variance = _broadcast(covariance.variance, batch, 1)
+        return lambda at: _diagonal_root(variance[at])
+    if isinstance(covariance, LowRank):
+        factor = _broadcast(covariance.factor, batch, 2)
+        return lambda at: factor[at]
+    if isinstance(covariance, Scaled):
+        scale, inner = _broadcast(covariance.scale, batch, 1), roots(covariance.correlation, batch)
+        return lambda at: scale[at][:, None] * inner(at)
+    if isinstance(covariance, Sum):
+        terms = [roots(term, batch) for term in covariance.terms]
+        return lambda at: np.hstack([term(at) for term in terms])
+    matrix = covariance.to_dense()
+    if matrix.ndim == 2:
+        shared = _symmetric_root(matrix)
+        return lambda at: shared
+    matrices = _broadcast(matrix, batch, 2)
+    return lambda at: _symmetric_root(matrices[at])
+
+
+def _broadcast(array: np.ndarray, batch: tuple[int, ...], n_axes: int) -> np.ndarray:
+    return np.broadcast_to(array, (*batch, *array.shape[-n_axes:]))
+
+
+def _diagonal_root(variance: np.ndarray) -> np.ndarray:
+    moving = np.flatnonzero(variance > 0)
+    root = np.zeros((len(variance), len(moving)))
+    root[moving, np.arange(len(moving))] = np.sqrt(variance[moving])
+    return root
+
+
+def _symmetric_root(matrix: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(matrix)
+    keep = values > 1e-15 * values[-1]
+    return vectors[:, keep] * np.sqrt(values[keep])

@@ -1,0 +1,141 @@
+"""Bounds and monotone fields of independent points: split into parts, each with its equalities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from skphys.conditioning._inequality_chains import Chains, find_chains, pose
+from skphys.conditioning._inequality_rows import search_rows
+from skphys.conditioning._inequality_search import Chained, project_pieces, search
+
+CHUNK = 1 << 16  # values of the fields that are projected together
+FLAT = 1e-200  # a share of the largest variance as small as this is none
+TOLERANCE = 1e-10
+
+
+def project_chained(
+    mean: np.ndarray,
+    variance: np.ndarray,
+    H: sparse.csr_array,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    rows: sparse.csr_array,
+    values: np.ndarray,
+    noise: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Project fields of independent points, if the inequalities are chains and bounds.
+
+    Parameters
+    ----------
+    mean, variance : ndarray of shape (n_fields, n_points)
+        The Gaussians.
+    H : csr_array of shape (n_inequalities, n_points)
+        Rows of the inequalities.
+    lower, upper : ndarray of shape (n_fields, n_inequalities)
+        Their bounds.
+    rows : csr_array of shape (n_rows, n_points)
+        ``G``.
+    values : ndarray of shape (n_fields, n_rows)
+        ``b``.
+    noise : ndarray of shape (n_fields, n_rows)
+        Standard deviations of ``b``.
+
+    Returns
+    -------
+    fields : ndarray of shape (n_fields, n_points)
+        The projections.
+    solved : ndarray of bool of shape (n_fields,)
+        False where a field is left to other methods.
+        None in place of both where the inequalities have another form.
+    """
+    found = find_chains(H, lower, upper)
+    if found is None:
+        return None
+    chains, low, high = found
+    order = chains.order
+    fixed = variance <= FLAT * variance.max(axis=1, keepdims=True)
+    mean, fixed, pins = _pinned(mean, fixed, rows, values, noise)
+    tolerance = TOLERANCE * np.abs(mean).max(axis=1, keepdims=True)
+    problem, feasible, solvable = pose(chains, low, high, fixed, mean, tolerance)
+    positive = np.where(fixed, 1e-30 * variance.max(axis=1, keepdims=True) + 1e-300, variance)
+    part = Chained(mean[:, order], positive[:, order], problem.lower, problem.upper, problem.start)
+    solved = feasible & solvable
+    out = part.mean.copy()
+    some, ordered = np.flatnonzero(solved), sparse.csr_array(rows[:, order])
+    for points, own in _parts(chains, ordered, pins):
+        fields, met = _solve(
+            part.take(some, points),
+            ordered[own][:, points],
+            values[some][:, own],
+            noise[some][:, own],
+        )
+        out[np.ix_(some, points)] = fields
+        solved[some] &= met
+    restored = np.empty_like(out)
+    restored[:, order] = out
+    return restored, solved
+
+
+def _pinned(
+    mean: np.ndarray,
+    fixed: np.ndarray,
+    rows: sparse.csr_array,
+    values: np.ndarray,
+    noise: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Move the points that exact rows name one by one, and fix them there."""
+    pins = np.flatnonzero((np.diff(rows.indptr) == 1) & (noise == 0).all(axis=0))
+    if len(pins):
+        points = rows.indices[rows.indptr[pins]]
+        scale = rows.data[rows.indptr[pins]]
+        mean, fixed = mean.copy(), fixed.copy()
+        mean[:, points] = np.where(fixed[:, points], mean[:, points], values[:, pins] / scale)
+        fixed[:, points] = True
+    return mean, fixed, pins
+
+
+def _parts(
+    chains: Chains, rows: sparse.csr_array, pins: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the points and the rows that have to do with each other; points are in chain order."""
+    n_chains = len(chains.lengths)
+    own = np.setdiff1d(np.flatnonzero(np.diff(rows.indptr)), pins)
+    row, point = rows[own].nonzero()
+    size = n_chains + len(own)
+    links = sparse.coo_array(
+        (np.ones(len(row)), (n_chains + row, chains.labels[point])), shape=(size, size)
+    )
+    _, label = connected_components(links, directed=False)
+    of_point, of_row = label[chains.labels], label[n_chains:]
+    alone = ~np.isin(of_point, of_row)
+    if alone.any():
+        yield np.flatnonzero(alone), own[:0]
+    for part in np.unique(of_row):
+        yield np.flatnonzero(of_point == part), own[of_row == part]
+
+
+def _solve(
+    part: Chained, rows: sparse.csr_array, values: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Project by the number of equalities: none, one, or several."""
+    n_fields, n_points = part.mean.shape
+    out, met = np.empty((n_fields, n_points)), np.ones(n_fields, dtype=bool)
+    n_rows = noise.shape[1]
+    row = rows.toarray()[0] if n_rows == 1 else np.zeros(n_points)
+    for at in _chunks(n_fields, 1 if n_rows > 1 else max(1, CHUNK // n_points)):
+        chunk = part.take(at, slice(None))
+        if n_rows == 0:
+            out[at] = project_pieces(chunk, row, np.zeros(len(chunk.mean))).fields(chunk.mean.shape)
+        elif n_rows == 1:
+            out[at], met[at] = search(chunk, row, values[at, 0], noise[at, 0] ** 2)
+        else:
+            out[at], met[at] = search_rows(chunk, rows, values[at][0], noise[at][0] ** 2)
+    return out, met
+
+
+def _chunks(n_fields: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, n_fields, size))

@@ -1,0 +1,209 @@
+"""Inequalities that order points along chains, and bound each point: how they are recognised.
+
+A chain is a list of points along which the field must not decrease; a point that nothing orders
+is a chain of its own. Bounds, monotone fields and both at once have this form, which isotonic
+regression solves in linear time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Chains of points.
+
+    Attributes
+    ----------
+    order : ndarray of int of shape (n_points,)
+        The points, chain by chain, short chains first.
+    lengths : ndarray of int of shape (n_chains,)
+        Number of points of each chain.
+    """
+
+    order: np.ndarray
+    lengths: np.ndarray
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Say which entries of `order` begin a chain, of shape (n_points,)."""
+        start = np.zeros(len(self.order), dtype=bool)
+        start[np.cumsum(self.lengths) - self.lengths] = True
+        return start
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Number of the chain of each entry of `order`."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    def accumulate(self, ufunc: np.ufunc, fields: np.ndarray, reverse: bool = False) -> np.ndarray:
+        """Accumulate fields, whose points are in `order`, along each chain."""
+        if (self.lengths == 1).all():
+            return fields
+        out = np.empty_like(fields)
+        for part, length in self._equal_lengths():
+            shaped = fields[:, part].reshape(len(fields), -1, length)
+            flipped = shaped[..., ::-1] if reverse else shaped
+            result = ufunc.accumulate(flipped, axis=-1)
+            result = result[..., ::-1] if reverse else result
+            out[:, part] = result.reshape(len(fields), -1)
+        return out
+
+    def _equal_lengths(self) -> Iterator[tuple[slice, int]]:
+        first = 0
+        for length, count in zip(*np.unique(self.lengths, return_counts=True), strict=True):
+            yield slice(first, first + length * count), int(length)
+            first += length * count
+
+
+@dataclass(frozen=True)
+class ChainProblem:
+    """Fields bounded point by point and ordered along chains; all arrays are in chain order.
+
+    Attributes
+    ----------
+    chains : Chains
+        The chains.
+    lower, upper : ndarray of shape (n_fields, n_points)
+        Bounds, infinite where there is none; equal where a point must not move.
+    start : ndarray of bool of shape (n_fields, n_points)
+        Where a stretch begins on which both bounds are the same and the order matters.
+    """
+
+    chains: Chains
+    lower: np.ndarray
+    upper: np.ndarray
+    start: np.ndarray
+
+
+def find_chains(
+    H: sparse.csr_array, lower: np.ndarray, upper: np.ndarray
+) -> tuple[Chains, np.ndarray, np.ndarray] | None:
+    """Read inequalities as chains and bounds of points, or return None if they are neither.
+
+    Parameters
+    ----------
+    H : csr_array of shape (n_rows, n_points)
+        Rows without explicit zeros.
+    lower, upper : ndarray of shape (n_fields, n_rows)
+        Bounds of ``H u``.
+
+    Returns
+    -------
+    chains : Chains
+        The order.
+    point_lower, point_upper : ndarray of shape (n_fields, n_points)
+        The bounds of each point, in the points' own order.
+    """
+    count = np.diff(H.indptr)
+    if not np.isin(count, (1, 2)).all():
+        return None
+    edges = _edges(H, lower, upper, np.flatnonzero(count == 2))
+    chains = None if edges is None else _paths(edges, H.shape[1])
+    if chains is None:
+        return None
+    return chains, *_point_bounds(H, lower, upper, np.flatnonzero(count == 1))
+
+
+def _edges(
+    H: sparse.csr_array, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray
+) -> np.ndarray | None:
+    """Return pairs (i, j) of points with ``u_i <= u_j``, one for each two-point row."""
+    first = H.indptr[rows]
+    a, b = H.data[first], H.data[first + 1]
+    low, high = lower[:, rows], upper[:, rows]
+    rising = ((low == 0) & np.isposinf(high)).all(axis=0)
+    falling = ((high == 0) & np.isneginf(low)).all(axis=0)
+    if (a != -b).any() or not (rising | falling).all():
+        return None
+    i, j = H.indices[first], H.indices[first + 1]
+    ascending = (b > 0) == rising
+    edges = np.column_stack([np.where(ascending, i, j), np.where(ascending, j, i)])
+    return np.unique(edges, axis=0)
+
+
+def _paths(edges: np.ndarray, n_points: int) -> Chains | None:
+    """Join edges to paths, or return None where they branch or close a circle."""
+    before, after = edges.T
+    if len(np.unique(before)) < len(edges) or len(np.unique(after)) < len(edges):
+        return None
+    head = np.arange(n_points)
+    head[after] = before
+    position = (head != np.arange(n_points)).astype(int)
+    for _ in range(max(1, int(np.ceil(np.log2(max(n_points, 2)))))):  # pointer doubling
+        position = position + position[head]
+        head = head[head]
+    if np.isin(head, after).any():
+        return None
+    length = np.bincount(head, minlength=n_points)
+    order = np.lexsort((position, head, length[head]))
+    heads = order[position[order] == 0]
+    return Chains(order, length[heads])
+
+
+def _point_bounds(
+    H: sparse.csr_array, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds that one-point rows set on their points."""
+    first = H.indptr[rows]
+    points, scale = H.indices[first], H.data[first]
+    low, high = lower[:, rows] / scale, upper[:, rows] / scale
+    low, high = np.where(scale > 0, low, high), np.where(scale > 0, high, low)
+    shape = (len(lower), H.shape[1])
+    point_lower, point_upper = np.full(shape, -np.inf), np.full(shape, np.inf)
+    np.maximum.at(point_lower.T, points, low.T)
+    np.minimum.at(point_upper.T, points, high.T)
+    return point_lower, point_upper
+
+
+def pose(
+    chains: Chains,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    fixed: np.ndarray,
+    values: np.ndarray,
+    tolerance: np.ndarray,
+) -> tuple[ChainProblem, np.ndarray, np.ndarray]:
+    """Carry bounds and fixed values along the chains.
+
+    Parameters
+    ----------
+    chains : Chains
+        The chains.
+    lower, upper : ndarray of shape (n_fields, n_points)
+        Bounds of each point, in the points' own order, as the others are.
+    fixed : ndarray of bool of shape (n_fields, n_points)
+        Points that must not move.
+    values : ndarray of shape (n_fields, n_points)
+        Where the fixed points are.
+    tolerance : ndarray of shape (n_fields, 1)
+        What is taken for rounding.
+
+    Returns
+    -------
+    problem : ChainProblem
+        In chain order.
+    feasible : ndarray of bool of shape (n_fields,)
+        False where bounds or fixed values contradict each other.
+    solvable : ndarray of bool of shape (n_fields,)
+        False where bounds change along a chain, so that isotonic regression does not solve it.
+    """
+    order = chains.order
+    fixed, values = fixed[:, order], values[:, order]
+    low = chains.accumulate(np.maximum, np.where(fixed, values, lower[:, order]))
+    high = chains.accumulate(np.minimum, np.where(fixed, values, upper[:, order]), reverse=True)
+    inside = (lower[:, order] <= values + tolerance) & (values <= upper[:, order] + tolerance)
+    ordered = (low <= values + tolerance) & (values <= high + tolerance)
+    feasible = ((low <= high + tolerance) & (~fixed | inside & ordered)).all(axis=1)
+    low = np.where(fixed, values, low)
+    high = np.where(fixed, values, np.maximum(high, low))
+    start = np.broadcast_to(chains.starts, fixed.shape) | fixed
+    start[:, 1:] |= fixed[:, :-1]
+    changes = (low[:, 1:] != low[:, :-1]) | (high[:, 1:] != high[:, :-1])
+    solvable = ~(changes & ~start[:, 1:]).any(axis=1)
+    return ChainProblem(chains, low, high, start), feasible, solvable
