@@ -159,8 +159,7 @@ def node_error(u: np.ndarray, grid: Grid | Mesh, time: str, volumes: ControlVolu
         return np.zeros_like(u)
     nodes = np.array([a.location == "nodes" for n, a in grid.axes.items() if n != time])
     between = (volumes.faces >= 0).all(axis=1) & (volumes.normals @ nodes > 0)
-    faces = volumes.faces[between]
-    half = 0.5 * volumes.areas[between] * volumes.distances[between]
-    off = half * np.abs(u[..., faces[:, 0]] - u[..., faces[:, 1]])
-    sides = abs(volumes.incidence)[:, np.flatnonzero(between)]
-    return (off.reshape(-1, len(faces)) @ sides.T).reshape(u.shape)
+    half = np.zeros(volumes.n_faces)
+    half[between] = 0.5 * (volumes.areas * volumes.distances)[between]
+    off = half * np.abs(u[..., volumes.faces[:, 0]] - u[..., volumes.faces[:, 1]])
+    return (off.reshape(-1, volumes.n_faces) @ abs(volumes.incidence).T).reshape(u.shape)

@@ -52,8 +52,9 @@ def rule_error(amounts: np.ndarray, times: np.ndarray, axis: int) -> np.ndarray:
     """Estimate by how much a rule of two levels may miss the change of an amount.
 
     The rate of change is read off the amounts themselves. If it is monotone between two levels,
-    no weights of the two miss its integral by more than ``dt |difference of the rates|``. Two
-    levels alone say nothing about the rate between them, so all of the change is allowed.
+    no weights of the two miss its integral by more than ``dt |difference of the rates|``; where
+    it turns, the difference in an interval beside is the larger one, and is taken. Two levels
+    alone say nothing about the rate between them, so all of the change is allowed.
 
     Parameters
     ----------
@@ -69,5 +70,8 @@ def rule_error(amounts: np.ndarray, times: np.ndarray, axis: int) -> np.ndarray:
         error = np.abs(np.diff(amounts, axis=-1))
     else:
         rates = np.gradient(amounts, times, axis=-1)
-        error = np.diff(times) * np.abs(np.diff(rates, axis=-1))
+        ends = [(0, 0)] * (amounts.ndim - 1) + [(1, 1)]
+        change = np.pad(np.abs(np.diff(rates, axis=-1)), ends)
+        around = np.maximum(np.maximum(change[..., :-2], change[..., 2:]), change[..., 1:-1])
+        error = np.diff(times) * around
     return np.moveaxis(error, -1, axis)
