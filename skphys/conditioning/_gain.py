@@ -122,7 +122,8 @@ class Gain(ABC):
     def pins(self) -> tuple[Array, Array]:
         """Return the exact rows that have a single point, and their points."""
         single = (self.rows != 0).sum(-1) == 1
-        rows = np.flatnonzero(_numpy(single & (self.noise_variance == 0)))
+        noisy = _numpy(self.noise_variance > 0)
+        rows = np.flatnonzero(_numpy(single) & ~noisy.reshape(-1, noisy.shape[-1]).any(axis=0))
         return rows, np.argmax(_numpy(abs(self.rows))[rows], axis=-1)
 
     def solve(self, residual: Array) -> Array:
@@ -217,7 +218,7 @@ def factor(covariance: Covariance, rows: Array, noise_variance: Array) -> Gain:
     """
     from skphys.conditioning._single_row import SingleRowGain
 
-    if isinstance(covariance, Diagonal) and rows.shape[0] == 1:
+    if isinstance(covariance, Diagonal) and rows.shape[0] == 1 and noise_variance.ndim == 1:
         if is_float64_numpy(covariance.variance, rows):
             return SingleRowGain(covariance.variance, rows, noise_variance)
     return DenseGain(covariance, rows, noise_variance)

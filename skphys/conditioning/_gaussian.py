@@ -77,8 +77,9 @@ def condition(
         ``G``, shared by all fields.
     values : array of shape (n_rows,) or (..., n_rows)
         ``b``.
-    noise : float or array of shape (n_rows,), default=0.0
-        Standard deviation of each row's value, in its units; 0 makes the row exact.
+    noise : float or array of shape (n_rows,) or (..., n_rows), default=0.0
+        Standard deviation of each row's value, in its units; 0 makes the row exact. Where it
+        differs between fields, sparse rows are written out.
 
     Returns
     -------
@@ -99,6 +100,7 @@ def condition(
     mean = gaussian.mean
     rows = like(rows, mean)
     values = like(values, mean)
-    noise = array_namespace(mean).broadcast_to(like(noise, mean), (rows.shape[0],))
+    noise = like(noise, mean)
+    noise = array_namespace(mean).broadcast_to(noise, (*noise.shape[:-1], rows.shape[0]))
     gain = factor(gaussian.covariance, rows, noise**2)
     return Gaussian(gain.correct(mean, values), Conditioned(gaussian.covariance, gain))

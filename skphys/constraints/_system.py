@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +29,8 @@ class EqualitySystem:
         ``G``.
     values : ndarray of shape (n_samples, n_rows)
         ``b``.
-    noise : ndarray of shape (n_rows,)
-        Standard deviation of each row's value.
+    noise : ndarray of shape (n_rows,) or (n_samples, n_rows)
+        Standard deviation of each row's value; the second where it differs between fields.
     names : tuple of str
         The constraint that each row belongs to.
     """
@@ -39,6 +39,11 @@ class EqualitySystem:
     values: np.ndarray
     noise: np.ndarray
     names: tuple[str, ...]
+
+    def take(self, part: slice) -> EqualitySystem:
+        """Return the system of some of the fields."""
+        noise = self.noise if self.noise.ndim == 1 else self.noise[part]
+        return replace(self, values=self.values[part], noise=noise)
 
 
 def name_constraints(constraints: Any) -> NamedConstraints:
@@ -100,6 +105,7 @@ def resolve_system(
     grid: Grid | Mesh | Components,
     table: FieldTable,
     constraint_values: Mapping[str, Any] | None = None,
+    fields: np.ndarray | None = None,
 ) -> EqualitySystem:
     """State constraints on a grid, for the fields of a table.
 
@@ -113,6 +119,8 @@ def resolve_system(
         X with one row a field, for columns and callables.
     constraint_values : dict of str to array, optional
         Values by name of constraint, one for each field, in place of the declared ones.
+    fields : ndarray of shape (n_samples, n_points) or (n_members, n_samples, n_points), optional
+        What is predicted, from which some constraints judge their noise.
 
     Returns
     -------
@@ -127,7 +135,7 @@ def resolve_system(
             f"constraint_values has unknown name(s) {unknown}; the constraints are "
             f"{[name for name, _ in named]}."
         )
-    parts = [_state(name, c, grid, table, overrides.get(name)) for name, c in named]
+    parts = [_state(name, c, grid, table, overrides.get(name), fields) for name, c in named]
     return merge_systems(parts, grid.n_points, table.n_fields)
 
 
@@ -138,13 +146,25 @@ def merge_systems(
     return EqualitySystem(
         rows=np.concatenate([np.empty((0, n_points)), *(s.rows for s in systems)]),
         values=np.concatenate([np.empty((n_samples, 0)), *(s.values for s in systems)], axis=1),
-        noise=np.concatenate([np.empty(0), *(s.noise for s in systems)]),
+        noise=_stacked([s.noise for s in systems], n_samples),
         names=tuple(name for s in systems for name in s.names),
     )
 
 
+def _stacked(noise: Sequence[np.ndarray], n_samples: int) -> np.ndarray:
+    """Join noise along the rows; by field if any of it is."""
+    if any(part.ndim > 1 for part in noise):
+        noise = [np.broadcast_to(part, (n_samples, part.shape[-1])) for part in noise]
+    return np.concatenate(noise, axis=-1) if noise else np.empty(0)
+
+
 def _state(
-    name: str, constraint: Constraint, grid: Any, table: FieldTable, override: Any
+    name: str,
+    constraint: Constraint,
+    grid: Any,
+    table: FieldTable,
+    override: Any,
+    fields: np.ndarray | None,
 ) -> EqualitySystem:
     rows = constraint.rows(grid)
     rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows, dtype=np.float64)
@@ -162,7 +182,7 @@ def _state(
     return EqualitySystem(
         rows=rows,
         values=np.broadcast_to(values, (table.n_fields, n_rows)),
-        noise=_noise(name, constraint, n_rows),
+        noise=_noise(name, constraint, n_rows, fields, grid),
         names=(name,) * n_rows,
     )
 
@@ -187,9 +207,12 @@ def _declared(
     return np.asarray(constraint.values(resolved, grid), dtype=np.float64)
 
 
-def _noise(name: str, constraint: Constraint, n_rows: int) -> np.ndarray:
-    noise = np.asarray(constraint.noise, dtype=np.float64)
-    if noise.ndim > 1 or noise.size not in (1, n_rows):
+def _noise(
+    name: str, constraint: Constraint, n_rows: int, fields: np.ndarray | None, grid: Any
+) -> np.ndarray:
+    noise = _noise_std(constraint, fields, grid)
+    n_fields = 1 if fields is None else fields.shape[-2]
+    if noise.shape not in {(), (1,), (n_rows,), (n_fields, n_rows)}:
         raise ValueError(
             f"noise of constraint {name!r} has shape {noise.shape}; pass a number, or one for each "
             f"of its {n_rows} rows."
@@ -199,4 +222,14 @@ def _noise(name: str, constraint: Constraint, n_rows: int) -> np.ndarray:
             f"noise of constraint {name!r} is a standard deviation: it must be finite and not "
             f"negative; got {constraint.noise!r}."
         )
-    return np.broadcast_to(noise, (n_rows,))
+    return noise if noise.ndim > 1 else np.broadcast_to(noise, (n_rows,))
+
+
+def _noise_std(constraint: Constraint, fields: np.ndarray | None, grid: Any) -> np.ndarray:
+    """Return the constraint's noise; of members, the root of the mean square over them."""
+    members = [fields] if fields is None or fields.ndim == 2 else fields
+    noise = np.asarray(constraint.noise_std(members[0], grid), dtype=np.float64)
+    if noise.ndim == 2 and len(members) > 1:
+        square = sum(np.square(constraint.noise_std(member, grid)) for member in members)
+        noise = np.sqrt(square / len(members))
+    return noise[0] if noise.ndim == 2 and len(noise) == 1 else noise

@@ -28,6 +28,8 @@ class Constraint(BaseEstimator):
     - `values` makes ``b`` of them; by default ``b`` is the first value parameter.
     - `noise` is the standard deviation of ``b``, in its units: a number or one for each row. Make
       it a constructor parameter to let users set it; without it the constraint is exact.
+    - `noise_std` is asked for that noise, together with the predicted fields, so that a constraint
+      may judge by them how far its rows can be trusted; by default it is `noise`.
     - `discretization_error` says how far a *true* field may be from ``G u = b``, because the grid
       is finite; the check of the training targets then stays silent.
     """
@@ -60,6 +62,18 @@ class Constraint(BaseEstimator):
     def value_shapes(self, grid: Grid) -> dict[str, tuple[tuple[int, ...], ...]]:
         """Return the shapes, for one field, of value parameters that are not one entry a row."""
         return {}
+
+    def noise_std(self, fields: np.ndarray | None, grid: Grid) -> np.ndarray:
+        """Return the standard deviation of ``b``, broadcasting to (n_rows,) or (n_samples, n_rows).
+
+        Parameters
+        ----------
+        fields : ndarray of shape (n_samples, n_points) or None
+            What is predicted, or the training targets; None where there are no fields.
+        grid : Grid
+            The grid of `rows`.
+        """
+        return self.noise
 
     def discretization_error(self, fields: np.ndarray, grid: Grid) -> np.ndarray:
         """Return a bound for ``|G u - b|`` of true fields, broadcasting to (n_samples, n_rows)."""

@@ -27,7 +27,7 @@ from skphys.constraints._system import value_columns
 from skphys.constraints._values import find_column
 from skphys.estimators._backbone import predict_points
 from skphys.estimators._base import ConstrainedRegressor
-from skphys.estimators._layouts import Batch, FieldRows, Layout, PointRows
+from skphys.estimators._layouts import Batch, FieldRows, Layout, PointRows, likely_fields
 from skphys.estimators._named_params import NamedConstraintsMixin
 from skphys.estimators._priors import correlation_lengths
 from skphys.estimators._random import set_random_states
@@ -293,7 +293,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         X = self._checked(X)
         prediction = self._predict_backbone(X)
         layout = FieldRows(self.grid_, getattr(self, "feature_names_in_", None))
-        system = layout.system(X, self.constraints_)
+        system = layout.system(X, self.constraints_, fields=likely_fields(prediction))
         return replace(prediction, constraints=(*prediction.constraints, system))
 
     def _residual_std(self, X: Any, y: np.ndarray) -> Any:

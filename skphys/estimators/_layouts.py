@@ -125,18 +125,22 @@ class FieldRows(Layout):
         return (X.shape[0], self.grid.n_points, self.grid.n_points)
 
     def system(
-        self, X: Any, constraints: Any, constraint_values: Mapping[str, Any] | None = None
+        self,
+        X: Any,
+        constraints: Any,
+        constraint_values: Mapping[str, Any] | None = None,
+        fields: np.ndarray | None = None,
     ) -> EqualitySystem:
-        """State the constraints for the rows of X."""
+        """State the constraints for the rows of X, whose fields are, or are predicted, as given."""
         table = FieldTable(X, feature_names=self.feature_names)
-        return resolve_system(constraints, self.grid, table, constraint_values)
+        return resolve_system(constraints, self.grid, table, constraint_values, fields)
 
     def batches(
         self, X: Any, predict: Predict, constraints: Any, constraint_values: Mapping[str, Any]
     ) -> Iterator[Batch]:
         """Yield consecutive samples, as many as memory allows at once."""
-        own = self.system(X, constraints, constraint_values)
         prediction = predict(X)
+        own = self.system(X, constraints, constraint_values, likely_fields(prediction))
         system = merge_systems([own, *prediction.constraints], self.grid.n_points, X.shape[0])
         size = max(1, MAX_VALUES // _values_per_field(prediction, system))
         independent = self.independent()
@@ -144,7 +148,7 @@ class FieldRows(Layout):
             part = slice(start, start + size)
             yield Batch(
                 take(prediction, part),
-                replace(system, values=system.values[part]),
+                system.take(part),
                 part,
                 independent=independent,
             )
@@ -211,6 +215,7 @@ class PointRows(Layout):
         group: FieldGroup,
         constraints: Any,
         constraint_values: Mapping[str, Any] | None = None,
+        fields: np.ndarray | None = None,
     ) -> EqualitySystem:
         """State the constraints for the fields of a group, on the group's grid."""
         table = FieldTable(group.by, lambda key: group.column(X, key), self.feature_names)
@@ -218,20 +223,21 @@ class PointRows(Layout):
             name: _one_a_field(values, group, X.shape[0], name)
             for name, values in (constraint_values or {}).items()
         }
-        return resolve_system(constraints, group.grid, table, own)
+        return resolve_system(constraints, group.grid, table, own, fields)
 
     def batches(
         self, X: Any, predict: Predict, constraints: Any, constraint_values: Mapping[str, Any]
     ) -> Iterator[Batch]:
         """Yield a batch for each group, or for each field if the backbone gives a covariance."""
         for group in self.groups(X):
-            system = self.system(X, group, constraints, constraint_values)
             prediction = predict(group.rows(X), len(group.index))
             if prediction.constraints:
                 raise ValueError(
                     "In a long table constrained estimators cannot be nested; give all "
                     "constraints to the outer one: constraints=[law, other_law]."
                 )
+            at_law = likely_fields(prediction)[..., : group.grid.n_points]
+            system = self.system(X, group, constraints, constraint_values, at_law)
             n_queries = prediction.mean.shape[1] - group.n_nodes
             padding = np.zeros((system.rows.shape[0], n_queries if group.n_nodes else 0))
             yield Batch(
@@ -259,6 +265,15 @@ class PointRows(Layout):
         blocks = np.broadcast_to(dense, (len(batch.index), n_outputs, n_outputs))
         for index, block in zip(batch.index, blocks, strict=True):
             out[np.ix_(index, index)] = block
+
+
+def likely_fields(prediction: Prediction) -> np.ndarray:
+    """Return the members, which are fields that may be, or the mean, which is smoother than they.
+
+    Shape (n_members, n_samples, n_points), or (n_samples, n_points).
+    """
+    members = prediction.member_means
+    return prediction.mean if members is None else members
 
 
 def _shown(group: FieldGroup) -> Any:

@@ -23,9 +23,9 @@ def warn_if_violated(
     """
     for name, constraint in constraints:
         if isinstance(layout, FieldRows):
-            parts = [
-                (layout.grid, y.reshape(X.shape[0], -1), layout.system(X, [(name, constraint)]))
-            ]
+            fields = y.reshape(X.shape[0], -1)
+            system = layout.system(X, [(name, constraint)], fields=fields)
+            parts = [(layout.grid, fields, system)]
         else:
             parts = _complete_fields(layout, X, y, (name, constraint))
         excess, size = 0.0, 0.0
@@ -51,7 +51,9 @@ def _complete_fields(
         return []  # scattered points: their integral is not known
     plain = PointRows(grid, layout.domain, names)
     y = y.ravel()
-    return [(g.grid, y[g.index], plain.system(X, g, [named])) for g in groups]
+    fields = [y[g.index] for g in groups]
+    systems = [plain.system(X, g, [named], fields=u) for g, u in zip(groups, fields, strict=True)]
+    return [(g.grid, u, s) for g, u, s in zip(groups, fields, systems, strict=True)]
 
 
 def _warn(name: str, size: float, cause: str) -> None:

@@ -87,7 +87,7 @@ def conservation_error(
 def _error(fields: Floats, named: Any, grid: Grid, table: FieldTable, values: Any = None) -> Floats:
     from skphys.constraints import resolve_system
 
-    system = resolve_system(named, grid, table, values)
+    system = resolve_system(named, grid, table, values, fields)
     return fields @ system.rows.T - system.values
 
 
