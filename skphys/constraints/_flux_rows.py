@@ -15,6 +15,29 @@ from skphys.grids import Components, ControlVolumes, Grid, Mesh
 from skphys.grids._incidence import time_levels
 
 
+def operator_rows(
+    operator: Any, volumes: ControlVolumes, out: csr_array, theta: float
+) -> csr_array:
+    """Return the rows of a linear flux, on the cells at all levels.
+
+    Parameters
+    ----------
+    operator : LinearFlux, matrix or list of matrices
+        The linear flux.
+    volumes : ControlVolumes
+        Cells, faces and time levels.
+    out : csr_array of shape (n_cells, n_faces)
+        From the fluxes to the net out-flux of each cell.
+    theta : float
+        The rule in time.
+    """
+    weights = averages(np.asarray(volumes.times), theta)
+    if isinstance(operator, list | tuple):
+        fluxes = operator_matrix(operator, volumes)
+        return sparse.kron(weights, out, format="csr") @ fluxes
+    return sparse.kron(weights, out @ _matrix(operator, volumes), format="csr")
+
+
 def operator_matrix(operator: Any, volumes: ControlVolumes) -> csr_array:
     """Return the matrix from the cells at all levels to the faces at all levels."""
     n_times = len(volumes.levels)

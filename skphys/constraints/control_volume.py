@@ -12,11 +12,11 @@ from scipy.sparse import csr_array
 from skphys.constraints._flux_rows import (
     node_error,
     operator_error,
-    operator_matrix,
+    operator_rows,
     predicted_rows,
 )
 from skphys.constraints._parts import part_of, placed
-from skphys.constraints._time_rule import averages, differences, increments, rule_error
+from skphys.constraints._time_rule import differences, increments, rule_error
 from skphys.constraints.base import Constraint
 from skphys.grids import ControlVolumes, control_volumes
 
@@ -158,15 +158,14 @@ class ControlVolumeBalance(Constraint):
         out = volumes.incidence @ sparse.diags_array(volumes.areas)
         rows = sparse.kron(differences(times.size), cells, format="csr")
         if self.flux_operator is not None:
-            fluxes = operator_matrix(self.flux_operator, volumes)
-            integrated = sparse.kron(averages(times, self.theta), out, format="csr")
-            rows = (rows + integrated @ fluxes).tocsr()
+            rows = rows + operator_rows(self.flux_operator, volumes, out, self.theta)
         rows = placed(rows, where.start + volumes.levels.ravel(), grid.n_points)
         if self.flux_component is not None:
             names = self.flux_component
             names = [names] if isinstance(names, str) else list(names)
             rows = rows + predicted_rows(grid, names, self.time, times, out, self.theta)
-        return rows[np.flatnonzero(np.tile(self._kept(volumes), times.size - 1))]
+        kept = self._kept(volumes)
+        return rows if kept.all() else rows[np.flatnonzero(np.tile(kept, times.size - 1))]
 
     def value_shapes(
         self, grid: Grid | Mesh | Components
