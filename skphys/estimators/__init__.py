@@ -4,9 +4,11 @@ from skphys.estimators._conservation import ConservationConstrainedRegressor
 from skphys.estimators._ensemble import EnsembleRegressor
 from skphys.estimators._make import make_constrained_pipeline
 from skphys.estimators._pointwise import PointwiseRegressor
+from skphys.estimators._report import ConstraintReport
 
 __all__ = [
     "ConservationConstrainedRegressor",
+    "ConstraintReport",
     "EnsembleRegressor",
     "PointwiseRegressor",
     "make_constrained_pipeline",

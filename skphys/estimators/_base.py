@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skphys.conditioning import Gaussian, InconsistentConstraintsError, Mixture
 from skphys.estimators._layouts import Batch, Layout
 from skphys.estimators._priors import posterior, priors
+from skphys.estimators._report import ConstraintReport, joined, report
 
 
 class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
@@ -182,6 +183,35 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             residuals.append(field.mean @ batch.system.rows.T - batch.system.values)
             first.append(np.arange(X.shape[0])[batch.index].reshape(len(field.mean), -1).min(1))
         return np.concatenate(residuals[1:])[np.argsort(np.concatenate(first))]
+
+    def constraint_report(self, X: Any, y: Any = None) -> ConstraintReport:
+        """Say whether the constraints help: what they are expected to change, and what they do.
+
+        Parameters
+        ----------
+        X : {array, DataFrame} of shape (n_samples, n_features)
+            One row a field, or in a long table one row a point.
+        y : array of shape (n_samples, n_points) or (n_samples,), default=None
+            The true fields, held out from fit, for the actual changes.
+
+        Returns
+        -------
+        ConstraintReport
+            Numbers for each field, in the order of `constraint_residuals`; its ``repr`` shows
+            their averages, and what asks for attention.
+        """
+        X = self._checked(X)
+        shape = self._layout().output_shape(X)
+        truth = None if y is None else np.asarray(y, dtype=np.float64)
+        if truth is not None and truth.size != np.prod(shape):
+            raise ValueError(f"y must have the shape of predict(X), {shape}; got {truth.shape}.")
+        parts, first = [], []
+        for batch, field in self._posteriors(X, None, True):
+            prior = priors(batch.prediction, self.members, batch.independent)
+            known = None if truth is None else truth.reshape(shape)[batch.index]
+            parts.append(report(prior, field, batch.system, batch.shown, known))
+            first.append(np.arange(X.shape[0])[batch.index].reshape(len(field.mean), -1).min(1))
+        return joined(parts, np.argsort(np.concatenate(first)))
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)

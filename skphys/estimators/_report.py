@@ -1,0 +1,280 @@
+"""Does projecting help here? What the model expects of it, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.special import ndtr
+
+from skphys.conditioning import Covariance, Diagonal, Gaussian, Mixture
+from skphys.constraints import EqualitySystem
+
+MAX_VALUES = 1 << 22  # float64 values of ``S G'`` held at once: 32 MiB
+Array = np.ndarray
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ConstraintReport:
+    """What constraining the predictions of some fields changes.
+
+    Changes are after minus before, averaged over the points of a field: a negative change of the
+    mean squared error and a positive one of the log-likelihood are gains. What is expected holds
+    if the conditioned Gaussian is right; then projecting always gains. So ask first whether it is:
+    `z` should be about 1 in size, and the actual changes near the expected ones.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The constraint of each row.
+    residual : ndarray of shape (n_fields, n_rows)
+        The rows' values minus those of the unconstrained prediction.
+    noise : ndarray of shape (n_fields, n_rows)
+        Standard deviation of the rows' values, as declared.
+    z : ndarray of shape (n_fields, n_rows)
+        `residual` in units of the standard deviation that the prediction and the row's noise give
+        it.
+    expected_mse_change : ndarray of shape (n_fields,)
+        Of the mean squared error.
+    expected_ll_change : ndarray of shape (n_fields,)
+        Of the pointwise log-likelihood. Points that a constraint leaves without variance are left
+        out.
+    probability : ndarray of shape (n_fields,)
+        Of the squared error being smaller after.
+    mse_before, mse_after : ndarray of shape (n_fields,) or None
+        Against y.
+    ll_before, ll_after : ndarray of shape (n_fields,) or None
+        Against y.
+    truth_residual : ndarray of shape (n_fields, n_rows) or None
+        The rows' values minus those of y itself, where y is given at the points of the rows: what
+        the grid's rule and errors of the values leave.
+
+    See Also
+    --------
+    ConservationConstrainedRegressor.constraint_report : Makes it.
+    """
+
+    names: tuple[str, ...]
+    residual: Array
+    noise: Array
+    z: Array
+    expected_mse_change: Array
+    expected_ll_change: Array
+    probability: Array
+    mse_before: Array | None = None
+    mse_after: Array | None = None
+    ll_before: Array | None = None
+    ll_after: Array | None = None
+    truth_residual: Array | None = None
+
+    @property
+    def mse_change(self) -> Array | None:
+        """Actual change of the mean squared error, (n_fields,); None without y."""
+        if self.mse_after is None or self.mse_before is None:
+            return None
+        return self.mse_after - self.mse_before
+
+    @property
+    def ll_change(self) -> Array | None:
+        """Actual change of the log-likelihood, (n_fields,); None without y."""
+        if self.ll_after is None or self.ll_before is None:
+            return None
+        return self.ll_after - self.ll_before
+
+    def advice(self) -> list[str]:
+        """Say what in the numbers asks for attention.
+
+        Returns
+        -------
+        list of str
+            One sentence or two for each finding; empty if there is none.
+        """
+        found = []
+        z, residual = _rms(self.z), _rms(self.residual)
+        if z > 2.0:
+            found.append(
+                f"The predictions miss the constraints by {z:.2g} times what their uncertainty "
+                f"explains: it is too small, or the values are not those of these fields."
+            )
+        missed = 0.0 if self.truth_residual is None else _rms(self.truth_residual)
+        if missed > max(0.1 * residual, 2.0 * _rms(self.noise)):
+            found.append(
+                f"The true fields miss the constraints, too, by {missed:.2g} (rms; the "
+                f"predictions by {residual:.2g}): give the constraints that noise, or "
+                f"noise='auto' if it is the quadrature's."
+            )
+        change = self.mse_change
+        if change is not None and change.mean() > 2.0 * _standard_error(change):
+            found.append(
+                "Projecting raises the squared error: it moves points that were right. Errors "
+                "that are correlated along the field need a covariance that says so: try "
+                "correlation_length, or a backbone with members."
+            )
+        return found
+
+    def __repr__(self) -> str:
+        """Return a table of the averages over the fields."""
+        n_fields, n_rows = self.residual.shape
+        kinds = ", ".join(map(repr, dict.fromkeys(self.names)))
+        lines = [
+            f"ConstraintReport: {n_fields} field(s), {n_rows} row(s) of {kinds or 'no constraint'}",
+            f"misses before   rms {_rms(self.residual):.3g}, {_rms(self.z):.3g} times as expected",
+            f"{'':16s}{'expected':>12s}{'actual':>12s}",
+            _line("change of MSE", self.expected_mse_change, self.mse_change),
+            _line("change of LL", self.expected_ll_change, self.ll_change),
+            _line("fields improved", self.probability, _improved(self.mse_change), ".0%"),
+        ]
+        return "\n".join([*lines, *(f"- {sentence}" for sentence in self.advice())])
+
+
+def report(
+    prior: Sequence[Gaussian],
+    field: Any,
+    system: EqualitySystem,
+    shown: Any = slice(None),
+    truth: Array | None = None,
+) -> ConstraintReport:
+    """Compare Gaussian fields before and after the constraints.
+
+    Parameters
+    ----------
+    prior : sequence of Gaussian
+        Before; several are members.
+    field : Gaussian or Mixture
+        After. If it has a `field`, this is the Gaussian that the model believes in, and its own
+        mean has been moved on, by inequalities.
+    system : EqualitySystem
+        The equalities between them.
+    shown : slice or ndarray of int
+        The points that count.
+    truth : ndarray of shape (n_samples, n_shown), optional
+        The true fields there.
+    """
+    before = prior[0] if len(prior) == 1 else Mixture(prior)
+    model = getattr(field, "field", field)
+    counts = np.bincount(np.arange(before.mean.shape[-1])[shown], minlength=before.mean.shape[-1])
+    weights = counts / counts.sum()
+    residual = system.values - before.mean @ system.rows.T
+    variance = _row_variance(prior, before, system.rows) + system.noise**2
+    spreads = [_variance(g)[..., shown] for g in (before, model)]
+    actual: dict[str, Any] = {}
+    if truth is not None:
+        actual = _actual(before.mean[..., shown], field.mean[..., shown], spreads, truth)
+        if truth.shape == before.mean.shape:
+            actual["truth_residual"] = system.values - truth @ system.rows.T
+    means = [g.mean[..., shown] for g in (before, model, field)]
+    return ConstraintReport(
+        system.names,
+        residual,
+        np.broadcast_to(system.noise, residual.shape),
+        np.divide(residual, np.sqrt(variance), out=np.zeros_like(residual), where=variance > 0),
+        np.mean((means[2] - means[1]) ** 2 - (means[0] - means[1]) ** 2, axis=-1),
+        _expected_ll_change(means, spreads),
+        _probability(before.mean, model, field.mean, weights),
+        **actual,
+    )
+
+
+def joined(parts: Sequence[ConstraintReport], order: Array) -> ConstraintReport:
+    """Join the reports of batches with the same constraints, fields in the given order."""
+    columns: dict[str, Any] = {}
+    for name in (f.name for f in fields(ConstraintReport) if f.name != "names"):
+        arrays = [getattr(part, name) for part in parts]
+        missing = any(array is None for array in arrays)
+        columns[name] = None if missing else np.concatenate(arrays)[order]
+    return ConstraintReport(parts[0].names, **columns)
+
+
+def _actual(before: Array, after: Array, spreads: list[Array], truth: Array) -> dict[str, Array]:
+    usable = (spreads[0] > 0) & (spreads[1] > 0)
+    scores = {}
+    for when, mean, variance in zip(("before", "after"), (before, after), spreads, strict=True):
+        square = (truth - mean) ** 2
+        scores[f"mse_{when}"] = square.mean(axis=-1)
+        scores[f"ll_{when}"] = _ll(variance, square, usable)
+    return scores
+
+
+def _expected_ll_change(means: list[Array], spreads: list[Array]) -> Array:
+    """Expect both log-likelihoods under the conditioned Gaussian."""
+    before, model, after = means
+    usable = (spreads[0] > 0) & (spreads[1] > 0)
+    squares = [spreads[1] + (mean - model) ** 2 for mean in (before, after)]
+    first, second = (_ll(v, s, usable) for v, s in zip(spreads, squares, strict=True))
+    return second - first
+
+
+def _ll(variance: Array, square: Array, usable: Array) -> Array:
+    """Average the Gaussian log-density over the usable points."""
+    square, usable = np.broadcast_arrays(square, usable)
+    variance = np.where(usable, variance, 1.0)
+    density = -0.5 * (square / variance + np.log(2.0 * np.pi * variance))
+    return np.asarray(np.mean(density, axis=-1, where=usable))
+
+
+def _probability(before: Array, model: Any, after: Array, weights: Array) -> Array:
+    """Return how probable it is that the squared error falls.
+
+    It falls where the true field lies on the correction's side of the middle between both means.
+    """
+    direction = weights * (after - before)
+    margin = np.sum((model.mean - 0.5 * (after + before)) * direction, axis=-1)
+    std = np.sqrt(np.clip(_quadratic(model, direction), 0.0, None))
+    certain = np.where(margin == 0, 0.0, np.copysign(np.inf, margin))
+    return np.asarray(ndtr(np.divide(margin, std, out=certain, where=std > 0)))
+
+
+def _quadratic(model: Any, vector: Array) -> Array:
+    """Return ``v' S v``, of shape (n_samples,)."""
+    if isinstance(model, Mixture):
+        parts = [
+            _quadratic(m, vector) + np.sum((m.mean - model.mean) * vector, axis=-1) ** 2
+            for m in model.members
+        ]
+        return np.mean(parts, axis=0)
+    moved = model.covariance.matmul(vector[..., None])[..., 0]
+    return np.asarray(np.sum(moved * vector, axis=-1))
+
+
+def _variance(field: Any) -> Array:
+    return np.broadcast_to(field.variance(), field.mean.shape)
+
+
+def _row_variance(prior: Sequence[Gaussian], before: Any, rows: Any) -> Array:
+    """Return the variance of ``G u``, of shape (n_samples or 1, n_rows)."""
+    own = np.mean([_along_rows(g.covariance, rows, g.mean.shape) for g in prior], axis=0)
+    return own + np.mean([((g.mean - before.mean) @ rows.T) ** 2 for g in prior], axis=0)
+
+
+def _along_rows(covariance: Covariance, rows: Any, shape: tuple[int, ...]) -> Array:
+    """Return the diagonal of ``G S G'``, a few rows at a time."""
+    if isinstance(covariance, Diagonal):
+        return np.atleast_2d(covariance.variance @ (rows * rows).T)
+    step = max(1, MAX_VALUES // max(1, int(np.prod(shape))))
+    parts = [np.zeros((1, 0))]
+    for start in range(0, rows.shape[0], step):
+        some = rows[start : start + step]
+        some = some.toarray().T if sparse.issparse(some) else some.T
+        parts.append(np.atleast_2d(np.sum(covariance.matmul(some) * some, axis=-2)))
+    n_samples = max(len(part) for part in parts)
+    return np.concatenate([np.broadcast_to(p, (n_samples, p.shape[1])) for p in parts], axis=1)
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+
+
+def _improved(change: Array | None) -> Array | None:
+    return None if change is None else change < 0
+
+
+def _standard_error(values: Array) -> float:
+    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
+
+
+def _line(label: str, expected: Array, actual: Array | None, form: str = "+.3g") -> str:
+    numbers = [np.mean(expected)] + ([] if actual is None else [np.mean(actual)])
+    return f"{label:16s}" + "".join(f"{format(n, form):>12s}" for n in numbers)
