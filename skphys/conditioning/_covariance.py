@@ -45,6 +45,10 @@ class Covariance(ABC):
             Leading shape of the draws; it ends with the batch's shape.
         """
 
+    def diagonal_error(self) -> Array | float:
+        """Return the standard error of `diagonal`: 0 where it is exact, as it mostly is."""
+        return 0.0
+
     def rounding(self, rows: Array) -> Array | float:
         """Return what rounding may leave in the diagonal of ``G S G'``, of shape (..., n_rows).
 
@@ -241,16 +245,17 @@ class Conditioned(Covariance):
         """Return the variances; no n x n array is built."""
         return self.gain.reduced_variance()
 
+    def diagonal_error(self) -> Array | float:
+        """Return the standard error of the variances if the rows made them an estimate."""
+        return self.gain.variance_error()
+
     def matmul(self, matrix: Array) -> Array:
         """Return ``S' @ matrix``."""
-        cross = self.gain.cross()
-        removed = cross @ (self.gain.precision @ (transpose(cross) @ matrix))
-        return self.prior.matmul(matrix) - removed
+        return self.prior.matmul(matrix) - self.gain.removed(matrix)
 
     def to_dense(self) -> Array:
         """Return ``S'``, exactly symmetric, with `diagonal` on its diagonal."""
-        cross = self.gain.cross()
-        dense = self.prior.to_dense() - (cross @ self.gain.precision) @ transpose(cross)
+        dense = self.prior.to_dense() - self.gain.removed()
         dense = 0.5 * (dense + transpose(dense))
         xp = array_namespace(dense)
         on_diagonal = xp.eye(dense.shape[-1], dtype=xp.bool, device=device(dense))

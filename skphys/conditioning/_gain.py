@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
+from scipy import sparse
 
 from skphys.conditioning._arrays import Array, eps, is_float64_numpy, matvec, transpose
 from skphys.conditioning._covariance import Covariance, Diagonal
@@ -35,14 +36,19 @@ class InconsistentConstraintsError(ValueError):
         self.sample = sample
         self.residual = residual
         super().__init__(
-            f"The equalities in row(s) {rows} cannot be met: they contradict each other, or the "
-            f"field has no variance along them; field {sample} misses by {residual:.3g}. Check "
-            f"the values, give the constraint a positive noise, or use an uncertainty that is "
-            f"not zero where the field has to move."
+            f"The equalities in row(s) {_listed(rows)} cannot be met: they contradict each other, "
+            f"or the field has no variance along them; field {sample} misses by {residual:.3g}. "
+            f"Check the values, give the constraint a positive noise, or use an uncertainty that "
+            f"is not zero where the field has to move."
         )
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         return type(self), (self.rows, self.sample, self.residual)
+
+
+def _listed(rows: list[int], most: int = 10) -> str:
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    return f"{rows[:most]}{more}"
 
 
 class Gain(ABC):
@@ -50,21 +56,21 @@ class Gain(ABC):
 
     Attributes
     ----------
-    rows : array of shape (n_rows, n_points)
+    rows : array or csr_array of shape (n_rows, n_points)
         ``G``.
     noise_variance : array of shape (n_rows,)
         The diagonal of ``R``.
-    precision : array of shape (..., n_rows, n_rows)
-        ``A^-1``, or its pseudo-inverse where rows are redundant.
+    max_refinements : int
+        Steps of refinement after which rows that are missed are taken for contradictions.
     """
 
     rows: Array
     noise_variance: Array
-    precision: Array
+    max_refinements = MAX_REFINEMENTS
 
     @abstractmethod
-    def cross(self) -> Array:
-        """Return ``S G'``, of shape (..., n_points, n_rows)."""
+    def solve(self, residual: Array) -> Array:
+        """Return ``A^-1 @ residual``, with a pseudo-inverse where rows are redundant."""
 
     @abstractmethod
     def move(self, field: Array, multipliers: Array) -> Array:
@@ -73,6 +79,14 @@ class Gain(ABC):
     @abstractmethod
     def reduced_variance(self) -> Array:
         """Return the diagonal of ``S - S G' A^-1 G S``."""
+
+    @abstractmethod
+    def removed(self, matrix: Array | None = None) -> Array:
+        """Return ``S G' A^-1 G S @ matrix``; without a matrix, written out."""
+
+    def variance_error(self) -> Array | float:
+        """Return the standard error of `reduced_variance`: 0 where it is exact."""
+        return 0.0
 
     def correct(self, field: Array, values: Array) -> Array:
         """Return ``field + S G' A^-1 (values - G field)``, refined until it is exact.
@@ -95,7 +109,7 @@ class Gain(ABC):
             Where no field can meet the rows.
         """
         start, total = field, 0.0
-        for _ in range(MAX_REFINEMENTS):
+        for _ in range(self.max_refinements):
             step = self.solve(self.residual(field, values, total))
             field = self.move(field, step)
             total = total + step
@@ -105,7 +119,7 @@ class Gain(ABC):
         else:
             missed = self.misses(residual, field, values, total, EXACT, start)
             if bool(missed.any()):
-                raise _inconsistent(missed, residual)
+                raise _inconsistent(self.blame(missed, residual), residual)
         return self.pin(field, values)
 
     def pin(self, field: Array, values: Array) -> Array:
@@ -113,26 +127,35 @@ class Gain(ABC):
 
         Where the value is 0 such a point is nothing but rounding, which no refinement removes.
         """
-        rows, points = self.pins()
+        rows, points, entries = self.pins()
         if len(rows):
             field = array_namespace(field).asarray(field, copy=True)
-            field[..., points] = values[..., rows] / self.rows[rows, points]
+            field[..., points] = values[..., rows] / entries
         return field
 
-    def pins(self) -> tuple[Array, Array]:
-        """Return the exact rows that have a single point, and their points."""
+    def pins(self) -> tuple[Array, Array, Array]:
+        """Return the exact rows that have a single point, their points, and their entries."""
         single = (self.rows != 0).sum(-1) == 1
         noisy = _numpy(self.noise_variance > 0)
         rows = np.flatnonzero(_numpy(single) & ~noisy.reshape(-1, noisy.shape[-1]).any(axis=0))
-        return rows, np.argmax(_numpy(abs(self.rows))[rows], axis=-1)
+        points = np.argmax(_numpy(abs(self.rows))[rows], axis=-1)
+        return rows, points, self.rows[rows, points]
 
-    def solve(self, residual: Array) -> Array:
-        """Return ``A^-1 @ residual``."""
-        return matvec(self.precision, residual)
+    def along(self, field: Array) -> Array:
+        """Return ``G field``."""
+        return field @ transpose(self.rows)
+
+    def reach(self, field: Array) -> Array:
+        """Return ``|G| field``."""
+        return field @ transpose(abs(self.rows))
+
+    def blame(self, missed: Array, residual: Array) -> Array:
+        """Say which of the missed rows are at fault."""
+        return missed
 
     def residual(self, field: Array, values: Array, multipliers: Array | float) -> Array:
         """Return ``values - G field - R multipliers``."""
-        return values - field @ transpose(self.rows) - self.noise_variance * multipliers
+        return values - self.along(field) - self.noise_variance * multipliers
 
     def misses(
         self,
@@ -153,12 +176,38 @@ class Gain(ABC):
         missed = ~(abs(residual) <= limit * known)  # also true for NaN
         if bool(missed.any()):
             terms = abs(field) if start is None else abs(field) + abs(start)
-            reach = terms @ transpose(abs(self.rows))
-            missed = ~(abs(residual) <= limit * (known + reach))
+            missed = ~(abs(residual) <= limit * (known + self.reach(terms)))
         return missed
 
 
-class DenseGain(Gain):
+class CrossGain(Gain):
+    """A gain that keeps ``S G'`` or can write it out.
+
+    Attributes
+    ----------
+    precision : array of shape (..., n_rows, n_rows)
+        ``A^-1``, or its pseudo-inverse where rows are redundant.
+    """
+
+    precision: Array
+
+    @abstractmethod
+    def cross(self) -> Array:
+        """Return ``S G'``, of shape (..., n_points, n_rows)."""
+
+    def solve(self, residual: Array) -> Array:
+        """Return ``A^-1 @ residual``."""
+        return matvec(self.precision, residual)
+
+    def removed(self, matrix: Array | None = None) -> Array:
+        """Return ``S G' A^-1 G S @ matrix``; without a matrix, written out."""
+        cross = self.cross()
+        if matrix is None:
+            return (cross @ self.precision) @ transpose(cross)
+        return cross @ (self.precision @ (transpose(cross) @ matrix))
+
+
+class DenseGain(CrossGain):
     """Any covariance under a few dense rows.
 
     Parameters
@@ -206,8 +255,8 @@ def factor(covariance: Covariance, rows: Array, noise_variance: Array) -> Gain:
     ----------
     covariance : Covariance
         ``S``.
-    rows : array of shape (n_rows, n_points)
-        ``G``.
+    rows : array or scipy.sparse array of shape (n_rows, n_points)
+        ``G``. Sparse rows stay sparse under a diagonal, and a diagonal plus low rank.
     noise_variance : array of shape (n_rows,)
         The diagonal of ``R``; zeros where the row is exact.
 
@@ -217,7 +266,10 @@ def factor(covariance: Covariance, rows: Array, noise_variance: Array) -> Gain:
         To be applied to means, variances and draws.
     """
     from skphys.conditioning._single_row import SingleRowGain
+    from skphys.conditioning._sparse_dispatch import factor_sparse
 
+    if sparse.issparse(rows):
+        return factor_sparse(covariance, rows, noise_variance)
     if isinstance(covariance, Diagonal) and rows.shape[0] == 1 and noise_variance.ndim == 1:
         if is_float64_numpy(covariance.variance, rows):
             return SingleRowGain(covariance.variance, rows, noise_variance)

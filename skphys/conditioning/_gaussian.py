@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from array_api_compat import array_namespace
+from scipy import sparse
 
-from skphys.conditioning._arrays import Array, like, standard_normal
+from skphys.conditioning._arrays import Array, is_float64_numpy, like, standard_normal
 from skphys.conditioning._covariance import Conditioned, Covariance
 from skphys.conditioning._gain import factor
+from skphys.conditioning._sparse_dispatch import to_dense_rows
 
 
 class Gaussian:
@@ -46,6 +48,18 @@ class Gaussian:
         variance = self.variance()
         return array_namespace(variance).sqrt(variance)
 
+    def std_error(self) -> Array | float:
+        """Return the standard error of `std`.
+
+        0.0 where the standard deviations are exact. They are an estimate after many sparse rows
+        that are neither disconnected nor banded.
+        """
+        error = self.covariance.diagonal_error()
+        if isinstance(error, float):
+            return error
+        std = self.std()
+        return 0.5 * error / array_namespace(std).where(std > 0, std, 1.0)
+
     def dense(self) -> Array:
         """Return the covariances written out, of shape (..., n_points, n_points)."""
         return self.covariance.to_dense()
@@ -73,13 +87,13 @@ def condition(
     ----------
     gaussian : Gaussian
         The prior, of mean (..., n_points).
-    rows : array of shape (n_rows, n_points)
-        ``G``, shared by all fields.
+    rows : array or scipy.sparse array of shape (n_rows, n_points)
+        ``G``, shared by all fields. Sparse rows stay sparse for NumPy float64 and a covariance
+        that is diagonal, or diagonal plus low rank; see Notes.
     values : array of shape (n_rows,) or (..., n_rows)
         ``b``.
     noise : float or array of shape (n_rows,) or (..., n_rows), default=0.0
-        Standard deviation of each row's value, in its units; 0 makes the row exact. Where it
-        differs between fields, sparse rows are written out.
+        Standard deviation of each row's value, in its units; 0 makes the row exact.
 
     Returns
     -------
@@ -96,11 +110,17 @@ def condition(
     -----
     Without noise the mean and each draw obey ``|G u - b| <= 1e-12 (|G||u| + |b|)`` in float64.
     Redundant rows that agree are fine.
+
+    With sparse rows ``S G'`` is never formed and memory is linear in the entries of `rows` and
+    of the factor of ``G S G' + R``. Mean and draws are exact as ever. Standard deviations are
+    exact if the rows are disconnected, or banded in some order, or not too many; otherwise they
+    are estimated from draws, and `Gaussian.std_error` tells how well.
     """
     mean = gaussian.mean
-    rows = like(rows, mean)
-    values = like(values, mean)
     noise = like(noise, mean)
+    if not (sparse.issparse(rows) and is_float64_numpy(mean)):
+        rows = like(to_dense_rows(rows), mean)
+    values = like(values, mean)
     noise = array_namespace(mean).broadcast_to(noise, (*noise.shape[:-1], rows.shape[0]))
     gain = factor(gaussian.covariance, rows, noise**2)
     return Gaussian(gain.correct(mean, values), Conditioned(gaussian.covariance, gain))

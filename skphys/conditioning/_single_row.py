@@ -14,7 +14,7 @@ from math import prod
 import joblib
 import numpy as np
 
-from skphys.conditioning._gain import Gain
+from skphys.conditioning._gain import CrossGain
 
 BLOCK = 1 << 16  # values in a block: 512 KiB of float64
 PARALLEL = 1 << 21  # values from which threads pay
@@ -25,7 +25,7 @@ Rows = tuple[int | slice, ...]
 Kernel = Callable[[Rows, slice], None]
 
 
-class SingleRowGain(Gain):
+class SingleRowGain(CrossGain):
     """A diagonal covariance under one row, NumPy float64.
 
     Parameters

@@ -1,0 +1,125 @@
+"""Which covariances leave sparse rows sparse, and what happens to the others."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skphys.conditioning._arrays import Array, is_float64_numpy, like
+from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scaled, Sum
+from skphys.conditioning._gain import Gain, factor
+from skphys.conditioning._sparse_gain import SparseGain
+from skphys.conditioning._sparse_low_rank import LowRankSparseGain
+from skphys.conditioning._sparse_products import canonical
+
+MAX_DENSE = 1 << 27  # values that rows may have when they must be written out: 1 GiB
+DENSE_SHARE = 0.25  # rows with more entries than this share are not worth keeping sparse
+
+
+def factor_sparse(covariance: Covariance, rows: Any, noise_variance: Array) -> Gain:
+    """Factor sparse rows under a covariance, sparse where its structure allows and it pays.
+
+    Parameters
+    ----------
+    covariance : Covariance
+        ``S``.
+    rows : scipy.sparse array of shape (n_rows, n_points)
+        ``G``.
+    noise_variance : array of shape (n_rows,) or (..., n_rows)
+        The diagonal of ``R``.
+
+    Raises
+    ------
+    ValueError
+        If the covariance needs dense rows, and they would be too many.
+    """
+    pays = _pays(rows, noise_variance)
+    parts = diagonal_and_low_rank(covariance) if pays else None
+    if parts is None or (parts[1] is not None and parts[1].shape[-1] >= rows.shape[0]):
+        n_fields = prod(covariance.diagonal().shape[:-1])
+        dense_rows = to_dense_rows(rows, n_fields, type(covariance).__name__)
+        return factor(covariance, like(dense_rows, noise_variance), noise_variance)
+    variance, low_rank = parts
+    if low_rank is None:
+        return SparseGain(variance, canonical(rows), noise_variance)
+    return LowRankSparseGain(variance, low_rank, canonical(rows), noise_variance)
+
+
+def _pays(rows: Any, reference: Array) -> bool:
+    """Say whether rows are better kept sparse: NumPy float64, several, and not nearly full."""
+    full = rows.shape[0] == 1 or rows.nnz > DENSE_SHARE * prod(rows.shape)
+    return is_float64_numpy(reference) and not (full and prod(rows.shape) <= MAX_DENSE)
+
+
+def to_dense_rows(rows: Any, n_fields: int = 1, covariance: str = "this") -> Any:
+    """Write sparse rows out, unless that takes too much memory; others stay as they are.
+
+    Parameters
+    ----------
+    rows : array or scipy.sparse array of shape (n_rows, n_points)
+        ``G``.
+    n_fields : int, default=1
+        How many fields need an array of this size.
+    covariance : str, default="this"
+        What needs dense rows, for the error.
+
+    Raises
+    ------
+    ValueError
+        If there are too many.
+    """
+    if not sparse.issparse(rows):
+        return rows
+    if n_fields * prod(rows.shape) > MAX_DENSE:
+        raise ValueError(
+            f"{rows.shape[0]:,} sparse rows on {rows.shape[1]:,} points, for {n_fields:,} field(s) "
+            f"at once, would have to be written out, because {covariance} covariance has no sparse "
+            f"form. Use independent points (Diagonal), Sum(Diagonal, LowRank) of a rank below the "
+            f"number of rows, NumPy float64, or fewer rows or fields."
+        )
+    return rows.toarray()
+
+
+def diagonal_and_low_rank(covariance: Covariance) -> tuple[Array, Array | None] | None:
+    """Split a covariance into variances and a low-rank factor, if it is nothing else.
+
+    Returns
+    -------
+    tuple or None
+        Variances of shape (..., n_points), and a factor of shape (..., n_points, rank) or None.
+    """
+    if isinstance(covariance, Diagonal):
+        return (covariance.variance, None) if is_float64_numpy(covariance.variance) else None
+    if isinstance(covariance, Scaled):
+        parts = diagonal_and_low_rank(covariance.correlation)
+        if parts is None or not is_float64_numpy(covariance.scale):
+            return None
+        variance, low_rank = parts
+        scaled = None if low_rank is None else covariance.scale[..., None] * low_rank
+        return covariance.scale**2 * variance, scaled
+    return _parts_of_sum(covariance) if isinstance(covariance, Sum) else None
+
+
+def _parts_of_sum(covariance: Sum) -> tuple[Array, Array | None] | None:
+    variance, factors = None, []
+    for term in covariance.terms:
+        parts: tuple[Array | None, Array | None] | None = diagonal_and_low_rank(term)
+        if isinstance(term, LowRank) and is_float64_numpy(term.factor):
+            parts = None, term.factor
+        if parts is None:
+            return None
+        if parts[0] is not None:
+            variance = parts[0] if variance is None else variance + parts[0]
+        if parts[1] is not None:
+            factors.append(parts[1])
+    if variance is None:
+        return None
+    return variance, _side_by_side(factors) if factors else None
+
+
+def _side_by_side(factors: list[Array]) -> Array:
+    batch = np.broadcast_shapes(*(f.shape[:-1] for f in factors))
+    return np.concatenate([np.broadcast_to(f, (*batch, f.shape[-1])) for f in factors], axis=-1)

@@ -1,0 +1,187 @@
+"""Factor ``A = G D G' + R`` of sparse rows: a diagonal, a band, or a general sparse matrix.
+
+Every matrix is scaled to a unit diagonal first, so that rows of very different size do not hide
+each other, and shifted by one part in 10^13 if it may be singular; iterative refinement, which
+the gain does, takes the shift out again.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Protocol
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from skphys.conditioning._banded import SHIFT, BandedFactor, narrow
+from skphys.conditioning._sparse_products import Products
+
+NARROW = 24  # a band this narrow beats a general factorization at any length
+SMALL_WORK = 1e7  # and so does any band with this many multiplications
+INVERSE_WORK = 2e10  # multiplications up to which the inverse's band is worth computing
+INVERSE_VALUES = 1 << 25  # and values: 256 MiB
+
+
+class Factor(Protocol):
+    """Factored matrices, one for each field, with unit diagonals plus `shift`."""
+
+    shift: float
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """Solve for right sides of shape (n_fields, k, n_rows)."""
+
+
+class DiagonalFactor:
+    """Rows of which no two share a point."""
+
+    def __init__(self, diagonal: np.ndarray, shift: float) -> None:
+        self.shift = 0.0 if (diagonal > shift).all() else shift
+        self._diagonal = np.maximum(diagonal, shift)
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """Divide."""
+        return right / self._diagonal[:, None]
+
+
+class LUFactor:
+    """One SuperLU factorization a field, ordered by minimum degree, without pivoting."""
+
+    def __init__(
+        self,
+        row: np.ndarray,
+        column: np.ndarray,
+        diagonal: np.ndarray,
+        lower: np.ndarray,
+        shift: float,
+    ) -> None:
+        self.shift = shift
+        n_rows = diagonal.shape[1]
+        own = np.arange(n_rows)
+        rows, columns = np.concatenate([own, row, column]), np.concatenate([own, column, row])
+        self._factors = []
+        for on, below in zip(diagonal, lower.T, strict=True):
+            entries = np.concatenate([on + shift, below, below])
+            matrix = sparse.csc_matrix((entries, (rows, columns)), (n_rows, n_rows))
+            options = {"SymmetricMode": True}
+            factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+            self._factors.append(factor)
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """Solve field by field."""
+        solved = [f.solve(r.T).T for f, r in zip(self._factors, right, strict=True)]
+        return np.stack(solved)
+
+
+class InnerMatrix:
+    """``A = G D G' + R`` for the variances of one or several fields.
+
+    Parameters
+    ----------
+    rows : csr_array of shape (n_rows, n_points)
+        ``G``.
+    variance : ndarray of shape (..., n_points)
+        The diagonals of ``D``.
+    noise_variance : ndarray of shape (n_rows,) or (..., n_rows)
+        The diagonal of ``R``.
+    further : ndarray of shape (..., n_rows) or float
+        Variance along the rows from elsewhere, which counts for their scale only; of the batch
+        of `variance`.
+    shift : float, default=SHIFT
+        What to add to the scaled diagonal where ``A`` is, or may be, singular.
+
+    Attributes
+    ----------
+    usable : ndarray of bool of shape (..., n_rows)
+        Rows along which there is any variance.
+    """
+
+    def __init__(
+        self,
+        rows: sparse.csr_array,
+        variance: np.ndarray,
+        noise_variance: np.ndarray,
+        further: np.ndarray | float = 0.0,
+        shift: float = SHIFT,
+    ) -> None:
+        self.batch = variance.shape[:-1]
+        self._products = Products(rows, variance.reshape(-1, rows.shape[1]))
+        diagonal = self._products.diagonal.reshape(*self.batch, -1) + noise_variance
+        total = diagonal + further
+        self._n_fields = prod(self.batch)
+        self.usable = total > 0
+        self._scale = 1.0 / np.sqrt(np.where(self.usable, total, np.inf))
+        self._factor = self._make(diagonal.reshape(self._n_fields, -1), shift)
+
+    def _make(self, diagonal: np.ndarray, shift: float) -> Factor:
+        """Scale, and choose how to factor."""
+        products, scale = self._products, self._scale.reshape(self._n_fields, -1)
+        row, column, n_rows = products.row, products.column, scale.shape[1]
+        self._unit = np.where(scale > 0, diagonal * scale**2, 1.0)
+        if not len(row):
+            return DiagonalFactor(self._unit, shift)
+        both = (scale[:, row] * scale[:, column]).T
+        self._lower = np.where(both > 0, products.lower * both, 0.0)
+        order, width = self._band = narrow(row, column, n_rows)
+        if width <= NARROW or n_rows * width**2 <= SMALL_WORK:
+            return BandedFactor(row, column, self._unit, self._lower, order, width, shift)
+        return LUFactor(row, column, self._unit, self._lower, shift)
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """Return ``A^-1 @ right`` (of the shifted, scaled matrix) for right (..., n_rows)."""
+        return self._scale * self._solve_scaled(self._scale * right)
+
+    @property
+    def shifted(self) -> bool:
+        """Whether the matrix is, or may be, singular."""
+        return self._factor.shift > 0.0
+
+    def contradiction(self, residual: np.ndarray) -> np.ndarray:
+        """Return the part of a residual that no field can remove, in units of the scaled rows."""
+        if not self.shifted:
+            return np.zeros(np.broadcast_shapes(residual.shape, self._scale.shape))
+        return self._factor.shift * self._solve_scaled(self._scale * residual)
+
+    def _solve_scaled(self, right: np.ndarray) -> np.ndarray:
+        """Bring the axes of the fields to the front, and those of several right sides together."""
+        n_rows = right.shape[-1]
+        shape = right.shape[:-1]
+        own = (1,) * (len(shape) - len(self.batch)) + self.batch
+        fields = [axis for axis, size in enumerate(own) if size > 1]
+        others = [axis for axis, size in enumerate(own) if size == 1]
+        axes = [*fields, *others, len(shape)]
+        moved = right.transpose(axes)
+        solved = self._factor.solve(moved.reshape(self._n_fields, -1, n_rows))
+        return solved.reshape(moved.shape).transpose(np.argsort(axes))
+
+    def points(self) -> np.ndarray | None:
+        """Return ``diag(G' A^-1 G)``, of shape (..., n_points); None if it costs too much."""
+        entries = self._inverse_entries()
+        if entries is None:
+            return None
+        diagonal, lower = entries
+        scale = self._scale.reshape(self._n_fields, -1)
+        products = self._products
+        diagonal = diagonal * scale**2
+        lower = lower * (scale[:, products.row] * scale[:, products.column]).T
+        return products.quadratic(diagonal, lower).reshape(*self.batch, -1)
+
+    def _inverse_entries(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return entries of the scaled inverse on the diagonal and at the pairs."""
+        products = self._products
+        if isinstance(self._factor, DiagonalFactor):
+            present = self._unit > SHIFT
+            return np.where(present, 1.0 / np.where(present, self._unit, 1.0), 0.0), products.lower
+        if isinstance(self._factor, BandedFactor):
+            return self._factor.inverse_entries()
+        (order, width), n_rows = self._band, self._unit.shape[1]
+        if n_rows * width**2 > INVERSE_WORK or n_rows * width > INVERSE_VALUES:
+            return None
+        diagonal, lower = np.empty_like(self._unit), np.empty_like(self._lower)
+        for f in range(self._n_fields):
+            part = slice(f, f + 1)
+            banded = BandedFactor(
+                products.row, products.column, self._unit[part], self._lower[:, part], order, width
+            )
+            diagonal[part], lower[:, part] = banded.inverse_entries()
+        return diagonal, lower

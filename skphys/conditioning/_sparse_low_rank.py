@@ -1,0 +1,119 @@
+"""The gain of many sparse rows under a diagonal plus low rank covariance, by Woodbury's identity.
+
+Fields are ``d + F z`` with independent points ``d`` and latent ``z``; given ``z`` only the diagonal
+part is to be conditioned.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from skphys.conditioning._arrays import eps, matvec
+from skphys.conditioning._gain import EXACT
+from skphys.conditioning._sparse_gain import SparseGain, SparseRowsGain
+from skphys.conditioning._sparse_products import times
+
+# Woodbury's identity loses digits to a small shift; refinement takes out one of this size.
+WOODBURY_SHIFT = 1e-9
+ALONE = 1e-3  # what is left of the std of a latent that alone moves a row: less than this
+
+
+class LowRankSparseGain(SparseRowsGain):
+    """A diagonal plus low rank covariance under sparse rows, NumPy float64.
+
+    Parameters
+    ----------
+    variance : ndarray of shape (..., n_points)
+        The diagonal ``D``.
+    low_rank : ndarray of shape (..., n_points, rank)
+        The factor ``F``.
+    rows : csr_array of shape (n_rows, n_points)
+        ``G``, canonical.
+    noise_variance : ndarray of shape (n_rows,) or (..., n_rows)
+        The diagonal of ``R``.
+    """
+
+    def __init__(
+        self,
+        variance: np.ndarray,
+        low_rank: np.ndarray,
+        rows: sparse.csr_array,
+        noise_variance: np.ndarray,
+    ) -> None:
+        super().__init__(rows, noise_variance)
+        batch = np.broadcast_shapes(
+            variance.shape[:-1], low_rank.shape[:-2], noise_variance.shape[:-1]
+        )
+        variance = np.broadcast_to(variance, (*batch, variance.shape[-1]))
+        self._low_rank = np.broadcast_to(low_rank, (*batch, *low_rank.shape[-2:]))
+        along = times(rows, np.moveaxis(self._low_rank, -1, 0))  # (rank, ..., n_rows)
+        self._further = np.sum(along**2, axis=0)
+        self._independent = SparseGain(
+            variance, rows, noise_variance, self._further, WOODBURY_SHIFT
+        )
+        self._along = np.moveaxis(along, 0, -2)
+        self._answers, self._root = self._answered(self._independent)
+
+    def _answered(self, independent: SparseGain) -> tuple[np.ndarray, np.ndarray]:
+        """Return the multipliers that answer each latent, and a root of the latents' covariance.
+
+        The root comes from eigenvectors, which keep directions of very different size apart.
+        """
+        answers = independent.solve(np.moveaxis(self._along, -2, 0))
+        inner = self._along @ np.moveaxis(answers, 0, -1)
+        values, vectors = np.linalg.eigh(0.5 * (inner + np.swapaxes(inner, -1, -2)))
+        return answers, vectors / np.sqrt(1.0 + np.maximum(values, 0.0))[..., None, :]
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The shape of the fields."""
+        return self._independent.batch
+
+    def solve(self, residual: np.ndarray) -> np.ndarray:
+        """Return ``A^-1 @ residual`` by Woodbury's identity."""
+        solved = self._independent.solve(residual)
+        latent = matvec(np.swapaxes(self._root, -1, -2), matvec(self._along, solved))
+        latent = matvec(self._root, latent)
+        return solved - matvec(np.moveaxis(self._answers, 0, -1), latent)
+
+    def covariance_times(self, vectors: np.ndarray) -> np.ndarray:
+        """Return ``S @ vectors``."""
+        latent = matvec(np.swapaxes(self._low_rank, -1, -2), vectors)
+        independent = self._independent.covariance_times(vectors)
+        return independent + matvec(self._low_rank, latent)
+
+    def blame(self, missed: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """Pick the rows that contradict each other from those that suffered with them."""
+        return self._independent.blame(missed, residual)
+
+    def reduced_variance(self) -> np.ndarray:
+        """Return the variances: exact for disconnected, banded or few rows, or estimated."""
+        independent = self._precise
+        answers, root = self._answered(independent)
+        # What a latent still moves after the independent points have answered it.
+        left = self._low_rank - np.moveaxis(independent.spread(answers), 0, -1)
+        moved = np.sum((left @ root) ** 2, axis=-1)
+        reduced = independent.reduced_variance() + moved
+        prior = independent.variance + np.sum(self._low_rank**2, axis=-1)
+        reduced[reduced <= EXACT * eps(reduced) * prior] = 0.0
+        reduced[..., self.pins()[1]] = 0.0
+        return np.minimum(reduced, prior)
+
+    def variance_error(self) -> np.ndarray | float:
+        """Return the standard error of `reduced_variance`: 0.0 where it is exact."""
+        return self._precise.variance_error()
+
+    @cached_property
+    def _precise(self) -> SparseGain:
+        """The independent part, with a shift too small to show in variances.
+
+        Not where latents alone move a row: a small shift would then drown the other latents.
+        """
+        alone = np.linalg.norm(self._root, axis=-2).min() < ALONE
+        if alone or not self._independent.shifted:
+            return self._independent
+        variance = self._independent.variance
+        return SparseGain(variance, self.rows, self.noise_variance, self._further)
