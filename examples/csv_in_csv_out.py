@@ -9,9 +9,9 @@ Measurements of a field go in as a table, predictions that conserve mass come ou
    python examples/csv_in_csv_out.py train.csv query.csv out.csv --domain 0 1 --error 0.02
 
 ``train.csv`` has the columns ``t``, ``x``, ``u`` and ``total``, one row a measurement; ``total`` is
-the integral of ``u`` over the domain at time ``t``. ``query.csv`` has ``t``, ``x`` and ``total``, for
-any points in any order. ``out.csv`` repeats it with the prediction ``u``, its standard deviation
-``u_std`` and the ends ``lower`` and ``upper`` of the 90 % interval.
+the integral of ``u`` over the domain at time ``t``. ``query.csv`` has ``t``, ``x`` and ``total``,
+for any points in any order. ``out.csv`` repeats it with the prediction ``u``, its standard
+deviation ``u_std`` and the ends ``lower`` and ``upper`` of the 90 % interval.
 
 Without file names, the script makes data of its own in a temporary folder; ``--quick`` makes less.
 """
