@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -53,6 +54,12 @@ class Constraint(BaseEstimator):
         if not self.value_parameters:
             return np.zeros((1, 1))
         return resolved[self.value_parameters[0]]
+
+    def check_axes(self, names: Sequence[str]) -> None:
+        """Raise a ValueError if a parameter names an axis that is not among `names`.
+
+        A long table has no grid until it is split into fields; this is asked before that.
+        """
 
     def discretization_error(self, fields: np.ndarray, grid: Grid) -> np.ndarray:
         """Return a bound for ``|G u - b|`` of true fields, broadcasting to (n_samples, n_rows)."""

@@ -90,6 +90,26 @@ class ConservationLaw(Constraint):
         """
         return grid.integral_rows(self.over, self.quadrature)
 
+    def check_axes(self, names: Sequence[str]) -> None:
+        """Raise if `over` names an axis that there is not.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The axes of the fields.
+
+        Raises
+        ------
+        ValueError
+            Naming the axes that there are.
+        """
+        wanted = [self.over] if isinstance(self.over, str) else self.over or []
+        unknown = [axis for axis in wanted if axis not in names]
+        if unknown:
+            raise ValueError(
+                f"over={self.over!r} has unknown axis {unknown[0]!r}; the axes are {list(names)}."
+            )
+
     def discretization_error(self, fields: np.ndarray, grid: Grid) -> np.ndarray:
         """Return a bound of the trapezoid rule's error, from the variation between nodes.
 

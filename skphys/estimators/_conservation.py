@@ -184,6 +184,8 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         names = getattr(X, "columns", None)
         for key in value_columns(constraints):
             find_column(X, key, names)
+        for _, constraint in constraints:
+            constraint.check_axes(layout.grid.names)
         warn_if_violated(layout, X, y, constraints)
         routed = self._routed(fit_params)
         backbone = clone(self.estimator)
