@@ -6,7 +6,7 @@ from pathlib import Path
 
 import skphys
 
-# sphinx-gallery imports gallery.example_arguments by its name.
+# For the extension mathml, and for gallery.example_arguments, which sphinx-gallery imports.
 sys.path.insert(0, str(Path(__file__).parent))
 
 project = "skphys"
@@ -17,9 +17,9 @@ version = release = skphys.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
+    "mathml",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -30,10 +30,11 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"skphys {version}"
 html_show_sourcelink = False
-html_theme_options = {"show_prev_next": False}
+html_theme_options = {"secondary_sidebar_items": [], "show_prev_next": False}
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",

@@ -94,7 +94,7 @@ class Stored(RegressorMixin, BaseEstimator):
 
     def predict_members(self, X):
         index = np.asarray(X)[:, 0].astype(int)
-        return self.means[:, index], self.stds[:, index]
+        return self.means[:, index], None if self.stds is None else self.stds[:, index]
 
     def predict(self, X):
         return self.predict_members(X)[0].mean(axis=0)

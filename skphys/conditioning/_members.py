@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from skphys.conditioning._arrays import Array, transpose
+from skphys.conditioning._arrays import Array, eps, transpose
 from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Sum
 from skphys.conditioning._gaussian import Gaussian
 
@@ -38,7 +38,11 @@ def match_moments(
     xp = array_namespace(means)
     n_members = means.shape[0]
     mean = xp.mean(means, axis=0)
-    factor = transpose(xp.moveaxis(means - mean, 0, -2)) / n_members**0.5
+    deviations = means - mean
+    # Members that agree differ by the rounding of their mean, which is no variance.
+    rounding = 8.0 * eps(means) * xp.max(abs(means), axis=0)
+    deviations = xp.where(abs(deviations) > rounding, deviations, 0.0)
+    factor = transpose(xp.moveaxis(deviations, 0, -2)) / n_members**0.5
     if stds is not None:
         within = xp.mean(stds**2, axis=0)
     else:

@@ -16,9 +16,10 @@ import numpy as np
 
 from skphys.conditioning._gain import CrossGain
 
-BLOCK = 1 << 16  # values in a block: 512 KiB of float64
+BLOCK = 1 << 18  # values in a block: 2 MiB of float64
 PARALLEL = 1 << 21  # values from which threads pay
 MAX_THREADS = 4  # more do not make the memory faster
+CACHED = 1 << 20  # values up to which S G' is kept; a larger one is made where it is used
 ROUNDING = 1e-15  # a share of the variance as small as this is none
 
 Rows = tuple[int | slice, ...]
@@ -43,7 +44,11 @@ class SingleRowGain(CrossGain):
         self.noise_variance = noise_variance
         self.variance = variance
         self.row = np.ascontiguousarray(rows[0])
-        inner = variance @ self.row**2 + noise_variance[0]
+        self._cached = variance * self.row if variance.size <= CACHED else None
+        if self._cached is None:
+            inner = variance @ self.row**2 + noise_variance[0]
+        else:
+            inner = self._cached @ self.row + noise_variance[0]
         usable = inner > 0
         inverted = np.divide(1.0, inner, out=np.zeros_like(inner), where=usable)
         self.precision = inverted[..., None, None]
@@ -54,40 +59,49 @@ class SingleRowGain(CrossGain):
 
     def cross(self) -> np.ndarray:
         """Return ``S G'``."""
-        return (self.variance * self.row)[..., None]
+        return (self.variance * self.row if self._cached is None else self._cached)[..., None]
 
     def move(self, field: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
         """Return ``field + S G' @ multipliers``."""
         shape = np.broadcast_shapes(field.shape, self.variance.shape)
         moved = np.empty(shape)
         field = np.broadcast_to(field, shape)
-        variance = np.broadcast_to(self.variance, shape)
         multipliers = np.broadcast_to(multipliers, (*shape[:-1], 1))
 
         def kernel(at: Rows, columns: slice) -> None:
             out = moved[at][..., columns]
-            np.multiply(variance[at][..., columns], self.row[columns], out=out)
-            out *= multipliers[at]
+            np.multiply(self._cross_of(at, columns, shape, out), multipliers[at], out=out)
             out += field[at][..., columns]
 
         _each_block(shape, kernel)
         return moved
 
     def reduced_variance(self) -> np.ndarray:
-        """Return ``variance * (1 - variance * row**2 / A)``."""
-        reduced = np.empty(self.variance.shape)
-        squared = self.row**2
+        """Return ``variance - (variance * row)**2 / A``."""
+        shape = self.variance.shape
+        reduced = np.empty(shape)
+        shrink = -self.precision[..., 0] * (1.0 + ROUNDING)
 
         def kernel(at: Rows, columns: slice) -> None:
-            variance, out = self.variance[at][..., columns], reduced[at][..., columns]
-            np.multiply(variance, squared[columns], out=out)
-            out *= -self.precision[at][..., 0]
-            out += 1.0 - ROUNDING
-            np.maximum(out, 0.0, out=out)
-            out *= variance
+            out = reduced[at][..., columns]
+            cross = self._cross_of(at, columns, shape, out)
+            np.multiply(cross, cross, out=out)
+            out *= shrink[at]
+            out += self.variance[at][..., columns]
+            if out.min() < 0.0:
+                np.maximum(out, 0.0, out=out)
 
-        _each_block(self.variance.shape, kernel)
+        _each_block(shape, kernel)
         return reduced
+
+    def _cross_of(
+        self, at: Rows, columns: slice, shape: tuple[int, ...], out: np.ndarray
+    ) -> np.ndarray:
+        """Return a block of ``S G'``, made in `out` if it is not kept."""
+        if self._cached is not None:
+            return np.broadcast_to(self._cached, shape)[at][..., columns]
+        variance = np.broadcast_to(self.variance, shape)[at][..., columns]
+        return np.multiply(variance, self.row[columns], out=out)
 
 
 def _each_block(shape: tuple[int, ...], kernel: Kernel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -74,6 +75,12 @@ class Constraint(BaseEstimator):
             The grid of `rows`.
         """
         return self.noise
+
+    def check_axes(self, names: Sequence[str]) -> None:
+        """Raise a ValueError if a parameter names an axis that is not among `names`.
+
+        A long table has no grid until it is split into fields; this is asked before that.
+        """
 
     def discretization_error(self, fields: np.ndarray, grid: Grid) -> np.ndarray:
         """Return a bound for ``|G u - b|`` of true fields, broadcasting to (n_samples, n_rows)."""

@@ -223,6 +223,26 @@ class ConservationLaw(Constraint):
             return std
         return np.sqrt(std**2 @ abs(budget.changes()).T)
 
+    def check_axes(self, names: Sequence[str]) -> None:
+        """Raise if `over` names an axis that there is not.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The axes of the fields.
+
+        Raises
+        ------
+        ValueError
+            Naming the axes that there are.
+        """
+        wanted = [self.over] if isinstance(self.over, str) else self.over or []
+        unknown = [axis for axis in wanted if axis not in names]
+        if unknown:
+            raise ValueError(
+                f"over={self.over!r} has unknown axis {unknown[0]!r}; the axes are {list(names)}."
+            )
+
     def discretization_error(
         self, fields: np.ndarray, grid: Grid | Mesh | Components
     ) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 from sklearn.base import _fit_context, clone
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
@@ -195,6 +195,8 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         names = getattr(X, "columns", None)
         for key in value_columns(constraints):
             find_column(X, key, names)
+        for _, constraint in constraints if self._is_table() else []:
+            constraint.check_axes(layout.grid.names)
         warn_if_violated(layout, X, y, constraints)
         routed = self._routed(fit_params)
         backbone = clone(self.estimator)
@@ -205,7 +207,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         self._single_point = isinstance(layout, FieldRows) and y.ndim == 1
         self.estimator_ = fit_backbone(backbone, self._backbone_X(X), y, **routed)
         if self.uncertainty == "residual":
-            self.residual_std_ = self._residual_std(X, y)
+            self.residual_std_ = self._residual_std(X, y, routed)
         return self
 
     def _check_training_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
@@ -296,17 +298,29 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         system = layout.system(X, self.constraints_, fields=likely_fields(prediction))
         return replace(prediction, constraints=(*prediction.constraints, system))
 
-    def _residual_std(self, X: Any, y: np.ndarray) -> Any:
+    def _residual_std(self, X: Any, y: np.ndarray, fit_params: dict[str, Any]) -> Any:
         rows = "points" if isinstance(self.grid_, ColumnGrid) else "fields"
-        calibration = self.calibration
-        if calibration is not None:
-            held_X, held_y = calibration
-            calibration = self._backbone_X(self._check_X(held_X)), held_y
-        if calibration is None and X.shape[0] < 2:
-            raise ValueError("uncertainty='residual' needs at least two samples; got n_samples=1.")
-        folds = KFold(min(5, X.shape[0]), shuffle=True, random_state=0)
+        if self.calibration is not None:
+            held_X, held_y = self.calibration
+            held = self._backbone_X(self._check_X(held_X)), held_y
+            return residual_std(self.estimator_, rows=rows, calibration=held)
+        groups = np.arange(X.shape[0])
+        if isinstance(self.grid_, ColumnGrid):  # a field is in one fold with all its points
+            groups = self.grid_.labels(X, feature_names=getattr(self, "feature_names_in_", None))
+        n_fields = len(np.unique(groups))
+        if n_fields < 2:
+            raise ValueError(
+                f"uncertainty='residual' needs at least two fields; got n_samples={n_fields}."
+            )
+        folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
         return residual_std(
-            self.estimator_, self._backbone_X(X), y, cv=folds, rows=rows, calibration=calibration
+            self.estimator_,
+            self._backbone_X(X),
+            y,
+            cv=folds,
+            rows=rows,
+            groups=groups,
+            fit_params=fit_params,
         )
 
     def _backbone_X(self, X: Any) -> Any:

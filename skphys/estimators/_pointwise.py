@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from skphys.estimators._field_meta import FieldMetaRegressor
+from skphys.estimators._random import set_random_states
 from skphys.grids import Grid
 from skphys.predictive import (
     Prediction,
@@ -49,7 +50,8 @@ class PointwiseRegressor(FieldMetaRegressor):
         Fit on at most that many points, drawn at random from those of all samples. A Gaussian
         process, whose cost grows with the cube of the rows, needs this.
     random_state : int, RandomState instance or None, default=None
-        Draws the points if there are more than `max_rows`.
+        Draws the points if there are more than `max_rows`, and seeds the estimator's own random
+        states; None leaves those alone.
 
     Attributes
     ----------
@@ -134,7 +136,9 @@ class PointwiseRegressor(FieldMetaRegressor):
         params = self._routed(fit_params)
         params = _check_method_params(X, params, indices=rows // self.grid_.n_points)
         table = self._table(X, rows)
-        self.estimator_ = fit_backbone(clone(self.estimator), table, y.ravel()[rows], **params)
+        inner = clone(self.estimator)
+        set_random_states(inner, self.random_state)
+        self.estimator_ = fit_backbone(inner, table, y.ravel()[rows], **params)
         return self
 
     def _check_X(self, X: Any, reset: bool) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from skphys.grids._checks import Vector, naming
@@ -119,6 +120,30 @@ class ColumnGrid:
             for key, axis in zip(self._space, axes, strict=True)
         }
 
+    def labels(self, X: Any, *, feature_names: Sequence[str] | None = None) -> NDArray[np.intp]:
+        """Number the fields of a table.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_rows, n_columns)
+            One row a point, in any order.
+        feature_names : sequence of str, default=None
+            Names of the columns of an array.
+
+        Returns
+        -------
+        ndarray of int of shape (n_rows,)
+            The field that each row belongs to; groups for cross-validation.
+
+        Examples
+        --------
+        >>> from skphys.grids import ColumnGrid
+        >>> ColumnGrid(space=1, by=0).labels([[7.0, 0.1], [3.0, 0.2], [7.0, 0.3]])
+        array([1, 0, 1])
+        """
+        X = as_table(X)
+        return self._labels(X, self._layout(feature_names, X))
+
     def split(
         self,
         X: Any,
@@ -162,10 +187,9 @@ class ColumnGrid:
         layout = self._layout(feature_names, X)
         space = self._coordinates(X, layout)
         by = layout.positions(X, layout.by)
-        keys = [codes(X, j, key) for j, key in zip(by, layout.by, strict=True)]
         learned = None if domain is None else read_domain(domain, self._space, degenerate=True)
         groups = []
-        for index in fields_by_geometry(space, join_codes(keys, len(space))):
+        for index in fields_by_geometry(space, self._labels(X, layout)):
             table = select(take(X, index[:, 0]), by)
             with naming(describe_field(layout.by, table, 0)):
                 grid, interpolation = self._geometry(space[index[0]], learned)
@@ -186,6 +210,11 @@ class ColumnGrid:
             check_covers(axes, learned, "the range of the table it was fitted on")
         return self._grid(axes), None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The axes of the fields' grids."""
+        return tuple(key if isinstance(key, str) else f"x{key}" for key in self._space)
+
     def _grid(self, axes: Sequence[Vector]) -> Grid:
         return Grid(**dict(zip(self.names, axes, strict=True)))
 
@@ -193,6 +222,12 @@ class ColumnGrid:
         positions = layout.positions(X, self._space)
         columns = [numbers(X, j, key) for j, key in zip(positions, self._space, strict=True)]
         return np.column_stack(columns)
+
+    @staticmethod
+    def _labels(X: Any, layout: Layout) -> NDArray[np.intp]:
+        positions = layout.positions(X, layout.by)
+        keys = [codes(X, j, key) for j, key in zip(positions, layout.by, strict=True)]
+        return join_codes(keys, X.shape[0])
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -191,7 +191,7 @@ def _checked_members(
     if prediction.member_stds is None:
         return means, None
     stds = _checked_std(prediction.member_stds, estimator, shape, "members' standard deviation")
-    return means, stds if stds.any() else None
+    return means, stds
 
 
 def _checked_std(values: Any, estimator: Any, shape: tuple[int, ...], what: str) -> Array:

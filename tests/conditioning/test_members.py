@@ -44,3 +44,10 @@ def test_mixture_is_exact_and_has_its_draws_moments(members):
     for b in range(B):
         np.testing.assert_allclose(np.cov(draws[:, b].T), mixture.dense()[b], atol=0.04)
     np.testing.assert_allclose(mixture.std() ** 2, np.diagonal(mixture.dense(), 0, 1, 2))
+
+
+def test_members_that_agree_have_no_variance():
+    """The mean of seven equal numbers is not that number; the rounding is no spread."""
+    one = np.random.default_rng(0).normal(size=(1, B, N))
+    field = match_moments(np.repeat(one, 7, axis=0))
+    assert (field.variance() == 0).all()

@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skphys import ConservationConstrainedRegressor
+from skphys import ConservationConstrainedRegressor, EnsembleRegressor
 from skphys.constraints import Column, ConservationLaw, Constraint, LinearEquality
 from skphys.grids import ColumnGrid, Grid
 
@@ -204,3 +204,12 @@ def test_the_constraint_belongs_outside_a_target_transform():
 def test_tables_need_one_target_a_row():
     with pytest.raises(ValueError, match="1d array"):
         model(grid=ColumnGrid(space=0)).fit(X, Y)
+
+
+def test_members_that_agree_cannot_move():
+    """Seven equal fits differ by rounding, which must not carry the whole correction."""
+    backbone = EnsembleRegressor(Plain(), n_members=7)
+    with pytest.warns(UserWarning, match="violate"):
+        fitted = model(ConservationLaw("x", 2.0), backbone=backbone).fit(X, Y)
+    with pytest.raises(ValueError, match="cannot be met"):
+        fitted.predict(X)

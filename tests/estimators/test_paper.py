@@ -96,7 +96,7 @@ def test_draws_have_these_moments(network, members):
 def test_members_without_std_cannot_be_conditioned_each(network):
     grid, means, _, _ = network
     model = ConservationConstrainedRegressor(
-        FrozenEstimator(Stored(means, np.zeros_like(means))),
+        FrozenEstimator(Stored(means, None)),
         ConservationLaw(over="x", total=0.5),
         grid,
         members="each",

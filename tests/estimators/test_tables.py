@@ -184,3 +184,9 @@ def test_tables_cannot_be_nested(stefan, query):
     outer.fit(stefan.data, stefan.target)
     with pytest.raises(ValueError, match="constraints="):
         outer.predict(query)
+
+
+def test_an_unknown_axis_is_found_at_fit(stefan):
+    model = ConservationConstrainedRegressor(GP, ConservationLaw("y"), ColumnGrid("x", "t", (0, 1)))
+    with pytest.raises(ValueError, match=r"over='y' has unknown axis 'y'; the axes are \['x'\]"):
+        model.fit(stefan.data, stefan.target)

@@ -34,8 +34,8 @@ def test_predict_members(rng):
     assert offers_members(Stored(means))
 
 
-@pytest.mark.parametrize("stds", [None, np.zeros((4, 3))])
-def test_predict_members_of_points(rng, stds):
+def test_predict_members_of_points(rng):
+    stds = None
     means = rng.normal(size=(4, 3))
     points = predict_distribution(Stored(means, stds), np.zeros((3, 1)), rows="points")
     np.testing.assert_array_equal(points.member_means, means[:, None, :])

@@ -38,11 +38,10 @@ def test_std_follows_from_cov():
     np.testing.assert_array_equal(check(Prediction(np.zeros((2, 2)), cov=cov)).std, [[2, 3]] * 2)
 
 
-def test_members_with_zero_std_are_points():
+def test_zero_stds_of_members_are_taken_as_given():
     means = np.ones((3, 2, 4))
-    assert (
-        check(Prediction(means[0], member_means=means, member_stds=0 * means)).member_stds is None
-    )
+    given = check(Prediction(means[0], member_means=means, member_stds=0 * means))
+    np.testing.assert_array_equal(given.member_stds, 0 * means)
 
 
 def test_everything_becomes_float64():
