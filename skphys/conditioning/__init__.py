@@ -13,7 +13,8 @@ from skphys.conditioning._covariance import (
     Scaled,
     Sum,
 )
-from skphys.conditioning._gain import InconsistentConstraintsError, factor
+from skphys.conditioning._factor import factor
+from skphys.conditioning._gain import InconsistentConstraintsError
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality import InfeasibleInequalitiesError, project
 from skphys.conditioning._members import Mixture, match_moments

@@ -35,6 +35,13 @@ def like(value: Any, reference: Array) -> Array:
     return xp.asarray(value, dtype=reference.dtype, device=device(reference))
 
 
+def floating(array: Array) -> Array:
+    """Return an array of floating numbers as it is, integers as float64."""
+    xp = array_namespace(array)
+    is_floating = xp.isdtype(array.dtype, "real floating")
+    return array if is_floating else xp.astype(array, xp.float64)
+
+
 def standard_normal(reference: Array, random_state: Any = None) -> Normal:
     """Return a function that draws standard normals of a given shape, like the reference.
 

@@ -9,11 +9,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_numpy_array
-from scipy import sparse
 
-from skphys.conditioning._arrays import Array, eps, is_float64_numpy, matvec, transpose
-from skphys.conditioning._covariance import Covariance, Diagonal
+from skphys.conditioning._arrays import Array, eps, matvec, transpose
 
 MAX_REFINEMENTS = 4
 # In units of the dtype's eps: 4500 eps is 1e-12 in float64.
@@ -84,6 +81,10 @@ class Gain(ABC):
     def removed(self, matrix: Array | None = None) -> Array:
         """Return ``S G' A^-1 G S @ matrix``; without a matrix, written out."""
 
+    @abstractmethod
+    def amplitude(self) -> Array:
+        """Return the prior's standard deviations, by which a field moves."""
+
     def variance_error(self) -> Array | float:
         """Return the standard error of `reduced_variance`: 0 where it is exact."""
         return 0.0
@@ -117,10 +118,17 @@ class Gain(ABC):
             if not self.misses(residual, field, values, total, REFINE).any():
                 break
         else:
-            missed = self.misses(residual, field, values, total, EXACT, start)
-            if bool(missed.any()):
-                raise _inconsistent(self.blame(missed, residual), residual)
+            field = self.finish(field, residual, values, total, start)
         return self.pin(field, values)
+
+    def finish(
+        self, field: Array, residual: Array, values: Array, multipliers: Array, start: Array
+    ) -> Array:
+        """Return a field that refinement did not make exact, if there is no contradiction."""
+        missed = self.misses(residual, field, values, multipliers, EXACT, start)
+        if bool(missed.any()):
+            raise _inconsistent(self.blame(missed, residual), residual)
+        return field
 
     def pin(self, field: Array, values: Array) -> Array:
         """Set the points that exact rows name one by one.
@@ -129,7 +137,7 @@ class Gain(ABC):
         """
         rows, points, entries = self.pins()
         if len(rows):
-            field = array_namespace(field).asarray(field, copy=True)
+            field = field + 0.0  # a copy, also in an autograd graph
             field[..., points] = values[..., rows] / entries
         return field
 
@@ -168,14 +176,14 @@ class Gain(ABC):
     ) -> Array:
         """Say which rows are missed by more than `units` roundings of their terms.
 
-        With `start` those of the field before the correction count too: what is left of them by
-        cancellation is no contradiction.
+        With `start` those of the field before the correction count too, and how far it could have
+        moved: what is left of them by cancellation is no contradiction.
         """
         known = abs(values) + self.noise_variance * abs(multipliers)
         limit = units * eps(residual)
         missed = ~(abs(residual) <= limit * known)  # also true for NaN
         if bool(missed.any()):
-            terms = abs(field) if start is None else abs(field) + abs(start)
+            terms = abs(field) if start is None else abs(field) + abs(start) + self.amplitude()
             missed = ~(abs(residual) <= limit * (known + self.reach(terms)))
         return missed
 
@@ -205,125 +213,6 @@ class CrossGain(Gain):
         if matrix is None:
             return (cross @ self.precision) @ transpose(cross)
         return cross @ (self.precision @ (transpose(cross) @ matrix))
-
-
-class DenseGain(CrossGain):
-    """Any covariance under a few dense rows.
-
-    Parameters
-    ----------
-    covariance : Covariance
-        ``S``.
-    rows : array of shape (n_rows, n_points)
-        ``G``.
-    noise_variance : array of shape (n_rows,)
-        The diagonal of ``R``.
-    """
-
-    def __init__(self, covariance: Covariance, rows: Array, noise_variance: Array) -> None:
-        xp = array_namespace(rows)
-        self.covariance = covariance
-        self.rows = rows
-        self.noise_variance = noise_variance
-        self._cross = covariance.matmul(transpose(rows))
-        inner = rows @ self._cross
-        variance = xp.linalg.diagonal(inner)
-        free = (variance > covariance.rounding(rows)) | (noise_variance > 0)
-        self.precision = inverse(inner, noise_variance, free)
-
-    def cross(self) -> Array:
-        """Return ``S G'``."""
-        return self._cross
-
-    def move(self, field: Array, multipliers: Array) -> Array:
-        """Return ``field + S G' @ multipliers``."""
-        return field + matvec(self._cross, multipliers)
-
-    def reduced_variance(self) -> Array:
-        """Return the conditioned variances."""
-        xp = array_namespace(self.rows)
-        removed = xp.sum((self._cross @ self.precision) * self._cross, axis=-1)
-        # A remainder of a few roundings is none: what the rows determine has no variance.
-        prior = self.covariance.diagonal() * (1.0 - 64.0 * eps(removed))
-        return xp.clip(prior - xp.clip(removed, 0.0, None), 0.0, None)
-
-
-def factor(covariance: Covariance, rows: Array, noise_variance: Array) -> Gain:
-    """Factor rows under a covariance; a single row under a diagonal has fused kernels.
-
-    Parameters
-    ----------
-    covariance : Covariance
-        ``S``.
-    rows : array or scipy.sparse array of shape (n_rows, n_points)
-        ``G``. Sparse rows stay sparse under a diagonal, and a diagonal plus low rank.
-    noise_variance : array of shape (n_rows,)
-        The diagonal of ``R``; zeros where the row is exact.
-
-    Returns
-    -------
-    Gain
-        To be applied to means, variances and draws.
-    """
-    from skphys.conditioning._single_row import SingleRowGain
-    from skphys.conditioning._sparse_dispatch import factor_sparse
-
-    if sparse.issparse(rows):
-        return factor_sparse(covariance, rows, noise_variance)
-    if isinstance(covariance, Diagonal) and rows.shape[0] == 1 and noise_variance.ndim == 1:
-        if is_float64_numpy(covariance.variance, rows):
-            return SingleRowGain(covariance.variance, rows, noise_variance)
-    return DenseGain(covariance, rows, noise_variance)
-
-
-def inverse(inner: Array, noise_variance: Array, free: Array) -> Array:
-    """Return the (pseudo-)inverse of ``inner + diag(noise_variance)``, of its free rows.
-
-    The matrix is scaled to a unit diagonal first, so rows of very different size do not hide
-    each other; where a row depends on the others the minimum-norm solution is taken.
-    """
-    xp = array_namespace(inner)
-    variance = xp.linalg.diagonal(inner) + noise_variance
-    usable = free & (variance > 0)
-    scale = xp.where(usable, 1.0 / xp.sqrt(xp.where(usable, variance, 1.0)), 0.0)
-    scaled = inner * scale[..., None] * scale[..., None, :]
-    identity = xp.eye(inner.shape[-1], dtype=xp.bool)
-    unit = xp.where(usable, 1.0, 0.0)
-    scaled = xp.where(_to(identity, inner), unit[..., None], 0.5 * (scaled + transpose(scaled)))
-    solved = _inverse_of_correlation(scaled)
-    return solved * scale[..., None] * scale[..., None, :]
-
-
-def _to(mask: Array, reference: Array) -> Array:
-    return mask.to(reference.device) if hasattr(mask, "to") and hasattr(mask, "is_cuda") else mask
-
-
-def _inverse_of_correlation(matrix: Array) -> Array:
-    """Invert through Cholesky, or by a pseudo-inverse if a matrix of the batch is singular."""
-    xp = array_namespace(matrix)
-    n_rows = matrix.shape[-1]
-    if n_rows == 1:
-        return xp.where(matrix > 0, 1.0 / xp.where(matrix > 0, matrix, 1.0), 0.0)
-    lower = _cholesky(matrix)
-    tolerance = 16.0 * n_rows * eps(matrix)
-    if lower is None or bool((xp.linalg.diagonal(lower) ** 2 < 64.0 * tolerance).any()):
-        inverted = xp.linalg.pinv(matrix, rtol=tolerance)
-        return 0.5 * (inverted + transpose(inverted))
-    identity = xp.eye(n_rows, dtype=matrix.dtype)
-    half = xp.linalg.solve(lower, _to(identity, matrix))
-    return transpose(half) @ half
-
-
-def _cholesky(matrix: Array) -> Array | None:
-    if is_numpy_array(matrix):
-        try:
-            return np.linalg.cholesky(matrix)
-        except np.linalg.LinAlgError:
-            return None
-    import torch
-
-    lower, info = torch.linalg.cholesky_ex(matrix)
-    return None if bool((info > 0).any()) else lower
 
 
 def _inconsistent(missed: Array, residual: Array) -> InconsistentConstraintsError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
 from scipy import sparse
 
-from skphys.conditioning._arrays import Array, is_float64_numpy, like, standard_normal
+from skphys.conditioning._arrays import Array, floating, is_float64_numpy, like, standard_normal
 from skphys.conditioning._covariance import Conditioned, Covariance
-from skphys.conditioning._gain import factor
+from skphys.conditioning._factor import factor
 from skphys.conditioning._sparse_dispatch import to_dense_rows
 
 
@@ -46,7 +47,11 @@ class Gaussian:
     def std(self) -> Array:
         """Return the marginal standard deviations, of shape (..., n_points)."""
         variance = self.variance()
-        return array_namespace(variance).sqrt(variance)
+        xp = array_namespace(variance)
+        if not is_torch_array(variance):
+            return xp.sqrt(variance)
+        positive = variance > 0  # the root's gradient is infinite at zero
+        return xp.where(positive, xp.sqrt(xp.where(positive, variance, 1.0)), 0.0)
 
     def std_error(self) -> Array | float:
         """Return the standard error of `std`.
@@ -103,6 +108,8 @@ def condition(
 
     Raises
     ------
+    ValueError
+        If rows or values do not fit the fields.
     InconsistentConstraintsError
         If exact rows contradict each other, or a field without variance cannot meet them.
 
@@ -116,7 +123,8 @@ def condition(
     exact if the rows are disconnected, or banded in some order, or not too many; otherwise they
     are estimated from draws, and `Gaussian.std_error` tells how well.
     """
-    mean = gaussian.mean
+    mean = floating(gaussian.mean)
+    _check_shapes(mean, rows, values)
     noise = like(noise, mean)
     if not (sparse.issparse(rows) and is_float64_numpy(mean)):
         rows = like(to_dense_rows(rows), mean)
@@ -124,3 +132,19 @@ def condition(
     noise = array_namespace(mean).broadcast_to(noise, (*noise.shape[:-1], rows.shape[0]))
     gain = factor(gaussian.covariance, rows, noise**2)
     return Gaussian(gain.correct(mean, values), Conditioned(gaussian.covariance, gain))
+
+
+def _check_shapes(mean: Array, rows: Any, values: Any) -> None:
+    n_points = mean.shape[-1]
+    shape = tuple(np.shape(rows))
+    if len(shape) != 2 or shape[1] != n_points:
+        raise ValueError(
+            f"rows must have shape (n_rows, {n_points}), one column for each point of the mean; got "
+            f"{shape}."
+        )
+    given = tuple(np.shape(values))
+    if given and given[-1] not in (1, shape[0]):
+        raise ValueError(
+            f"values must have shape ({shape[0]},) or (..., {shape[0]}), one for each row; got "
+            f"{given}."
+        )

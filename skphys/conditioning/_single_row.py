@@ -57,6 +57,10 @@ class SingleRowGain(CrossGain):
         """Return ``residual / A``."""
         return self.precision[..., 0] * residual
 
+    def amplitude(self) -> np.ndarray:
+        """Return the prior's standard deviations."""
+        return np.sqrt(self.variance)
+
     def cross(self) -> np.ndarray:
         """Return ``S G'``."""
         return (self.variance * self.row if self._cached is None else self._cached)[..., None]

@@ -10,7 +10,8 @@ from scipy import sparse
 
 from skphys.conditioning._arrays import Array, is_float64_numpy, like
 from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scaled, Sum
-from skphys.conditioning._gain import Gain, factor
+from skphys.conditioning._dense_gain import factor_dense
+from skphys.conditioning._gain import Gain
 from skphys.conditioning._sparse_gain import SparseGain
 from skphys.conditioning._sparse_low_rank import LowRankSparseGain
 from skphys.conditioning._sparse_products import canonical
@@ -41,7 +42,7 @@ def factor_sparse(covariance: Covariance, rows: Any, noise_variance: Array) -> G
     if parts is None or (parts[1] is not None and parts[1].shape[-1] >= rows.shape[0]):
         n_fields = prod(covariance.diagonal().shape[:-1])
         dense_rows = to_dense_rows(rows, n_fields, type(covariance).__name__)
-        return factor(covariance, like(dense_rows, noise_variance), noise_variance)
+        return factor_dense(covariance, like(dense_rows, noise_variance), noise_variance)
     variance, low_rank = parts
     if low_rank is None:
         return SparseGain(variance, canonical(rows), noise_variance)

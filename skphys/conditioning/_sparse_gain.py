@@ -139,6 +139,10 @@ class SparseGain(SparseRowsGain):
         """Return ``A^-1 @ residual``; refinement is left to the caller."""
         return self._inner.solve(residual)
 
+    def amplitude(self) -> np.ndarray:
+        """Return the prior's standard deviations."""
+        return np.sqrt(self.variance)
+
     def covariance_times(self, vectors: np.ndarray) -> np.ndarray:
         """Return ``S @ vectors``."""
         return self.variance * vectors

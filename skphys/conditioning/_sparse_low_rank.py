@@ -79,6 +79,10 @@ class LowRankSparseGain(SparseRowsGain):
         latent = matvec(self._root, latent)
         return solved - matvec(np.moveaxis(self._answers, 0, -1), latent)
 
+    def amplitude(self) -> np.ndarray:
+        """Return the prior's standard deviations."""
+        return np.sqrt(self._independent.variance + np.sum(self._low_rank**2, axis=-1))
+
     def covariance_times(self, vectors: np.ndarray) -> np.ndarray:
         """Return ``S @ vectors``."""
         latent = matvec(np.swapaxes(self._low_rank, -1, -2), vectors)

@@ -210,11 +210,6 @@ class ColumnGrid:
             check_covers(axes, learned, "the range of the table it was fitted on")
         return self._grid(axes), None
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The axes of the fields' grids."""
-        return tuple(key if isinstance(key, str) else f"x{key}" for key in self._space)
-
     def _grid(self, axes: Sequence[Vector]) -> Grid:
         return Grid(**dict(zip(self.names, axes, strict=True)))
 

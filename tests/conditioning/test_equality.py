@@ -132,6 +132,56 @@ def test_pinned_ends_are_exact(kind, with_mass):
         assert (posterior.std()[..., [0, -1]] == 0).all()
 
 
+@pytest.mark.parametrize("value", [0.0, 1e-3])
+def test_ends_that_are_equal_and_already_agree(value):
+    """What is left is rounding of nothing: no contradiction."""
+    rng = np.random.default_rng(0)
+    rows = np.zeros((3, 21))
+    rows[0] = 0.05
+    rows[1, [0, -1]] = 1.0, -1.0
+    rows[2, 0] = 1.0
+    mean = rng.uniform(0.5, 2, (30, 1)) * np.sin(np.pi * np.linspace(0, 1, 21))
+    for covariance in (Diagonal(np.ones(21)), make_covariance("dense", rng, 30, 21)):
+        values = np.array([0.3, 0.0, value])
+        posterior = condition(Gaussian(mean, covariance), rows, values)
+        np.testing.assert_allclose(posterior.mean @ rows.T, [values] * 30, rtol=0, atol=1e-15)
+        assert np.abs(posterior.sample(4, 0) @ rows.T - values).max() < 1e-14
+
+
+@pytest.mark.parametrize("gap", [1e-1, 1e-3, 1e-4])
+def test_rows_that_nearly_depend_on_each_other(gap):
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=40)
+    rows = np.stack([base, base + gap * rng.normal(size=40)])
+    prior = Gaussian(rng.normal(size=(2, 40)), make_covariance("low_rank", rng, 2, 40))
+    posterior = condition(prior, rows, np.array([0.3, 0.1]))
+    left = np.abs(rows @ posterior.dense() @ rows.T)
+    assert (left / (np.abs(rows) @ np.abs(prior.dense()) @ np.abs(rows).T)).max() < 1e-12
+    assert relative_miss(posterior.mean, rows, np.array([[0.3, 0.1]] * 2)).max() < 1e-12
+
+
+def test_a_smooth_prior_under_more_rows_than_it_has_freedom():
+    """Fifty nearby averages of a field with a handful of degrees of freedom."""
+    x = np.linspace(0, 1, 100)
+    smooth = np.exp(-0.5 * (x[:, None] - x) ** 2 / 0.3**2) + 1e-10 * np.eye(100)
+    rows = np.kron(np.eye(50), np.full((1, 2), 0.5))
+    truth = np.sin(3 * x)
+    prior = Gaussian(0.9 * truth[None] + 0.05, Dense(smooth[None]))
+    posterior = condition(prior, rows, rows @ truth)
+    assert relative_miss(posterior.mean, rows, (rows @ truth)[None]).max() < 1e-12
+    assert np.abs(posterior.mean - truth).max() < 0.05
+
+
+def test_integers_are_promoted_and_shapes_checked():
+    prior = Gaussian(np.array([1, 2, 3]), Diagonal(np.ones(3)))
+    posterior = condition(prior, [[0.5, 1.0, 0.5]], [6.9])
+    assert posterior.mean @ [0.5, 1.0, 0.5] == pytest.approx(6.9, rel=1e-14)
+    with pytest.raises(ValueError, match=r"rows must have shape \(n_rows, 3\)"):
+        condition(prior, [0.5, 1.0, 0.5], [6.9])
+    with pytest.raises(ValueError, match=r"values must have shape \(1,\)"):
+        condition(prior, [[0.5, 1.0, 0.5]], [6.9, 1.0])
+
+
 def test_points_without_variance_stay():
     variance = np.ones((2, 6))
     variance[:, :2] = 0.0

@@ -17,7 +17,7 @@ from skphys.conditioning import (
     Sum,
     condition,
 )
-from skphys.conditioning._gain import DenseGain
+from skphys.conditioning._dense_gain import DenseGain
 from skphys.conditioning._sparse_gain import SparseGain
 from skphys.conditioning._sparse_low_rank import LowRankSparseGain
 

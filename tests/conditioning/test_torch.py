@@ -121,3 +121,13 @@ def test_members_and_float32():
         assert field.mean.dtype == torch.float32
         torch.testing.assert_close(field.mean.sum(-1), torch.ones(B))
         torch.testing.assert_close(field.sample(3, 0).sum(-1), torch.ones(3, B), atol=1e-4, rtol=0)
+
+
+def test_gradients_with_a_pinned_point_and_a_zero_std():
+    rows = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]], dtype=torch.float64)
+    mean = torch.randn(3, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    variance = torch.ones(3, dtype=torch.float64).requires_grad_()
+    posterior = condition(Gaussian(mean, Diagonal(variance)), rows, [0.5, 2.0])
+    (posterior.mean.square().sum() + posterior.std().sum()).backward()
+    assert torch.isfinite(mean.grad).all() and torch.isfinite(variance.grad).all()
+    assert mean.grad[0] == 0
