@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
+from skphys.constraints._rows import Rows, compact, entries, stack
 from skphys.constraints._values import FieldTable, _one_a_field, columns_of, resolve_value
 from skphys.constraints.base import Constraint
 
@@ -25,8 +25,8 @@ class EqualitySystem:
 
     Attributes
     ----------
-    rows : ndarray of shape (n_rows, n_points)
-        ``G``.
+    rows : ndarray or csr_array of shape (n_rows, n_points)
+        ``G``; sparse where a constraint states sparse rows and that pays.
     values : ndarray of shape (n_samples, n_rows)
         ``b``.
     noise : ndarray of shape (n_rows,) or (n_samples, n_rows)
@@ -35,7 +35,7 @@ class EqualitySystem:
         The constraint that each row belongs to.
     """
 
-    rows: np.ndarray
+    rows: Rows
     values: np.ndarray
     noise: np.ndarray
     names: tuple[str, ...]
@@ -144,7 +144,7 @@ def merge_systems(
 ) -> EqualitySystem:
     """Stack systems that speak of the same fields."""
     return EqualitySystem(
-        rows=np.concatenate([np.empty((0, n_points)), *(s.rows for s in systems)]),
+        rows=stack([s.rows for s in systems], n_points),
         values=np.concatenate([np.empty((n_samples, 0)), *(s.values for s in systems)], axis=1),
         noise=_stacked([s.noise for s in systems], n_samples),
         names=tuple(name for s in systems for name in s.names),
@@ -166,9 +166,8 @@ def _state(
     override: Any,
     fields: np.ndarray | None,
 ) -> EqualitySystem:
-    rows = constraint.rows(grid)
-    rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows, dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != grid.n_points or not np.isfinite(rows).all():
+    rows = compact(constraint.rows(grid))
+    if rows.ndim != 2 or rows.shape[1] != grid.n_points or not np.isfinite(entries(rows)).all():
         raise ValueError(
             f"The rows of constraint {name!r} must be finite and of shape (n_rows, "
             f"{grid.n_points}) on this grid; got {rows.shape}."

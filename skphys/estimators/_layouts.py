@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from skphys.conditioning import Diagonal
 from skphys.constraints import EqualitySystem, FieldTable, merge_systems, resolve_system
+from skphys.constraints._rows import widen
 from skphys.estimators._backbone import take
 from skphys.estimators._priors import (
     Independent,
@@ -142,8 +144,8 @@ class FieldRows(Layout):
         prediction = predict(X)
         own = self.system(X, constraints, constraint_values, likely_fields(prediction))
         system = merge_systems([own, *prediction.constraints], self.grid.n_points, X.shape[0])
-        size = max(1, MAX_VALUES // _values_per_field(prediction, system))
         independent = self.independent()
+        size = max(1, MAX_VALUES // _values_per_field(prediction, system, independent))
         for start in range(0, X.shape[0], size):
             part = slice(start, start + size)
             yield Batch(
@@ -239,10 +241,9 @@ class PointRows(Layout):
             at_law = likely_fields(prediction)[..., : group.grid.n_points]
             system = self.system(X, group, constraints, constraint_values, at_law)
             n_queries = prediction.mean.shape[1] - group.n_nodes
-            padding = np.zeros((system.rows.shape[0], n_queries if group.n_nodes else 0))
             yield Batch(
                 prediction,
-                replace(system, rows=np.hstack([system.rows, padding])),
+                replace(system, rows=widen(system.rows, n_queries if group.n_nodes else 0)),
                 group.index,
                 _shown(group),
                 self.independent(group),
@@ -301,11 +302,20 @@ def _one_a_field(values: Any, group: FieldGroup, n_rows: int, name: str) -> Any:
     return by_field[:, 0]
 
 
-def _values_per_field(prediction: Prediction, system: EqualitySystem) -> int:
+def _values_per_field(
+    prediction: Prediction, system: EqualitySystem, independent: Independent
+) -> int:
     """Estimate how many float64 values conditioning one field holds."""
     n_rows, n_points = system.rows.shape
     members = prediction.member_means
-    wide = 4 + 3 * n_rows * (n_rows > 1) + (0 if members is None else 3 * len(members))
+    rank = 0 if members is None else len(members)
+    if (
+        sparse.issparse(system.rows)
+        and (prediction.cov is None and independent is Diagonal)
+        and rank < n_rows
+    ):
+        n_rows = 4 + 4 * system.rows.nnz // n_points  # the share of the rows and their factor
+    wide = 4 + 3 * n_rows * (n_rows > 1) + 3 * rank
     if prediction.cov is not None:
         wide += 3 * n_points
     return int(wide * n_points)

@@ -32,7 +32,7 @@ def warn_if_violated(
         for grid, fields, system in parts:
             allowed = constraint.discretization_error(fields, grid) + 3.0 * system.noise
             residual = np.abs(fields @ system.rows.T - system.values)
-            scale = np.abs(fields) @ np.abs(system.rows).T + np.abs(system.values)
+            scale = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
             beyond = residual - allowed - ROUNDING * scale
             excess, size = max(excess, beyond.max(initial=0.0)), max(size, residual.max(initial=0))
         if excess > 0.0:
