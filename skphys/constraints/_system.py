@@ -12,11 +12,13 @@ import numpy as np
 from skphys.constraints._rows import Rows, compact, entries, stack
 from skphys.constraints._values import FieldTable, _one_a_field, columns_of, resolve_value
 from skphys.constraints.base import Constraint
+from skphys.constraints.inequality import InequalityConstraint
 
 if TYPE_CHECKING:
     from skphys.grids import Components, Grid, Mesh
 
-NamedConstraints = list[tuple[str, Constraint]]
+NamedConstraints = list[tuple[str, Any]]
+KINDS = (Constraint, InequalityConstraint)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def name_constraints(constraints: Any) -> NamedConstraints:
     """
     if constraints is None:
         return []
-    if isinstance(constraints, Constraint):
+    if isinstance(constraints, KINDS):
         constraints = [constraints]
     if isinstance(constraints, (str, bytes)) or not isinstance(constraints, Sequence):
         raise TypeError(
@@ -82,7 +84,7 @@ def name_constraints(constraints: Any) -> NamedConstraints:
 
 def _check_names(named: NamedConstraints) -> None:
     for name, constraint in named:
-        if not isinstance(constraint, Constraint):
+        if not isinstance(constraint, KINDS):
             raise TypeError(
                 f"constraints holds {constraint!r}, which is not a Constraint (an instance, not a "
                 f"class)."
@@ -112,7 +114,7 @@ def resolve_system(
     Parameters
     ----------
     constraints : Constraint, list of Constraint, or list of (str, Constraint)
-        What must hold.
+        What must hold; inequalities are left out, see `resolve_inequalities`.
     grid : Grid, Mesh or Components
         Where the fields live.
     table : FieldTable
@@ -127,7 +129,7 @@ def resolve_system(
     EqualitySystem
         All rows, in the order of the constraints.
     """
-    named = name_constraints(constraints)
+    named = [(n, c) for n, c in name_constraints(constraints) if isinstance(c, Constraint)]
     overrides = dict(constraint_values or {})
     unknown = sorted(set(overrides) - {name for name, _ in named})
     if unknown:
