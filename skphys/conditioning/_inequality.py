@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -299,7 +300,7 @@ def _finite(bound: np.ndarray) -> np.ndarray:
 def roots(covariance: Covariance, batch: tuple[int, ...]) -> Root:
     """Return what gives ``F`` with ``S = F F'`` of a field by its index.
 
-    What fields share is factored once; nothing is kept of what they do not.
+    Dense matrices are factored once, also where many draws share them.
     """
     if isinstance(covariance, Diagonal):
         variance = _broadcast(covariance.variance, batch, 1)
@@ -317,8 +318,14 @@ def roots(covariance: Covariance, batch: tuple[int, ...]) -> Root:
     if matrix.ndim == 2:
         shared = _symmetric_root(matrix)
         return lambda at: shared
-    matrices = _broadcast(matrix, batch, 2)
-    return lambda at: _symmetric_root(matrices[at])
+    own = matrix.shape[:-2]
+
+    @cache
+    def one(at: tuple[int, ...]) -> np.ndarray:
+        return _symmetric_root(matrix[at])
+
+    last = len(batch) - len(own)
+    return lambda at: one(tuple(int(i) % n for i, n in zip(at[last:], own, strict=True)))
 
 
 def _broadcast(array: np.ndarray, batch: tuple[int, ...], n_axes: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,7 +19,7 @@ from scipy.optimize import nnls
 
 MAX_CHANGES = 50
 STUCK = 1e-10  # a share of a row's standard deviation as small as this is none
-TOLERANCE = 1e-11
+TOLERANCE, ROUNDING = 1e-11, 1e-14  # relative to the violation, and to each row's own size
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def _reduce(problem: FieldProblem) -> _Reduced | None:
     C = C - (C @ span) @ span.T
     C -= (C @ span) @ span.T
     length = np.linalg.norm(C, axis=1)
-    size = abs(problem.H[rows]) @ np.abs(problem.mean) + np.abs(bound) + before
+    size = abs(problem.H[rows]) @ np.abs(problem.mean) + np.abs(bound)
+    size += before * np.linalg.norm(start)
     stuck = length <= STUCK * before
     if (stuck & (d > 1e-10 * size)).any():
         return None
@@ -149,7 +151,7 @@ def _iterate(reduced: _Reduced, active: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     C, d, seen = reduced.C, reduced.d, set()
     y = np.zeros(C.shape[1])
-    tolerance = TOLERANCE * (1.0 + np.abs(d).max(initial=0.0))
+    tolerance = TOLERANCE * d.max(initial=0.0) + ROUNDING * np.abs(d)
     for _ in range(MAX_CHANGES):
         seen.add(active.tobytes())
         multipliers = np.zeros(len(d))
@@ -158,7 +160,7 @@ def _iterate(reduced: _Reduced, active: np.ndarray) -> tuple[np.ndarray, np.ndar
         slack = C @ y - d
         changed = np.where(active, multipliers > -tolerance, slack < -tolerance)
         if (changed == active).all():
-            met = (slack > -100 * tolerance).all()
+            met = (slack > -100.0 * tolerance).all()  # active rows may contradict each other
             return y, active if met else None
         if changed.tobytes() in seen:
             break
@@ -200,7 +202,7 @@ def by_nnls(reduced: _Reduced) -> tuple[np.ndarray, np.ndarray] | None:
 
 def by_clarabel(reduced: _Reduced) -> tuple[np.ndarray, np.ndarray] | None:
     """Solve the least-distance problem by an interior-point method; None if infeasible."""
-    import clarabel
+    clarabel = import_module("clarabel")  # optional, and without type information
 
     C = reduced.C
     scale = max(reduced.d.max(initial=0.0), np.finfo(float).tiny)

@@ -135,8 +135,8 @@ def _blocks(target: np.ndarray, weight: np.ndarray, start: np.ndarray) -> np.nda
     low = np.minimum.reduceat(flat, begins)
     span = np.maximum.reduceat(flat, begins) - low
     scale = np.divide(1.0, span, out=np.ones_like(span), where=span > 0)
-    shift = 2.0 * np.arange(len(begins)) - low * scale
-    lifted = flat * np.repeat(scale, counts) + np.repeat(shift, counts)
+    unit = (flat - np.repeat(low, counts)) * np.repeat(scale, counts)
+    lifted = unit + np.repeat(2.0 * np.arange(len(begins)), counts)
     return isotonic_regression(lifted, weights=weight.ravel()).blocks[:-1]
 
 
@@ -169,7 +169,7 @@ def search(
     multiplier = np.divide(missing, whole, out=np.zeros(n_fields), where=whole > 0)
     low, high = np.full(n_fields, -np.inf), np.full(n_fields, np.inf)
     stride = np.abs(multiplier)
-    out, met = np.empty(problem.mean.shape), np.zeros(n_fields, dtype=bool)
+    out, met = problem.mean.copy(), np.zeros(n_fields, dtype=bool)
     left, part = np.arange(n_fields), problem
     for turn in range(MAX_STEPS):
         t = multiplier[left]

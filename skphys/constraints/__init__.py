@@ -1,5 +1,10 @@
 """Declarations of physics: what must hold for a field on a grid."""
 
+from skphys.constraints._inequalities import (
+    InequalitySystem,
+    merge_inequalities,
+    resolve_inequalities,
+)
 from skphys.constraints._system import (
     EqualitySystem,
     merge_systems,
@@ -12,9 +17,11 @@ from skphys.constraints.conservation import ConservationLaw
 from skphys.constraints.control_volume import ControlVolumeBalance
 from skphys.constraints.equality import LinearEquality
 from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
+from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
 
 __all__ = [
     "AdvectiveFlux",
+    "Bounds",
     "Column",
     "ConservationLaw",
     "Constraint",
@@ -22,9 +29,14 @@ __all__ = [
     "DiffusiveFlux",
     "EqualitySystem",
     "FieldTable",
+    "InequalityConstraint",
+    "InequalitySystem",
     "LinearEquality",
     "LinearFlux",
+    "Monotone",
+    "merge_inequalities",
     "merge_systems",
     "name_constraints",
+    "resolve_inequalities",
     "resolve_system",
 ]

@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
+from skphys.constraints._rows import Rows, compact, entries, stack
 from skphys.constraints._values import FieldTable, _one_a_field, columns_of, resolve_value
 from skphys.constraints.base import Constraint
+from skphys.constraints.inequality import InequalityConstraint
 
 if TYPE_CHECKING:
     from skphys.grids import Components, Grid, Mesh
 
-NamedConstraints = list[tuple[str, Constraint]]
+NamedConstraints = list[tuple[str, Any]]
+KINDS = (Constraint, InequalityConstraint)
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class EqualitySystem:
 
     Attributes
     ----------
-    rows : ndarray of shape (n_rows, n_points)
-        ``G``.
+    rows : ndarray or csr_array of shape (n_rows, n_points)
+        ``G``; sparse where a constraint states sparse rows and that pays.
     values : ndarray of shape (n_samples, n_rows)
         ``b``.
     noise : ndarray of shape (n_rows,) or (n_samples, n_rows)
@@ -35,7 +37,7 @@ class EqualitySystem:
         The constraint that each row belongs to.
     """
 
-    rows: np.ndarray
+    rows: Rows
     values: np.ndarray
     noise: np.ndarray
     names: tuple[str, ...]
@@ -57,7 +59,7 @@ def name_constraints(constraints: Any) -> NamedConstraints:
     """
     if constraints is None:
         return []
-    if isinstance(constraints, Constraint):
+    if isinstance(constraints, KINDS):
         constraints = [constraints]
     if isinstance(constraints, (str, bytes)) or not isinstance(constraints, Sequence):
         raise TypeError(
@@ -82,7 +84,7 @@ def name_constraints(constraints: Any) -> NamedConstraints:
 
 def _check_names(named: NamedConstraints) -> None:
     for name, constraint in named:
-        if not isinstance(constraint, Constraint):
+        if not isinstance(constraint, KINDS):
             raise TypeError(
                 f"constraints holds {constraint!r}, which is not a Constraint (an instance, not a "
                 f"class)."
@@ -112,7 +114,7 @@ def resolve_system(
     Parameters
     ----------
     constraints : Constraint, list of Constraint, or list of (str, Constraint)
-        What must hold.
+        What must hold; inequalities are left out, see `resolve_inequalities`.
     grid : Grid, Mesh or Components
         Where the fields live.
     table : FieldTable
@@ -127,7 +129,7 @@ def resolve_system(
     EqualitySystem
         All rows, in the order of the constraints.
     """
-    named = name_constraints(constraints)
+    named = [(n, c) for n, c in name_constraints(constraints) if isinstance(c, Constraint)]
     overrides = dict(constraint_values or {})
     unknown = sorted(set(overrides) - {name for name, _ in named})
     if unknown:
@@ -144,7 +146,7 @@ def merge_systems(
 ) -> EqualitySystem:
     """Stack systems that speak of the same fields."""
     return EqualitySystem(
-        rows=np.concatenate([np.empty((0, n_points)), *(s.rows for s in systems)]),
+        rows=stack([s.rows for s in systems], n_points),
         values=np.concatenate([np.empty((n_samples, 0)), *(s.values for s in systems)], axis=1),
         noise=_stacked([s.noise for s in systems], n_samples),
         names=tuple(name for s in systems for name in s.names),
@@ -166,9 +168,8 @@ def _state(
     override: Any,
     fields: np.ndarray | None,
 ) -> EqualitySystem:
-    rows = constraint.rows(grid)
-    rows = rows.toarray() if sparse.issparse(rows) else np.asarray(rows, dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != grid.n_points or not np.isfinite(rows).all():
+    rows = compact(constraint.rows(grid))
+    if rows.ndim != 2 or rows.shape[1] != grid.n_points or not np.isfinite(entries(rows)).all():
         raise ValueError(
             f"The rows of constraint {name!r} must be finite and of shape (n_rows, "
             f"{grid.n_points}) on this grid; got {rows.shape}."

@@ -17,9 +17,15 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skphys.conditioning import Gaussian, InconsistentConstraintsError, Mixture
+from skphys.conditioning import (
+    Gaussian,
+    InconsistentConstraintsError,
+    InfeasibleInequalitiesError,
+    Mixture,
+)
 from skphys.estimators._layouts import Batch, Layout
 from skphys.estimators._priors import posterior, priors
+from skphys.estimators._projected import Projected
 from skphys.estimators._report import ConstraintReport, joined, report
 
 
@@ -34,6 +40,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     }
 
     members: str
+    project_samples: bool
     _single_point: bool
 
     @abstractmethod
@@ -74,9 +81,10 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         y_mean : ndarray of shape (n_samples, n_points)
             The conditioned means; (n_samples,) in a long table or if y was 1-D in fit.
         y_std : ndarray of the same shape
-            Only if `return_std`.
+            Only if `return_std`. Of the Gaussian before the inequalities.
         y_cov : ndarray of shape (n_samples, n_points, n_points)
-            Only if `return_cov`; (n_samples, n_samples) in a long table.
+            Only if `return_cov`; (n_samples, n_samples) in a long table. Of the Gaussian before
+            the inequalities.
 
         Raises
         ------
@@ -138,7 +146,9 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return mean - half, mean + half
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
-        """Draw fields; every draw obeys the constraints (with noise: to within the noise).
+        """Draw fields; every draw obeys the equalities (with noise: to within the noise).
+
+        With ``project_samples=True`` every draw obeys the inequalities as well.
 
         Parameters
         ----------
@@ -219,15 +229,17 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _posteriors(
         self, X: Any, constraint_values: Mapping[str, Any] | None, spread: bool
-    ) -> Iterator[tuple[Batch, Gaussian | Mixture]]:
+    ) -> Iterator[tuple[Batch, Gaussian | Mixture | Projected]]:
         """Condition batch by batch; `spread` says that more than the mean is asked for."""
         for position, batch in enumerate(self._batches(X, constraint_values)):
             if spread and position == 0 and not batch.prediction.states_uncertainty:
                 _warn_unit_variance(self)
             try:
                 prior = priors(batch.prediction, self.members, batch.independent)
-                conditioned = posterior(prior, batch.system)
-            except InconsistentConstraintsError as error:
+                conditioned = posterior(
+                    prior, batch.system, batch.inequalities, self.project_samples
+                )
+            except (InconsistentConstraintsError, InfeasibleInequalitiesError) as error:
                 raise _named(error, batch) from error
             yield batch, conditioned
 
@@ -246,7 +258,9 @@ def _warn_unit_variance(estimator: ConstrainedRegressor) -> None:
     )
 
 
-def _named(error: InconsistentConstraintsError, batch: Batch) -> ValueError:
+def _named(
+    error: InconsistentConstraintsError | InfeasibleInequalitiesError, batch: Batch
+) -> ValueError:
     """Say which constraints cannot be met, and where."""
     names = dict.fromkeys(batch.system.names[row] for row in error.rows)
     field = error.sample[-1]
@@ -254,6 +268,15 @@ def _named(error: InconsistentConstraintsError, batch: Batch) -> ValueError:
         place = f"row {batch.index.start + field} of X"
     else:
         place = f"the field of row {batch.index[field].min()} of X"
+    if isinstance(error, InfeasibleInequalitiesError):
+        assert batch.inequalities is not None
+        names.update(dict.fromkeys(batch.inequalities.names[row] for row in error.inequalities))
+        return ValueError(
+            f"Constraints {', '.join(map(repr, names))} cannot be met together for {place}: at "
+            f"least {error.violation:.3g} of violation is left. Either they contradict each other, "
+            f"or the backbone's standard deviation is zero where the field would have to move. "
+            f"Check the values and the bounds, or use another uncertainty."
+        )
     return ValueError(
         f"Constraint(s) {', '.join(map(repr, names))} cannot be met for {place}: the residual is "
         f"{error.residual:.3g}. Either they contradict each other, or the backbone's standard "

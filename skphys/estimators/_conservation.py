@@ -22,7 +22,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from skphys.constraints import Constraint, name_constraints
+from skphys.constraints import Constraint, InequalityConstraint, name_constraints
 from skphys.constraints._system import value_columns
 from skphys.constraints._values import find_column
 from skphys.estimators._backbone import predict_points
@@ -40,7 +40,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
     """Wrap any regressor so that its predicted fields obey conservation laws exactly.
 
     The backbone's prediction is taken as a Gaussian field and conditioned on the constraints: mean,
-    standard deviation, covariance and samples all obey them.
+    standard deviation, covariance and samples all obey them. Inequalities, such as `Bounds`, move
+    the mean on to the most probable field that obeys everything; standard deviation and
+    covariance stay those of the Gaussian before the inequalities.
 
     Parameters
     ----------
@@ -49,8 +51,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         one row a point. Its uncertainty, however it states it, is the metric of the correction. It
         is cloned; wrap a trained one in `sklearn.frozen.FrozenEstimator`.
     constraints : Constraint, list of Constraint, list of (str, Constraint) or None, default=None
-        What must hold. Parameters are reached as ``constraints__total`` for a single constraint
-        and ``constraints__<name>__total`` for a list; the default name is the class in lower case.
+        What must hold, equalities and inequalities. Parameters are reached as
+        ``constraints__total`` for a single constraint and ``constraints__<name>__total`` for a
+        list; the default name is the class in lower case.
     grid : Grid, Mesh, Components, ColumnGrid or None, default=None
         Where the fields live. With a `Grid`, a `Mesh` or `Components` each row of X is a field and
         y has shape (n_samples, n_points); with a `ColumnGrid` each row is a point and y has shape
@@ -74,6 +77,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         for a frozen backbone.
     drop_value_columns : bool, default=False
         Keep the columns that constraints take their values from away from the backbone.
+    project_samples : bool, default=False
+        Let `sample_y` project each draw on the inequalities. Projected draws obey everything, but
+        they are not draws of the truncated Gaussian: they gather at the bounds.
     random_state : int, RandomState instance or None, default=None
         Handed to the backbone's own random states in fit; None leaves them alone.
 
@@ -127,13 +133,14 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "predict"])],
-        "constraints": [Constraint, list, tuple, None],
+        "constraints": [Constraint, InequalityConstraint, list, tuple, None],
         "grid": [Grid, Mesh, Components, ColumnGrid, None],
         "members": [StrOptions({"moments", "each"})],
         "uncertainty": [StrOptions({"auto", "residual"})],
         "correlation_length": [Interval(Real, 0, None, closed="neither"), dict, None],
         "calibration": [tuple, list, None],
         "drop_value_columns": ["boolean"],
+        "project_samples": ["boolean"],
         "random_state": ["random_state"],
     }
 
@@ -148,6 +155,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         correlation_length: float | Mapping[str, float] | None = None,
         calibration: tuple[Any, Any] | None = None,
         drop_value_columns: bool = False,
+        project_samples: bool = False,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
@@ -158,6 +166,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         self.correlation_length = correlation_length
         self.calibration = calibration
         self.drop_value_columns = drop_value_columns
+        self.project_samples = project_samples
         self.random_state = random_state
 
     # The backbone and the constraints validate their own parameters.
@@ -296,7 +305,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         prediction = self._predict_backbone(X)
         layout = FieldRows(self.grid_, getattr(self, "feature_names_in_", None))
         system = layout.system(X, self.constraints_, fields=likely_fields(prediction))
-        return replace(prediction, constraints=(*prediction.constraints, system))
+        also = layout.inequalities(X, self.constraints_)
+        systems = (system, also) if also.names else (system,)
+        return replace(prediction, constraints=(*prediction.constraints, *systems))
 
     def _residual_std(self, X: Any, y: np.ndarray, fit_params: dict[str, Any]) -> Any:
         rows = "points" if isinstance(self.grid_, ColumnGrid) else "fields"

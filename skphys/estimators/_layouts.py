@@ -12,9 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from skphys.conditioning import Diagonal
-from skphys.constraints import EqualitySystem, FieldTable, merge_systems, resolve_system
+from skphys.constraints import (
+    EqualitySystem,
+    FieldTable,
+    InequalitySystem,
+    merge_inequalities,
+    merge_systems,
+    resolve_inequalities,
+    resolve_system,
+)
+from skphys.constraints._rows import widen
 from skphys.estimators._backbone import take
 from skphys.estimators._priors import (
     Independent,
@@ -50,6 +60,8 @@ class Batch:
         The points that are returned; in a long table with nodes not all of them.
     independent : callable
         Makes a covariance of variances that come without a correlation.
+    inequalities : InequalitySystem or None
+        What the mean must obey besides.
     """
 
     prediction: Prediction
@@ -57,6 +69,7 @@ class Batch:
     index: Any
     shown: Any = field(default_factory=lambda: ALL)
     independent: Independent = Diagonal
+    inequalities: InequalitySystem | None = None
 
 
 class Layout(ABC):
@@ -135,15 +148,25 @@ class FieldRows(Layout):
         table = FieldTable(X, feature_names=self.feature_names)
         return resolve_system(constraints, self.grid, table, constraint_values, fields)
 
+    def inequalities(self, X: Any, constraints: Any) -> InequalitySystem:
+        """State the inequalities for the rows of X."""
+        table = FieldTable(X, feature_names=self.feature_names)
+        return resolve_inequalities(constraints, self.grid, table)
+
     def batches(
         self, X: Any, predict: Predict, constraints: Any, constraint_values: Mapping[str, Any]
     ) -> Iterator[Batch]:
         """Yield consecutive samples, as many as memory allows at once."""
         prediction = predict(X)
         own = self.system(X, constraints, constraint_values, likely_fields(prediction))
-        system = merge_systems([own, *prediction.constraints], self.grid.n_points, X.shape[0])
-        size = max(1, MAX_VALUES // _values_per_field(prediction, system))
+        handed = prediction.constraints
+        inner = [s for s in handed if isinstance(s, EqualitySystem)]
+        system = merge_systems([own, *inner], self.grid.n_points, X.shape[0])
+        also = [s for s in handed if isinstance(s, InequalitySystem)]
+        also = [self.inequalities(X, constraints), *also]
+        inequalities = merge_inequalities(also, self.grid.n_points, X.shape[0])
         independent = self.independent()
+        size = max(1, MAX_VALUES // _values_per_field(prediction, system, independent))
         for start in range(0, X.shape[0], size):
             part = slice(start, start + size)
             yield Batch(
@@ -151,6 +174,7 @@ class FieldRows(Layout):
                 system.take(part),
                 part,
                 independent=independent,
+                inequalities=inequalities.take(part),
             )
 
     def independent(self) -> Independent:
@@ -225,6 +249,11 @@ class PointRows(Layout):
         }
         return resolve_system(constraints, group.grid, table, own, fields)
 
+    def inequalities(self, X: Any, group: FieldGroup, constraints: Any) -> InequalitySystem:
+        """State the inequalities for the fields of a group, at its nodes and queries."""
+        table = FieldTable(group.by, lambda key: group.column(X, key), self.feature_names)
+        return resolve_inequalities(constraints, group.grid, table, group.interpolation)
+
     def batches(
         self, X: Any, predict: Predict, constraints: Any, constraint_values: Mapping[str, Any]
     ) -> Iterator[Batch]:
@@ -239,13 +268,13 @@ class PointRows(Layout):
             at_law = likely_fields(prediction)[..., : group.grid.n_points]
             system = self.system(X, group, constraints, constraint_values, at_law)
             n_queries = prediction.mean.shape[1] - group.n_nodes
-            padding = np.zeros((system.rows.shape[0], n_queries if group.n_nodes else 0))
             yield Batch(
                 prediction,
-                replace(system, rows=np.hstack([system.rows, padding])),
+                replace(system, rows=widen(system.rows, n_queries if group.n_nodes else 0)),
                 group.index,
                 _shown(group),
                 self.independent(group),
+                self.inequalities(X, group, constraints),
             )
 
     def independent(self, group: FieldGroup) -> Independent:
@@ -301,11 +330,20 @@ def _one_a_field(values: Any, group: FieldGroup, n_rows: int, name: str) -> Any:
     return by_field[:, 0]
 
 
-def _values_per_field(prediction: Prediction, system: EqualitySystem) -> int:
+def _values_per_field(
+    prediction: Prediction, system: EqualitySystem, independent: Independent
+) -> int:
     """Estimate how many float64 values conditioning one field holds."""
     n_rows, n_points = system.rows.shape
     members = prediction.member_means
-    wide = 4 + 3 * n_rows * (n_rows > 1) + (0 if members is None else 3 * len(members))
+    rank = 0 if members is None else len(members)
+    if (
+        sparse.issparse(system.rows)
+        and (prediction.cov is None and independent is Diagonal)
+        and rank < n_rows
+    ):
+        n_rows = 4 + 4 * system.rows.nnz // n_points  # the share of the rows and their factor
+    wide = 4 + 3 * n_rows * (n_rows > 1) + 3 * rank
     if prediction.cov is not None:
         wide += 3 * n_points
     return int(wide * n_points)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sklearn.pipeline import make_pipeline
 
-from skphys.constraints import Constraint
+from skphys.constraints import Constraint, InequalityConstraint
 from skphys.estimators._conservation import ConservationConstrainedRegressor
 from skphys.grids import ColumnGrid, Grid
 
@@ -67,5 +67,5 @@ def make_constrained_pipeline(
 
 def _is_constraint(step: Any) -> bool:
     if isinstance(step, tuple) and len(step) == 2:
-        return isinstance(step[1], Constraint)
-    return isinstance(step, Constraint)
+        step = step[1]
+    return isinstance(step, (Constraint, InequalityConstraint))

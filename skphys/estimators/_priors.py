@@ -22,7 +22,8 @@ from skphys.conditioning import (
     condition,
     match_moments,
 )
-from skphys.constraints import EqualitySystem
+from skphys.constraints import EqualitySystem, InequalitySystem
+from skphys.estimators._projected import Projected, projected
 from skphys.grids import Axis, Grid
 from skphys.predictive import Prediction
 
@@ -150,10 +151,17 @@ def _scattered(grid: Grid, lengths: Mapping[str, float], queries: np.ndarray) ->
     return Dense(correlation)
 
 
-def posterior(prior: list[Gaussian], system: EqualitySystem) -> Gaussian | Mixture:
-    """Condition each Gaussian on the system; several become a mixture."""
+def posterior(
+    prior: list[Gaussian],
+    system: EqualitySystem,
+    inequalities: InequalitySystem | None = None,
+    project_samples: bool = False,
+) -> Gaussian | Mixture | Projected:
+    """Condition each Gaussian on the system, and project its mean; several become a mixture."""
     if system.rows.shape[0] == 0:
         conditioned = prior
     else:
         conditioned = [condition(g, system.rows, system.values, system.noise) for g in prior]
+    if inequalities is not None and inequalities.names:
+        return projected(prior, conditioned, system, inequalities, project_samples)
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned)

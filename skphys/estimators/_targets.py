@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skphys.constraints import EqualitySystem
+from skphys.constraints import EqualitySystem, InequalityConstraint
 from skphys.constraints._values import FieldTable, columns_of
 from skphys.estimators._layouts import FieldRows, PointRows
 
@@ -22,6 +22,9 @@ def warn_if_violated(
     Raises the errors of constraints that cannot be stated for the training data.
     """
     for name, constraint in constraints:
+        if isinstance(constraint, InequalityConstraint):
+            _state(layout, X, (name, constraint))
+            continue  # noise takes true positive data below zero
         if isinstance(layout, FieldRows):
             fields = y.reshape(X.shape[0], -1)
             system = layout.system(X, [(name, constraint)], fields=fields)
@@ -32,11 +35,24 @@ def warn_if_violated(
         for grid, fields, system in parts:
             allowed = constraint.discretization_error(fields, grid) + 3.0 * system.noise
             residual = np.abs(fields @ system.rows.T - system.values)
-            scale = np.abs(fields) @ np.abs(system.rows).T + np.abs(system.values)
+            scale = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
             beyond = residual - allowed - ROUNDING * scale
             excess, size = max(excess, beyond.max(initial=0.0)), max(size, residual.max(initial=0))
         if excess > 0.0:
             _warn(name, size, _cause(constraint, layout, X, y))
+
+
+def _state(layout: FieldRows | PointRows, X: Any, named: tuple[str, Any]) -> None:
+    """Raise the errors of an inequality that cannot be stated."""
+    if isinstance(layout, FieldRows):
+        layout.inequalities(X, [named])
+        return
+    try:
+        groups = layout.groups(X)
+    except ValueError:
+        return  # scattered points, whose fields are not known
+    for group in groups:
+        layout.inequalities(X, group, [named])
 
 
 def _complete_fields(

@@ -1,0 +1,134 @@
+"""Fields that obey inequalities besides: the most probable ones, and draws on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skphys.conditioning import Gaussian, Mixture, project
+from skphys.constraints import EqualitySystem, InequalitySystem
+
+MAX_VALUES = 1 << 22  # float64 values of draws that are projected at once: 32 MiB
+
+
+class Projected:
+    """A conditioned field whose mean obeys inequalities.
+
+    Parameters
+    ----------
+    field : Gaussian or Mixture
+        The field before the inequalities. Its standard deviations, covariance and draws stand.
+    mean : ndarray of shape (n_samples, n_points)
+        The projected mean.
+    """
+
+    def __init__(self, field: Gaussian | Mixture, mean: np.ndarray) -> None:
+        self.field = field
+        self.mean = mean
+
+    def __getattr__(self, name: str) -> Any:
+        """Hand on what else the field can do."""
+        if name == "field":
+            raise AttributeError(name)
+        return getattr(self.field, name)
+
+
+class ProjectedDraws(Gaussian):
+    """A conditioned Gaussian whose draws are projected, each in the metric of its covariance.
+
+    Parameters
+    ----------
+    prior, conditioned : Gaussian
+        Before and after the equalities.
+    system : EqualitySystem
+        The equalities.
+    inequalities : InequalitySystem
+        What draws have to obey besides.
+    """
+
+    def __init__(
+        self,
+        prior: Gaussian,
+        conditioned: Gaussian,
+        system: EqualitySystem,
+        inequalities: InequalitySystem,
+    ) -> None:
+        super().__init__(conditioned.mean, conditioned.covariance)
+        self.prior = prior
+        self.system = system
+        self.inequalities = inequalities
+
+    def sample(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+        """Draw fields and project them, of shape (n_samples, ..., n_points).
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of draws of each field.
+        random_state : int, Generator, RandomState or None
+            Source of the normals.
+        """
+        drawn = super().sample(n_samples, random_state)
+        step = max(1, MAX_VALUES // max(1, drawn[:1].size))
+        for first in range(0, n_samples, step):
+            drawn[first : first + step] = self._project(drawn[first : first + step])
+        return drawn
+
+    def _project(self, drawn: np.ndarray) -> np.ndarray:
+        """Project draws; what noise has added to a row's value is kept."""
+        noisy = np.broadcast_to(self.system.noise > 0, self.system.values.shape)
+        values = np.where(noisy, (self.system.rows @ drawn[..., None])[..., 0], self.system.values)
+        return project_fields(
+            Gaussian(drawn, self.prior.covariance), drawn, self.system, self.inequalities, values
+        )
+
+
+def project_fields(
+    prior: Gaussian,
+    start: np.ndarray,
+    system: EqualitySystem,
+    inequalities: InequalitySystem,
+    values: np.ndarray,
+) -> np.ndarray:
+    """Project the prior's mean, or draws in its place; `start` obeys the equalities already."""
+    return project(
+        prior,
+        inequalities.rows,
+        inequalities.lower,
+        inequalities.upper,
+        system.rows,
+        values,
+        system.noise,
+        start=start,
+    )
+
+
+def projected(
+    priors: Sequence[Gaussian],
+    conditioned: Sequence[Gaussian],
+    system: EqualitySystem,
+    inequalities: InequalitySystem,
+    project_samples: bool,
+) -> Projected:
+    """Project the mean of each Gaussian in its own metric, then average.
+
+    Parameters
+    ----------
+    priors, conditioned : sequence of Gaussian
+        Before and after the equalities.
+    system : EqualitySystem
+        The equalities.
+    inequalities : InequalitySystem
+        What has to hold besides.
+    project_samples : bool
+        Whether draws are projected too.
+    """
+    pairs = list(zip(priors, conditioned, strict=True))
+    means = [project_fields(p, c.mean, system, inequalities, system.values) for p, c in pairs]
+    fields = list(conditioned)
+    if project_samples:
+        fields = [ProjectedDraws(p, c, system, inequalities) for p, c in pairs]
+    field = fields[0] if len(fields) == 1 else Mixture(fields)
+    return Projected(field, np.mean(means, axis=0) if len(means) > 1 else means[0])
