@@ -198,14 +198,14 @@ def test_gpytorch_through_skorch(table):
     kernel, noise = net.module_.covar_module, net.likelihood_.noise.item()
     import torch
 
-    train = torch.as_tensor(table[0][["t", "x"]].to_numpy(), dtype=torch.float32)
+    train = torch.tensor(table[0][["t", "x"]].to_numpy(), dtype=torch.float32)
     with torch.no_grad():
         k, k_x, k_xx = (
             kernel(a, b).to_dense().double().numpy()
             for a, b in (
                 (train, train),
-                (train, torch.as_tensor(X, dtype=torch.float32)),
-                (torch.as_tensor(X, dtype=torch.float32),) * 2,
+                (train, torch.tensor(X, dtype=torch.float32)),
+                (torch.tensor(X, dtype=torch.float32),) * 2,
             )
         )
     noisy = k + noise * np.eye(len(k))
