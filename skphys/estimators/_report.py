@@ -97,7 +97,8 @@ class ConstraintReport:
         if z > 2.0:
             found.append(
                 f"The predictions miss the constraints by {z:.2g} times what their uncertainty "
-                f"explains: it is too small, or the values are not those of these fields."
+                f"explains: it is too small, or errors are correlated along the field and it does "
+                f"not say so (correlation_length), or the values are not those of these fields."
             )
         missed = 0.0 if self.truth_residual is None else _rms(self.truth_residual)
         if missed > max(0.1 * residual, 2.0 * _rms(self.noise)):
@@ -109,9 +110,9 @@ class ConstraintReport:
         change = self.mse_change
         if change is not None and change.mean() > 2.0 * _standard_error(change):
             found.append(
-                "Projecting raises the squared error: it moves points that were right. Errors "
-                "that are correlated along the field need a covariance that says so: try "
-                "correlation_length, or a backbone with members."
+                "Projecting raises the squared error: it moves points that were right. Where it "
+                "moves them is the covariance's choice: try correlation_length, a backbone with "
+                "members, or noise."
             )
         return found
 

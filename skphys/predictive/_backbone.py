@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skphys.predictive._nets import cast, is_net
+from skphys.predictive._nets import cast, is_net, is_process
 from skphys.predictive._registry import METHODS, predict_distribution
 
 
@@ -43,8 +43,9 @@ def fit_backbone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
     """Fit a backbone in the dtypes and shapes that it takes.
 
     A skorch net, also inside pipelines, searches and target transforms, gets float32 data and
-    two-dimensional targets. Any other regressor gets X and y untouched, and so do this package's
-    own meta-estimators, which call this function for what they hold.
+    two-dimensional targets (a GPyTorch process: one-dimensional ones). Any other regressor gets X
+    and y untouched, and so do this package's own meta-estimators, which call this function for
+    what they hold.
 
     Parameters
     ----------
@@ -74,6 +75,7 @@ def fit_backbone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
         if hasattr(X, "columns") and not has_steps:  # steps may want names; nets want arrays
             X = X.to_numpy()
         X, y = cast(X, np.float32), _column(y)
+        y = y.ravel() if is_process(final_estimator(estimator)) else y
     return estimator.fit(X, y, **fit_params)
 
 

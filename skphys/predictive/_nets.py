@@ -16,6 +16,12 @@ def is_net(estimator: Any) -> bool:
     return skorch is not None and isinstance(estimator, skorch.NeuralNet)
 
 
+def is_process(estimator: Any) -> bool:
+    """Say whether an estimator is a GPyTorch Gaussian process in a skorch net."""
+    probabilistic = sys.modules.get("skorch.probabilistic")
+    return probabilistic is not None and isinstance(estimator, probabilistic.GPBase)
+
+
 def parameter_dtype(net: Any) -> np.dtype[Any]:
     """Return the floating dtype of a fitted net's parameters; float32 if NumPy has none like it."""
     parameter = next(net.module_.parameters(), None)

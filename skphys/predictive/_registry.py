@@ -82,10 +82,10 @@ def predict_distribution(
     The regressor's capability decides, and wrappers are opened first: `Pipeline`, searches
     (``best_estimator_``), `FrozenEstimator`, `TransformedTargetRegressor` (affine transformers;
     any other leaves the mean alone), `MultiOutputRegressor`. Read are ``predict_members``,
-    ``predict`` with ``return_cov`` or ``return_std``, ``predict_std``, ``pred_dist``, and the
-    members of random forests, extra trees, bagging and voting. Other ensembles (boosting,
-    stacking, chains) have parts that are no predictions of the target; like everything else
-    they state a mean. Whether metadata routing is enabled makes no difference.
+    ``predict`` with ``return_cov`` or ``return_std``, ``predict_std``, ``predict_var``,
+    ``pred_dist``, and the members of random forests, extra trees, bagging and voting. Other
+    ensembles (boosting, stacking, chains) have parts that are no predictions of the target; like
+    everything else they state a mean. Whether metadata routing is enabled makes no difference.
 
     Parameters
     ----------

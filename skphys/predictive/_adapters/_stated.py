@@ -90,6 +90,13 @@ def _predict_with_std_method(estimator: Any, X: Any, *, rows: str, want_cov: boo
     return stated(estimator, X, rows, estimator.predict(X), estimator.predict_std(X))
 
 
+def _predict_with_variance_method(
+    estimator: Any, X: Any, *, rows: str, want_cov: bool
+) -> Prediction:
+    variance = as_float(estimator.predict_var(X), estimator, "variance")
+    return stated(estimator, X, rows, estimator.predict(X), np.sqrt(variance))
+
+
 def _predict_from_distribution(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
     distribution = estimator.pred_dist(X)
     for location, scale in (("mean", "std"), ("loc", "scale")):
@@ -132,6 +139,7 @@ ADAPTERS = (
     Adapter(_is_dummy, _predict_mean, never),
     Adapter(_has("return_cov", "return_std"), predict_by_flags, _may_give_covariance),
     Adapter(_with("predict_std"), _predict_with_std_method),
+    Adapter(_with("predict_var"), _predict_with_variance_method),
     Adapter(_with("pred_dist"), _predict_from_distribution),
     Adapter(lambda estimator: True, _predict_mean, never),
 )
