@@ -139,8 +139,8 @@ def _check_shapes(mean: Array, rows: Any, values: Any) -> None:
     shape = tuple(np.shape(rows))
     if len(shape) != 2 or shape[1] != n_points:
         raise ValueError(
-            f"rows must have shape (n_rows, {n_points}), one column for each point of the mean; got "
-            f"{shape}."
+            f"rows must have shape (n_rows, {n_points}), one column for each point of the mean; "
+            f"got {shape}."
         )
     given = tuple(np.shape(values))
     if given and given[-1] not in (1, shape[0]):

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -62,7 +63,8 @@ class FieldTable:
         if self._column is not None:
             return self._column(key)
         position = find_column(self.X, key, self._feature_names)
-        return np.asarray(_safe_indexing(self.X, position, axis=1))
+        values = _safe_indexing(self.X, position, axis=1)
+        return np.asarray(values.toarray().ravel() if sparse.issparse(values) else values)
 
 
 def find_column(X: Any, key: str | int, feature_names: Any = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -56,6 +57,9 @@ class InequalityConstraint(BaseEstimator):
         """
         nothing = np.full((1, 1), np.inf)
         return resolved.get("lower", -nothing), resolved.get("upper", nothing)
+
+    def check_axes(self, names: Sequence[str]) -> None:
+        """Raise a ValueError if a parameter names an axis that is not among `names`."""
 
     def at_queries(self, grid: Grid, interpolation: sparse.csr_array) -> Queries:
         """Return the rows for nodes and queries, and how their bounds follow from the nodes'.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,19 +22,38 @@ def take(prediction: Prediction, part: slice) -> Prediction:
     return replace(prediction, **arrays, **members)
 
 
-def predict_points(estimator: Any, X: Any, n_fields: int) -> Prediction:
-    """Predict the points of `n_fields` fields, whose rows follow each other in X.
+def predict_points(
+    estimator: Any, X: Any, sizes: Sequence[tuple[int, int]]
+) -> Iterator[Prediction]:
+    """Predict the points of fields, whose rows follow each other in X.
 
     A covariance, which couples all rows of a call, is asked for field by field.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The backbone.
+    X : array or DataFrame of shape (n_rows, n_features)
+        One row a point.
+    sizes : sequence of (n_fields, n_points)
+        The groups of fields that are to be batches.
     """
+    at_once = None
     if not offers_covariance(estimator, "points"):
-        prediction = predict_distribution(estimator, X, rows="points", want_cov=False)
-        return _fold(prediction, n_fields)
-    n_points = X.shape[0] // n_fields
-    rows = (np.arange(n_points) + n_points * field for field in range(n_fields))
-    return _stack(
-        [predict_distribution(estimator, _safe_indexing(X, r), rows="points") for r in rows]
-    )
+        at_once = predict_distribution(estimator, X, rows="points", want_cov=False)
+    start = 0
+    for n_fields, n_points in sizes:
+        rows = np.arange(start, start + n_fields * n_points)
+        start += len(rows)
+        if at_once is not None:
+            yield _fold(at_once, rows, n_fields)
+        else:
+            yield _stack(
+                [
+                    predict_distribution(estimator, _safe_indexing(X, own), rows="points")
+                    for own in rows.reshape(n_fields, n_points)
+                ]
+            )
 
 
 def _apply(prediction: Prediction, name: str, function: Callable[[Any], Any]) -> Any:
@@ -42,10 +61,10 @@ def _apply(prediction: Prediction, name: str, function: Callable[[Any], Any]) ->
     return None if array is None else function(array)
 
 
-def _fold(prediction: Prediction, n_fields: int) -> Prediction:
-    """Reshape one long field into `n_fields` fields."""
+def _fold(prediction: Prediction, rows: np.ndarray, n_fields: int) -> Prediction:
+    """Make `n_fields` fields of some rows of one long field."""
     arrays = {
-        name: _apply(prediction, name, lambda a: a.reshape(*a.shape[:-2], n_fields, -1))
+        name: _apply(prediction, name, lambda a: a[..., rows].reshape(*a.shape[:-2], n_fields, -1))
         for name in ("mean", "std", *ARRAYS_BY_MEMBER)
     }
     return replace(prediction, **arrays)

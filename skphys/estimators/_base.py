@@ -109,22 +109,32 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             return self._as_fitted(mean), self._as_fitted(std)
         return self._as_fitted(mean) if cov is None else (self._as_fitted(mean), cov)
 
-    def predict_std(self, X: Any) -> np.ndarray:
+    def predict_std(
+        self, X: Any, *, constraint_values: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
         """Return the standard deviations of `predict`.
 
         Parameters
         ----------
         X : {array, DataFrame} of shape (n_samples, n_features)
             One row a field, or in a long table one row a point.
+        constraint_values : dict of str to array, default=None
+            As in `predict`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_points)
             In the shape of `predict`.
         """
-        return self.predict(X, return_std=True)[1]
+        return self.predict(X, return_std=True, constraint_values=constraint_values)[1]
 
-    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+    def predict_interval(
+        self,
+        X: Any,
+        coverage: float = 0.9,
+        *,
+        constraint_values: Mapping[str, Any] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return central intervals of the marginal Gaussians.
 
         Parameters
@@ -133,6 +143,8 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             One row a field, or in a long table one row a point.
         coverage : float, default=0.9
             Probability of each point's interval, between 0 and 1.
+        constraint_values : dict of str to array, default=None
+            As in `predict`.
 
         Returns
         -------
@@ -141,11 +153,18 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """
         if not 0.0 < coverage < 1.0:
             raise ValueError(f"coverage must be between 0 and 1; got {coverage!r}.")
-        mean, std = self.predict(X, return_std=True)
+        mean, std = self.predict(X, return_std=True, constraint_values=constraint_values)
         half = norm.ppf(0.5 + 0.5 * coverage) * std
         return mean - half, mean + half
 
-    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
+    def sample_y(
+        self,
+        X: Any,
+        n_samples: int = 1,
+        random_state: Any = 0,
+        *,
+        constraint_values: Mapping[str, Any] | None = None,
+    ) -> np.ndarray:
         """Draw fields; every draw obeys the equalities (with noise: to within the noise).
 
         With ``project_samples=True`` every draw obeys the inequalities as well.
@@ -158,6 +177,8 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             Number of draws of each field.
         random_state : int, RandomState instance or None, default=0
             Source of the draws; an int gives the same ones at each call.
+        constraint_values : dict of str to array, default=None
+            As in `predict`.
 
         Returns
         -------
@@ -168,18 +189,22 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         X = self._checked(X)
         random_state = check_random_state(random_state)
         draws = np.empty((*self._layout().output_shape(X), n_samples))
-        for batch, field in self._posteriors(X, None, True):
+        for batch, field in self._posteriors(X, constraint_values, True):
             drawn = field.sample(n_samples, random_state.randint(2**31))
             draws[batch.index] = np.moveaxis(drawn[..., batch.shown], 0, -1)
         return self._as_fitted(draws)
 
-    def constraint_residuals(self, X: Any) -> np.ndarray:
+    def constraint_residuals(
+        self, X: Any, *, constraint_values: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
         """Return how far the predicted means are from the constraints' values.
 
         Parameters
         ----------
         X : {array, DataFrame} of shape (n_samples, n_features)
             One row a field, or in a long table one row a point.
+        constraint_values : dict of str to array, default=None
+            As in `predict`.
 
         Returns
         -------
@@ -189,7 +214,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """
         X = self._checked(X)
         residuals, first = [np.empty((0, 0))], [np.empty(0, dtype=int)]
-        for batch, field in self._posteriors(X, None, False):
+        for batch, field in self._posteriors(X, constraint_values, False):
             residuals.append(field.mean @ batch.system.rows.T - batch.system.values)
             first.append(np.arange(X.shape[0])[batch.index].reshape(len(field.mean), -1).min(1))
         return np.concatenate(residuals[1:])[np.argsort(np.concatenate(first))]
@@ -231,6 +256,11 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self, X: Any, constraint_values: Mapping[str, Any] | None, spread: bool
     ) -> Iterator[tuple[Batch, Gaussian | Mixture | Projected]]:
         """Condition batch by batch; `spread` says that more than the mean is asked for."""
+        if not isinstance(constraint_values, Mapping | None):
+            raise TypeError(
+                f"constraint_values must be a dict from the names of constraints to their values; "
+                f"got {type(constraint_values).__name__}."
+            )
         for position, batch in enumerate(self._batches(X, constraint_values)):
             if spread and position == 0 and not batch.prediction.states_uncertainty:
                 _warn_unit_variance(self)

@@ -27,13 +27,17 @@ from skphys.constraints._system import value_columns
 from skphys.constraints._values import find_column
 from skphys.estimators._backbone import predict_points
 from skphys.estimators._base import ConstrainedRegressor
-from skphys.estimators._layouts import Batch, FieldRows, Layout, PointRows, likely_fields
+from skphys.estimators._field_rows import FieldRows
+from skphys.estimators._layouts import Batch, Layout, likely_fields
 from skphys.estimators._named_params import NamedConstraintsMixin
+from skphys.estimators._point_rows import PointRows
 from skphys.estimators._priors import correlation_lengths
 from skphys.estimators._random import set_random_states
-from skphys.estimators._targets import warn_if_violated
+from skphys.estimators._targets import warn_if_outside, warn_if_violated
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
 from skphys.predictive import Prediction, fit_backbone, predict_distribution, residual_std
+from skphys.predictive._backbone import final_estimator
+from skphys.predictive._nets import seeded
 
 
 class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegressor):
@@ -206,15 +210,18 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
             find_column(X, key, names)
         for _, constraint in constraints if self._is_table() else []:
             constraint.check_axes(layout.grid.names)
+        if isinstance(layout, PointRows):
+            warn_if_outside(layout, X)
         warn_if_violated(layout, X, y, constraints)
         routed = self._routed(fit_params)
         backbone = clone(self.estimator)
-        set_random_states(backbone, self.random_state)
+        seed = set_random_states(backbone, self.random_state)
         self.constraints_ = constraints
         self.grid_ = layout.grid
         self._domain = layout.domain if isinstance(layout, PointRows) else None
         self._single_point = isinstance(layout, FieldRows) and y.ndim == 1
-        self.estimator_ = fit_backbone(backbone, self._backbone_X(X), y, **routed)
+        with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
+            self.estimator_ = fit_backbone(backbone, self._backbone_X(X), y, **routed)
         if self.uncertainty == "residual":
             self.residual_std_ = self._residual_std(X, y, routed)
         return self
@@ -225,7 +232,14 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         X = self._check_X(X, reset=True)
-        y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y", estimator=self)
+        y = check_array(
+            y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="y", estimator=self
+        )
+        if y.ndim > 2:
+            raise ValueError(
+                f"y must hold one field a row, flattened in C order: y.reshape(len(y), -1); got "
+                f"shape {y.shape}."
+            )
         if self._is_table():
             y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
@@ -271,21 +285,23 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         return FieldRows(self.grid_, names, self.correlation_length)
 
     def _batches(self, X: Any, constraint_values: Mapping[str, Any] | None) -> Iterator[Batch]:
-        return self._layout().batches(
-            X, self._predict_backbone, self.constraints_, constraint_values or {}
+        predict = (
+            self._predict_points if isinstance(self.grid_, ColumnGrid) else self._predict_fields
         )
+        return self._layout().batches(X, predict, self.constraints_, constraint_values or {})
 
-    def _predict_backbone(self, X: Any, n_fields: int | None = None) -> Prediction:
-        """Ask the backbone, and put the residuals' spread in the place of its own if told so."""
-        X = self._backbone_X(X)
-        if n_fields is None:
-            prediction = predict_distribution(self.estimator_, X)
-        else:
-            prediction = predict_points(self.estimator_, X, n_fields)
-        if self.uncertainty == "residual":
-            std = np.broadcast_to(self.residual_std_, prediction.mean.shape)
-            prediction = Prediction(prediction.mean, std, constraints=prediction.constraints)
-        return prediction
+    def _predict_fields(self, X: Any) -> Prediction:
+        return self._spread(predict_distribution(self.estimator_, self._backbone_X(X)))
+
+    def _predict_points(self, X: Any, sizes: Any) -> Iterator[Prediction]:
+        return map(self._spread, predict_points(self.estimator_, self._backbone_X(X), sizes))
+
+    def _spread(self, prediction: Prediction) -> Prediction:
+        """Put the residuals' spread in the place of the backbone's own if told so."""
+        if self.uncertainty != "residual":
+            return prediction
+        std = np.broadcast_to(self.residual_std_, prediction.mean.shape)
+        return Prediction(prediction.mean, std, constraints=prediction.constraints)
 
     def _predict_unconditioned(
         self, X: Any, *, rows: str = "fields", want_cov: bool = True
@@ -302,7 +318,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
                 "correlation_length to it, and leave it None here."
             )
         X = self._checked(X)
-        prediction = self._predict_backbone(X)
+        prediction = self._predict_fields(X)
         layout = FieldRows(self.grid_, getattr(self, "feature_names_in_", None))
         system = layout.system(X, self.constraints_, fields=likely_fields(prediction))
         also = layout.inequalities(X, self.constraints_)
@@ -312,6 +328,10 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
     def _residual_std(self, X: Any, y: np.ndarray, fit_params: dict[str, Any]) -> Any:
         rows = "points" if isinstance(self.grid_, ColumnGrid) else "fields"
         if self.calibration is not None:
+            if len(self.calibration) != 2:
+                raise ValueError(
+                    f"calibration must be a pair (X, y); got {len(self.calibration)} items."
+                )
             held_X, held_y = self.calibration
             held = self._backbone_X(self._check_X(held_X)), held_y
             return residual_std(self.estimator_, rows=rows, calibration=held)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, _name_estimators, make_pipeline
 
 from skphys.constraints import Constraint, InequalityConstraint
 from skphys.estimators._conservation import ConservationConstrainedRegressor
@@ -19,8 +19,8 @@ def make_constrained_pipeline(
     Parameters
     ----------
     *steps : transformers, a regressor, then constraints
-        Transformers (none, one or several), the backbone, and at least one `Constraint` or (name,
-        constraint) pair.
+        Transformers (none, one or several), the backbone, and at least one constraint; each may be
+        a (name, step) pair, and several may stand in a list.
     grid : Grid, ColumnGrid or None, default=None
         Where the fields live; None takes the grid of the last step that has one, if any.
     **params : dict
@@ -47,6 +47,7 @@ def make_constrained_pipeline(
     >>> model.estimator.steps[-1]
     ('ridge', Ridge())
     """
+    steps = tuple(s for step in steps for s in (step if isinstance(step, list) else [step]))
     constraints = [step for step in steps if _is_constraint(step)]
     inner = steps[: len(steps) - len(constraints)]
     if not constraints or any(_is_constraint(step) for step in inner):
@@ -54,11 +55,17 @@ def make_constrained_pipeline(
             "Constraints come last: make_constrained_pipeline(*transformers, backbone, "
             f"*constraints); got {[type(step).__name__ for step in steps]}."
         )
-    if not inner or not hasattr(inner[-1], "predict"):
+    parts = [step[1] if isinstance(step, tuple) else step for step in inner]
+    if not parts or not hasattr(parts[-1], "predict"):
         raise ValueError("There is no backbone: the step before the constraints must predict.")
     if grid is None:
-        grid = next((s.grid for s in reversed(inner) if getattr(s, "grid", None) is not None), None)
-    backbone = inner[0] if len(inner) == 1 else make_pipeline(*inner)
+        grid = next((s.grid for s in reversed(parts) if getattr(s, "grid", None) is not None), None)
+    if any(isinstance(step, tuple) for step in inner):
+        unnamed = iter(_name_estimators([s for s in inner if not isinstance(s, tuple)]))
+        inner = tuple(s if isinstance(s, tuple) else next(unnamed) for s in inner)
+        backbone: Any = Pipeline(list(inner))
+    else:
+        backbone = inner[0] if len(inner) == 1 else make_pipeline(*inner)
     only = (
         constraints[0] if len(constraints) == 1 and not isinstance(constraints[0], tuple) else None
     )

@@ -29,6 +29,7 @@ from skphys.predictive import Prediction
 
 Independent = Callable[[np.ndarray], Covariance]
 
+NO_QUERIES = np.empty((0, 1))
 MAX_SCATTERED = 1 << 12  # points off a tensor grid whose correlations are written out: 128 MiB
 
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from skphys.constraints import EqualitySystem, InequalityConstraint
 from skphys.constraints._values import FieldTable, columns_of
-from skphys.estimators._layouts import FieldRows, PointRows
+from skphys.estimators._field_rows import FieldRows
+from skphys.estimators._point_rows import PointRows
+from skphys.grids import IncompleteFieldError
 
 ROUNDING = 1e-6  # targets are often stored in float32
 
@@ -35,7 +37,8 @@ def warn_if_violated(
         for grid, fields, system in parts:
             allowed = constraint.discretization_error(fields, grid) + 3.0 * system.noise
             residual = np.abs(fields @ system.rows.T - system.values)
-            scale = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
+            size_of_field = np.abs(fields).max(axis=1, keepdims=True)
+            scale = size_of_field * abs(system.rows).sum(axis=1) + np.abs(system.values)
             beyond = residual - allowed - ROUNDING * scale
             excess, size = max(excess, beyond.max(initial=0.0)), max(size, residual.max(initial=0))
         if excess > 0.0:
@@ -49,7 +52,7 @@ def _state(layout: FieldRows | PointRows, X: Any, named: tuple[str, Any]) -> Non
         return
     try:
         groups = layout.groups(X)
-    except ValueError:
+    except IncompleteFieldError:
         return  # scattered points, whose fields are not known
     for group in groups:
         layout.inequalities(X, group, [named])
@@ -58,18 +61,57 @@ def _state(layout: FieldRows | PointRows, X: Any, named: tuple[str, Any]) -> Non
 def _complete_fields(
     layout: PointRows, X: Any, y: np.ndarray, named: tuple[str, Any]
 ) -> list[tuple[Any, np.ndarray, EqualitySystem]]:
-    """Return the fields of a long training table, if its rows are complete fields."""
+    """Return the fields of a long training table, if its rows are complete fields.
+
+    If they are not, their integrals are not known; the constraint is stated all the same, so that
+    what cannot be stated is found at fit.
+    """
     names = layout.feature_names
     grid = type(layout.grid)(layout.grid.space, layout.grid.by, layout.grid.domain)
     try:
         groups = grid.split(X, domain=layout.domain, feature_names=names)
-    except ValueError:
-        return []  # scattered points: their integral is not known
+    except IncompleteFieldError:
+        _state_at_nodes(layout, X, named)
+        return []
     plain = PointRows(grid, layout.domain, names)
     y = y.ravel()
     fields = [y[g.index] for g in groups]
     systems = [plain.system(X, g, [named], fields=u) for g, u in zip(groups, fields, strict=True)]
     return [(g.grid, u, s) for g, u, s in zip(groups, fields, systems, strict=True)]
+
+
+def _state_at_nodes(layout: PointRows, X: Any, named: tuple[str, Any]) -> None:
+    """Raise the errors of an equality that cannot be stated where the law will act."""
+    layout.grid.labels(X, feature_names=layout.feature_names)
+    if layout.grid.nodes is None:
+        return
+    try:
+        groups = layout.groups(X)
+    except IncompleteFieldError:
+        return
+    for group in groups:
+        layout.system(X, group, [named], fields=np.zeros((1, group.grid.n_points)))
+
+
+def warn_if_outside(layout: PointRows, X: Any) -> None:
+    """Warn if training points lie outside the domain of the law."""
+    fault = layout.grid.outside(X, feature_names=layout.feature_names)
+    if fault is None:
+        return
+    columns = [
+        FieldTable(X, feature_names=layout.feature_names).column(key)
+        for key in layout.grid.structure
+    ]
+    numeric = [np.asarray(c, float) for c in columns if np.asarray(c).dtype.kind in "fiu"]
+    scaled = bool(numeric) and _standardised(np.column_stack(numeric))
+    hint = (
+        "The coordinates have mean 0 and standard deviation 1: they seem to come from a scaler in "
+        "front of the constraint. Make the constrained estimator the outermost one."
+        if scaled
+        else "Fields cannot be predicted there. Check the domain, and that the coordinates are in "
+        "its units."
+    )
+    warnings.warn(f"The training table: {fault} {hint}", UserWarning, stacklevel=4)
 
 
 def _warn(name: str, size: float, cause: str) -> None:
@@ -97,7 +139,10 @@ def _cause(constraint: Any, layout: FieldRows | PointRows, X: Any, y: np.ndarray
             f"The targets have mean 0 and standard deviation 1: they seem to come from a "
             f"TransformedTargetRegressor around the constraint. {outermost}"
         )
-    return "Check the values, the grid's coordinates and the quadrature, or give it a noise."
+    return (
+        f"Check the values, the grid's coordinates and the quadrature, or give it a noise; and "
+        f"that no transformer or target transform sits outside. {outermost}"
+    )
 
 
 def _standardised(columns: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ volumes and faces for local balances, and components stack several fields in one
 """
 
 from skphys.grids._axis import Axis
+from skphys.grids._checks import IncompleteFieldError
 from skphys.grids._column_grid import ColumnGrid
 from skphys.grids._components import Components
 from skphys.grids._faces import control_volumes, face_grids
@@ -23,6 +24,7 @@ __all__ = [
     "ControlVolumes",
     "FieldGroup",
     "Grid",
+    "IncompleteFieldError",
     "Mesh",
     "control_volumes",
     "face_grids",

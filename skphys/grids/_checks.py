@@ -101,6 +101,10 @@ def naming(label: str) -> Iterator[None]:
         raise type(error)(f"{label}: {error}") from error
 
 
+class IncompleteFieldError(ValueError):
+    """The points of a field in a long table are not a grid that a law could act on."""
+
+
 def _require_finite(numbers: Vector, name: str) -> None:
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from skphys.grids._checks import Vector, naming
+from skphys.grids._checks import IncompleteFieldError, Vector, naming
 from skphys.grids._column_options import (
     check_columns,
     check_nodes,
@@ -199,7 +199,7 @@ class ColumnGrid:
     def _geometry(self, points: Vector, learned: Domain | None) -> tuple[Grid, csr_array | None]:
         """Return the grid of a field with sorted points, and its interpolation to them."""
         if self._nodes is not None:
-            check_inside(points, self.learn_domain(None), "as given to ColumnGrid")
+            check_inside(points, self.learn_domain(None), "that of the nodes")
             return self._nodes, interpolation_matrix(_axis_points(self._nodes), points)
         if self._domain is not None:
             check_inside(points, self._domain, "as given to ColumnGrid")
@@ -228,6 +228,26 @@ class ColumnGrid:
     def names(self) -> tuple[str, ...]:
         """Names of the axes of the fields' grids."""
         return tuple(key if isinstance(key, str) else f"x{key}" for key in self._space)
+
+    def outside(self, X: Any, *, feature_names: Sequence[str] | None = None) -> str | None:
+        """Say which row lies outside the domain that was given, or None.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_rows, n_columns)
+            One row a point.
+        feature_names : sequence of str, default=None
+            Names of the columns of an array.
+        """
+        if self._domain is None and self._nodes is None:
+            return None
+        points = self._coordinates(as_table(X), self._layout(feature_names))
+        source = "as given to ColumnGrid" if self._domain is not None else "that of its nodes"
+        try:
+            check_inside(points, self.learn_domain(None), source)
+        except IncompleteFieldError as error:
+            return str(error)
+        return None
 
     @property
     def structure(self) -> tuple[Key, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.grids._checks import Vector
+from skphys.grids._checks import IncompleteFieldError, Vector
 from skphys.grids._tables import Key
 
 Domain = Mapping[Key, tuple[float, float]]
@@ -38,13 +38,13 @@ def fields_by_geometry(space: Vector, codes: NDArray[np.intp]) -> Iterator[NDArr
 def tensor_axes(points: Vector, keys: Sequence[Key]) -> list[Vector]:
     """Return the axes of the tensor product that sorted points form, or say what is amiss."""
     if len(points) == 1:
-        raise ValueError(
+        raise IncompleteFieldError(
             f"it has a single point, ({_coordinates(keys, points[0])}), which no integral can be "
             "taken over; query more points of it, or pass nodes=... to ColumnGrid."
         )
     repeats = np.flatnonzero((points[1:] == points[:-1]).all(axis=1))
     if repeats.size:
-        raise ValueError(
+        raise IncompleteFieldError(
             f"it holds the point ({_coordinates(keys, points[repeats[0]])}) more than once; drop "
             "the repeats, name the columns that tell the fields apart in `by`, or pass nodes=..."
         )
@@ -54,7 +54,7 @@ def tensor_axes(points: Vector, keys: Sequence[Key]) -> list[Vector]:
         missing = next(p for p in itertools.product(*axes) if p not in present)
         named = zip(axes, keys, strict=True)
         sizes = " x ".join(f"{axis.size} values of {key!r}" for axis, key in named)
-        raise ValueError(
+        raise IncompleteFieldError(
             f"it has {len(points)} points, which are not the tensor product of their {sizes}: "
             f"({_coordinates(keys, missing)}) is missing; complete the points, or pass nodes=..."
         )
@@ -66,7 +66,7 @@ def check_covers(axes: Sequence[Vector], domain: Domain, source: str) -> None:
     for axis, (key, (low, high)) in zip(axes, domain.items(), strict=True):
         slack = COVERING * (high - low)
         if axis[0] > low + slack or axis[-1] < high - slack:
-            raise ValueError(
+            raise IncompleteFieldError(
                 f"it covers only {float(axis[0])!r} <= {key} <= {float(axis[-1])!r} of the domain "
                 f"{low!r} <= {key} <= {high!r} ({source}). The law acts on the whole domain: on "
                 "a part of it, all of the total would go into that part. Query points that "
@@ -80,7 +80,7 @@ def check_inside(points: Vector, domain: Domain, source: str) -> None:
         slack = COVERING * (high - low)
         outside = values[(values < low - slack) | (values > high + slack)]
         if outside.size:
-            raise ValueError(
+            raise IncompleteFieldError(
                 f"it has a point at {key}={float(outside[0])!r}, outside the domain {low!r} <= "
                 f"{key} <= {high!r} ({source}); drop it, or widen the domain."
             )

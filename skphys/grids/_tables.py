@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,15 @@ def missing_values(values: NDArray[Any]) -> NDArray[np.bool_]:
 def take(X: Any, rows: NDArray[np.intp]) -> Any:
     """Return rows of a table, in its type."""
     return _safe_indexing(X, rows, axis=0) if is_frame(X) else X[rows]
+
+
+def stack(tables: Sequence[Any]) -> Any:
+    """Put tables of one type below each other."""
+    if len(tables) == 1:
+        return tables[0]
+    if hasattr(tables[0], "iloc"):
+        return import_module("pandas").concat(tables, ignore_index=True)
+    return import_module("polars").concat(tables) if is_frame(tables[0]) else np.concatenate(tables)
 
 
 def select(X: Any, positions: Sequence[int]) -> Any:

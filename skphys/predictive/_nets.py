@@ -45,10 +45,13 @@ def cast(values: Any, dtype: Any) -> Any:
 
 
 @contextmanager
-def seeded(estimator: Any, seed: int) -> Iterator[None]:
-    """Seed torch's global generators for a net, which has no random_state, and restore them."""
+def seeded(estimator: Any, seed: int | None) -> Iterator[None]:
+    """Seed torch's global generators for a net, which has no random_state, and restore them.
+
+    None leaves them alone.
+    """
     torch = sys.modules.get("torch")
-    if torch is None or not is_net(estimator):
+    if seed is None or torch is None or not is_net(estimator):
         yield
         return
     with torch.random.fork_rng(_cuda_devices(estimator.device)):

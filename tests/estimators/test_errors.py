@@ -213,3 +213,34 @@ def test_members_that_agree_cannot_move():
         fitted = model(ConservationLaw("x", 2.0), backbone=backbone).fit(X, Y)
     with pytest.raises(ValueError, match="cannot be met"):
         fitted.predict(X)
+
+
+def test_a_backbone_of_another_width():
+    narrow = FrozenEstimator(Plain().fit(X, Y[:, 0]))
+    for constraints in (None, ConservationLaw("x", 1.0)):
+        fitted = ConservationConstrainedRegressor(narrow, constraints, GRID).fit(X, Y)
+        with pytest.raises(ValueError, match=r"predicts 1 point\(s\) a field, but the grid has 6"):
+            fitted.predict(X)
+
+
+def test_pairs_dicts_and_shapes():
+    fitted = model().fit(X, Y)
+    with pytest.raises(TypeError, match="constraint_values must be a dict"):
+        fitted.predict(X, constraint_values=2.0)
+    with pytest.raises(ValueError, match=r"calibration must be a pair \(X, y\); got 3"):
+        model(uncertainty="residual", calibration=(X, Y, 1)).fit(X, Y)
+    with pytest.raises(ValueError, match=r"flattened in C order.*\(20, 2, 3\)"):
+        model().fit(X, Y.reshape(20, 2, 3))
+
+
+def test_values_at_predict_reach_every_output():
+    fitted = model().fit(X, Y)
+    values = {"conservationlaw": np.linspace(1.0, 2.0, 20)}
+    mean, std = fitted.predict(X, return_std=True, constraint_values=values)
+    lower, upper = fitted.predict_interval(X, constraint_values=values)
+    np.testing.assert_allclose(0.5 * (lower + upper), mean)
+    np.testing.assert_array_equal(fitted.predict_std(X, constraint_values=values), std)
+    draws = fitted.sample_y(X, 3, constraint_values=values)
+    wanted = np.repeat(values["conservationlaw"][:, None], 3, axis=1)
+    np.testing.assert_allclose(np.einsum("bnd,n->bd", draws, GRID.weights()), wanted, rtol=1e-12)
+    assert np.abs(fitted.constraint_residuals(X, constraint_values=values)).max() < 1e-13

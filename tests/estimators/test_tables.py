@@ -8,6 +8,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import BayesianRidge, LinearRegression
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import Column, ConservationLaw, LinearEquality
@@ -190,3 +192,46 @@ def test_an_unknown_axis_is_found_at_fit(stefan):
     model = ConservationConstrainedRegressor(GP, ConservationLaw("y"), ColumnGrid("x", "t", (0, 1)))
     with pytest.raises(ValueError, match=r"over='y' has unknown axis 'y'; the axes are \['x'\]"):
         model.fit(stefan.data, stefan.target)
+
+
+def test_a_scaler_in_front_of_a_table_is_named(stefan):
+    inner = ConservationConstrainedRegressor(
+        GP, ConservationLaw(total=0.2), ColumnGrid(space=1, by=0, domain=(0, 1))
+    )
+    with pytest.warns(UserWarning, match="a scaler in front of the constraint"):
+        make_pipeline(StandardScaler(), inner).fit(stefan.data, stefan.target)
+
+
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        (ConservationLaw("x", "total"), "not finite"),
+        (ConservationLaw("x", [1.0, 2.0]), "has shape"),
+        (ConservationLaw("x", 1.0, noise=-1.0), "noise"),
+        (ConservationLaw("x", 1.0, quadrature="simson"), "simson"),
+        (LinearEquality(np.ones((1, 7))), "41 points"),
+    ],
+)
+def test_bad_laws_of_scattered_tables_are_found_at_fit(law, message, stefan):
+    data = stefan.data.assign(total=np.nan)
+    model = ConservationConstrainedRegressor(GP, law, ColumnGrid("x", "t", nodes=X_NODES))
+    with pytest.raises(ValueError, match=message):
+        model.fit(data, stefan.target)
+
+
+def test_many_fields_of_different_points_are_one_call(stefan):
+    calls = []
+
+    class Spy(KNeighborsRegressor):
+        def predict(self, X):
+            calls.append(len(X))
+            return super().predict(X)
+
+    law = ConservationLaw(over="x", total=stefan.mass)
+    model = ConservationConstrainedRegressor(Spy(3), law, ColumnGrid("x", "t", nodes=X_NODES))
+    rng = np.random.default_rng(0)
+    query = pd.DataFrame(
+        {"t": np.repeat(np.linspace(0.02, 0.08, 20), 2), "x": rng.uniform(size=40)}
+    )
+    model.fit(stefan.data, stefan.target).predict(query)
+    assert calls == [20 * (41 + 2)]
