@@ -18,7 +18,7 @@ from skphys.conditioning._inequality_conflict import find_conflict
 from skphys.conditioning._inequality_qp import FieldProblem, solve_field
 
 MAX_POINTS = 8192  # of a field whose problem is written out: 512 MiB
-EQUAL, UNEQUAL = 1e-12, 1e-9  # what is left of equalities and inequalities, relative to their terms
+EQUAL, UNEQUAL = 1e-12, 1e-9  # what may be left of equalities and of inequalities
 
 Root = Callable[[tuple[Any, ...]], np.ndarray]
 
@@ -104,7 +104,8 @@ def project(
     Returns
     -------
     ndarray of shape (..., n_points)
-        Equalities hold at 1e-12 and inequalities at 1e-9, relative to the size of their terms.
+        Equalities hold at 1e-12 relative to their terms, inequalities at 1e-9 relative to the
+        largest value of the field.
         Fields that obey already are returned as they are.
 
     Raises
@@ -264,7 +265,8 @@ class _Fields:
     def obey(self, fields: np.ndarray, part: Any = slice(None)) -> np.ndarray:
         """Say which fields obey, of shape (n_fields,)."""
         product, length = (self.H @ fields.T).T, abs(self.H).sum(axis=1)
-        size = np.abs(fields).max(axis=1, keepdims=True) * length
+        largest = np.maximum(np.abs(fields), np.abs(self.mean[part])).max(axis=1, keepdims=True)
+        size = largest * length
         lower, upper = self.lower[part], self.upper[part]
         above = product >= lower - UNEQUAL * (size + _finite(lower))
         below = product <= upper + UNEQUAL * (size + _finite(upper))

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
 from skphys.conditioning import (
+    Dense,
     Diagonal,
     Gaussian,
     InconsistentConstraintsError,
@@ -343,6 +344,23 @@ def test_contradicting_equalities_are_told_apart():
     prior = Gaussian(np.zeros((1, 3)), Diagonal(np.ones(3)))
     with pytest.raises(InconsistentConstraintsError):
         project(prior, np.eye(3), 0.0, 1.0, np.ones((2, 3)), np.array([1.0, 2.0]))
+
+
+def test_fields_are_solved_in_parallel():
+    prior, H, lower, upper, G, values, _ = problem("dense", "positive_rising", 1)
+    one = project(prior, H, lower, upper, G, values)
+    two = project(prior, H, lower, upper, G, values, n_jobs=2)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_field_of_nothing():
+    """What is left of rounding in a field of zeros is no violation."""
+    rng = np.random.default_rng(0)
+    H = np.vstack([np.eye(3), np.diff(np.eye(3), axis=0)])
+    for _ in range(20):
+        factor = rng.normal(size=(3, 3))
+        prior = Gaussian(-np.abs(rng.normal(size=(1, 3))), Dense(factor @ factor.T))
+        assert violation(project(prior, H, 0.0, np.inf), H, 0.0, np.inf).max() < 1e-15
 
 
 def test_a_matrix_of_the_wrong_width():
