@@ -265,13 +265,13 @@ class _Fields:
     def obey(self, fields: np.ndarray, part: Any = slice(None)) -> np.ndarray:
         """Say which fields obey, of shape (n_fields,)."""
         product, length = (self.H @ fields.T).T, abs(self.H).sum(axis=1)
-        largest = np.maximum(np.abs(fields), np.abs(self.mean[part])).max(axis=1, keepdims=True)
-        size = largest * length
+        terms = np.maximum(np.abs(fields), np.abs(self.mean[part]))
+        size = terms.max(axis=1, keepdims=True) * length
         lower, upper = self.lower[part], self.upper[part]
         above = product >= lower - UNEQUAL * (size + _finite(lower))
         below = product <= upper + UNEQUAL * (size + _finite(upper))
         values, noisy = self.values[part], self.noise[part] > 0
-        reach = (abs(self.rows) @ np.abs(fields).T).T + np.abs(values)
+        reach = (abs(self.rows) @ terms.T).T + np.abs(values)
         met = noisy | (np.abs((self.rows @ fields.T).T - values) <= EQUAL * reach)
         return above.all(axis=1) & below.all(axis=1) & met.all(axis=1)
 
