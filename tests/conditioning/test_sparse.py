@@ -281,7 +281,7 @@ def test_estimated_std_is_as_good_as_it_says(kind, rows, factorization, monkeypa
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_that_nearly_depend_on_each_other(kind):
     """What tells them apart is below what the factor keeps; conjugate gradients find it."""
-    apart = 1e-7 if kind in ("diagonal", "shared") else 1e-6  # a low rank costs a digit
+    apart = 1e-7 if kind in ("diagonal", "shared") else 1e-5  # a low rank costs digits
     rows = line()
     nearly = rows[3:6].copy()
     nearly[:, [70, 75, 80]] += apart * np.eye(3)
