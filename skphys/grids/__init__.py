@@ -17,6 +17,8 @@ from skphys.grids._grid import Grid
 from skphys.grids._incidence import ControlVolumes, incidence
 from skphys.grids._mesh import Mesh
 
+IncompleteFieldError.__module__ = __name__  # as users name it
+
 __all__ = [
     "Axis",
     "ColumnGrid",
