@@ -65,12 +65,15 @@ class LUFactor:
             matrix = sparse.csc_matrix((entries, (rows, columns)), (n_rows, n_rows))
             options = {"SymmetricMode": True}
             factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
-            self._factors.append(factor)
+            self._factors.append((matrix, factor))
 
     def solve(self, right: np.ndarray) -> np.ndarray:
-        """Solve field by field."""
-        solved = [f.solve(r.T).T for f, r in zip(self._factors, right, strict=True)]
-        return np.stack(solved)
+        """Solve field by field, with one refinement for what pivots would have given."""
+        solved = np.empty_like(right)
+        for (matrix, factor), given, out in zip(self._factors, right, solved, strict=True):
+            first = factor.solve(given.T)
+            out[:] = (first + factor.solve(given.T - matrix @ first)).T
+        return solved
 
 
 class InnerMatrix:
