@@ -19,7 +19,7 @@ from skphys.conditioning._gain import CrossGain
 BLOCK = 1 << 18  # values in a block: 2 MiB of float64
 PARALLEL = 1 << 21  # values from which threads pay
 MAX_THREADS = 4  # more do not make the memory faster
-CACHED = 1 << 20  # values up to which S G' is kept; a larger one is made where it is used
+CACHED = 1 << 17  # values up to which S G' is kept; a larger one is made where it is used
 ROUNDING = 1e-15  # a share of the variance as small as this is none
 
 Rows = tuple[int | slice, ...]
