@@ -16,7 +16,7 @@ from skphys.conditioning._covariance import (
 from skphys.conditioning._factor import factor
 from skphys.conditioning._gain import InconsistentConstraintsError
 from skphys.conditioning._gaussian import Gaussian, condition
-from skphys.conditioning._inequality import InfeasibleInequalitiesError, project
+from skphys.conditioning._inequality._project import InfeasibleInequalitiesError, project
 from skphys.conditioning._members import Mixture, match_moments
 from skphys.conditioning._structured import Kronecker, OrnsteinUhlenbeck
 

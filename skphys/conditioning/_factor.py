@@ -8,7 +8,7 @@ from skphys.conditioning._arrays import Array
 from skphys.conditioning._covariance import Covariance
 from skphys.conditioning._dense_gain import factor_dense
 from skphys.conditioning._gain import Gain
-from skphys.conditioning._sparse_dispatch import factor_sparse
+from skphys.conditioning._sparse._dispatch import factor_sparse
 
 
 def factor(covariance: Covariance, rows: Array, noise_variance: Array) -> Gain:

@@ -11,7 +11,7 @@ from scipy import sparse
 from skphys.conditioning._arrays import Array, floating, is_float64_numpy, like, standard_normal
 from skphys.conditioning._covariance import Conditioned, Covariance
 from skphys.conditioning._factor import factor
-from skphys.conditioning._sparse_dispatch import to_dense_rows
+from skphys.conditioning._sparse._dispatch import to_dense_rows
 
 
 class Gaussian:

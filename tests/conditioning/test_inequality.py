@@ -22,7 +22,7 @@ from skphys.conditioning import (
     condition,
     project,
 )
-from skphys.conditioning._inequality_qp import (
+from skphys.conditioning._inequality._qp import (
     FieldProblem,
     _polished,
     _reduce,

@@ -6,7 +6,7 @@ from conditioning_cases import STRUCTURES, make_covariance, relative_miss, textb
 from scipy import sparse
 from sparse_cases import SYSTEMS, laws, line, redundant, square
 
-import skphys.conditioning._sparse_factor as factorizations
+import skphys.conditioning._sparse._factor as factorizations
 from skphys.conditioning import (
     Dense,
     Diagonal,
@@ -18,8 +18,8 @@ from skphys.conditioning import (
     condition,
 )
 from skphys.conditioning._dense_gain import DenseGain
-from skphys.conditioning._sparse_gain import SparseGain
-from skphys.conditioning._sparse_low_rank import LowRankSparseGain
+from skphys.conditioning._sparse._gain import SparseGain
+from skphys.conditioning._sparse._low_rank import LowRankSparseGain
 
 B = 3
 KINDS = ("diagonal", "shared", "low_rank", "scaled")
@@ -221,7 +221,7 @@ def test_conditioning_again_and_other_structures_take_dense_rows(kind):
 
 
 def test_too_many_rows_for_a_dense_covariance(monkeypatch):
-    monkeypatch.setattr("skphys.conditioning._sparse_dispatch.MAX_DENSE", 1000)
+    monkeypatch.setattr("skphys.conditioning._sparse._dispatch.MAX_DENSE", 1000)
     prior = Gaussian(np.zeros(91), Dense(np.eye(91)))
     with pytest.raises(ValueError, match=r"30 sparse rows on 91 points.*Dense.*Diagonal"):
         condition(prior, sparse.csr_array(line()), np.zeros(30))

@@ -7,7 +7,7 @@ import pytest
 from conditioning_cases import textbook
 from scipy import sparse
 
-import skphys.conditioning._sparse_factor as factorizations
+import skphys.conditioning._sparse._factor as factorizations
 from skphys.conditioning import Diagonal, Gaussian, LowRank, Sum, condition
 
 

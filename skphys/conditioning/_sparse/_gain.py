@@ -12,10 +12,10 @@ import numpy as np
 from scipy import sparse
 
 from skphys.conditioning._arrays import eps
-from skphys.conditioning._banded import SHIFT
 from skphys.conditioning._gain import EXACT, Gain, InconsistentConstraintsError
-from skphys.conditioning._sparse_factor import InnerMatrix
-from skphys.conditioning._sparse_products import times
+from skphys.conditioning._sparse._banded import SHIFT
+from skphys.conditioning._sparse._factor import InnerMatrix
+from skphys.conditioning._sparse._products import times
 
 N_DRAWS = 256  # draws behind variances that are estimated
 AT_ONCE = 1 << 22  # values of draws held at once

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
-from skphys.conditioning._inequality_qp import FieldProblem
+from skphys.conditioning._inequality._qp import FieldProblem
 
 MAX_TRIALS = 64  # equalities that are left out one by one
 NOTHING = 1e-8

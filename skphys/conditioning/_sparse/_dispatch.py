@@ -12,9 +12,9 @@ from skphys.conditioning._arrays import Array, is_float64_numpy, like
 from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scaled, Sum
 from skphys.conditioning._dense_gain import factor_dense
 from skphys.conditioning._gain import Gain
-from skphys.conditioning._sparse_gain import SparseGain
-from skphys.conditioning._sparse_low_rank import LowRankSparseGain
-from skphys.conditioning._sparse_products import canonical
+from skphys.conditioning._sparse._gain import SparseGain
+from skphys.conditioning._sparse._low_rank import LowRankSparseGain
+from skphys.conditioning._sparse._products import canonical
 
 MAX_DENSE = 1 << 27  # values that rows may have when they must be written out: 1 GiB
 DENSE_SHARE = 0.25  # rows with more entries than this share are not worth keeping sparse

@@ -14,8 +14,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from skphys.conditioning._banded import SHIFT, BandedFactor, narrow
-from skphys.conditioning._sparse_products import Products
+from skphys.conditioning._sparse._banded import SHIFT, BandedFactor, narrow
+from skphys.conditioning._sparse._products import Products
 
 NARROW = 24  # a band this narrow beats a general factorization at any length
 SMALL_WORK = 1e7  # and so does any band with this many multiplications

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import splu
 
-from skphys.conditioning._inequality_search import ROUNDING, Chained, _blocks
+from skphys.conditioning._inequality._search import ROUNDING, Chained, _blocks
 
 MAX_STEPS = 100
 MAX_DENSE = 400  # rows up to which the Newton matrix is dense

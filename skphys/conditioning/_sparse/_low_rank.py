@@ -10,10 +10,10 @@ import numpy as np
 from scipy import sparse
 
 from skphys.conditioning._arrays import eps, matvec
-from skphys.conditioning._banded import SHIFT
 from skphys.conditioning._gain import EXACT
-from skphys.conditioning._sparse_gain import SparseGain, SparseRowsGain
-from skphys.conditioning._sparse_products import times
+from skphys.conditioning._sparse._banded import SHIFT
+from skphys.conditioning._sparse._gain import SparseGain, SparseRowsGain
+from skphys.conditioning._sparse._products import times
 
 # Where latents alone move a row, a small shift costs the identity its digits; refinement takes out
 # one of this size.

@@ -13,9 +13,9 @@ from scipy import sparse
 
 from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scaled, Sum
 from skphys.conditioning._gaussian import Gaussian, condition
-from skphys.conditioning._inequality_chained import project_chained
-from skphys.conditioning._inequality_conflict import find_conflict
-from skphys.conditioning._inequality_qp import FieldProblem, solve_field
+from skphys.conditioning._inequality._chained import project_chained
+from skphys.conditioning._inequality._conflict import find_conflict
+from skphys.conditioning._inequality._qp import FieldProblem, solve_field
 
 MAX_POINTS = 8192  # of a field whose problem is written out: 512 MiB
 EQUAL, UNEQUAL = 1e-12, 1e-9  # what may be left of equalities and of inequalities

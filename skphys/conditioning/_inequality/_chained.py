@@ -8,9 +8,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from skphys.conditioning._inequality_chains import Chains, find_chains, pose
-from skphys.conditioning._inequality_rows import search_rows
-from skphys.conditioning._inequality_search import Chained, project_pieces, search
+from skphys.conditioning._inequality._chains import Chains, find_chains, pose
+from skphys.conditioning._inequality._rows import search_rows
+from skphys.conditioning._inequality._search import Chained, project_pieces, search
 
 CHUNK = 1 << 16  # values of the fields that are projected together
 FLAT = 1e-200  # a share of the largest variance as small as this is none

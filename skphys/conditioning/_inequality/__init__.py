@@ -1,0 +1,1 @@
+"""Projection on linear inequalities, with every equality kept."""

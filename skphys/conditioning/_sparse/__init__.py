@@ -1,0 +1,1 @@
+"""Conditioning on many sparse rows."""
