@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import GroupKFold
 from sklearn.utils import _safe_indexing
 
-from skphys.predictive import Prediction, offers_covariance, predict_distribution
+from skphys.predictive import Prediction, offers_covariance, predict_distribution, residual_std
 
 ARRAYS_BY_SAMPLE = ("mean", "std", "cov")
 ARRAYS_BY_MEMBER = ("member_means", "member_stds")
@@ -54,6 +55,35 @@ def predict_points(
                     for own in rows.reshape(n_fields, n_points)
                 ]
             )
+
+
+def out_of_fold_std(
+    estimator: Any, X: Any, y: np.ndarray, fields: np.ndarray, rows: str, fit_params: Any
+) -> np.ndarray:
+    """Return the spread of a backbone's residuals on fields that it was not fitted on.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned for each fold.
+    X : array or DataFrame of shape (n_rows, n_features)
+        What the backbone sees.
+    y : ndarray
+        The targets.
+    fields : ndarray of int of shape (n_rows,)
+        The field that each row belongs to; a field is in one fold with all its rows.
+    rows : {"fields", "points"}
+        What the rows are.
+    fit_params : dict
+        Passed to the clones' fit.
+    """
+    n_fields = len(np.unique(fields))
+    if n_fields < 2:
+        raise ValueError(
+            f"uncertainty='residual' needs at least two fields; got n_samples={n_fields}."
+        )
+    folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
+    return residual_std(estimator, X, y, cv=folds, rows=rows, groups=fields, fit_params=fit_params)
 
 
 def _apply(prediction: Prediction, name: str, function: Callable[[Any], Any]) -> Any:

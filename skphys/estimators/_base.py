@@ -249,7 +249,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return joined(parts, np.argsort(np.concatenate(first)))
 
     def _checked(self, X: Any) -> Any:
-        check_is_fitted(self)
+        check_is_fitted(self, "estimator_")
         return self._check_X(X)
 
     def _posteriors(

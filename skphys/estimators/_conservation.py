@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import _fit_context, clone
-from sklearn.model_selection import GroupKFold
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
@@ -25,7 +25,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from skphys.constraints import Constraint, InequalityConstraint, name_constraints
 from skphys.constraints._system import value_columns
 from skphys.constraints._values import find_column
-from skphys.estimators._backbone import predict_points
+from skphys.estimators._backbone import out_of_fold_std, predict_points
 from skphys.estimators._base import ConstrainedRegressor
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._layouts import Batch, Layout, likely_fields
@@ -38,6 +38,10 @@ from skphys.grids import ColumnGrid, Components, Grid, Mesh
 from skphys.predictive import Prediction, fit_backbone, predict_distribution, residual_std
 from skphys.predictive._backbone import final_estimator
 from skphys.predictive._nets import seeded
+
+
+def _select(X: Any, kept: list[int] | None) -> Any:
+    return X if kept is None else _safe_indexing(X, kept, axis=1)
 
 
 class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegressor):
@@ -214,17 +218,32 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
             warn_if_outside(layout, X)
         warn_if_violated(layout, X, y, constraints)
         routed = self._routed(fit_params)
+        kept = self._columns_for_backbone(X, constraints, layout.grid)
+        select = partial(_select, kept=kept)
         backbone = clone(self.estimator)
         seed = set_random_states(backbone, self.random_state)
+        with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
+            fit_backbone(backbone, select(X), y, **routed)
+            if self.uncertainty == "residual":
+                std = self._residual_std(backbone, X, y, layout, select, routed)
+                self.residual_std_ = std
+        self.estimator_ = backbone
         self.constraints_ = constraints
         self.grid_ = layout.grid
+        self._kept_columns = kept
         self._domain = layout.domain if isinstance(layout, PointRows) else None
         self._single_point = isinstance(layout, FieldRows) and y.ndim == 1
-        with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
-            self.estimator_ = fit_backbone(backbone, self._backbone_X(X), y, **routed)
-        if self.uncertainty == "residual":
-            self.residual_std_ = self._residual_std(X, y, routed)
         return self
+
+    def _columns_for_backbone(self, X: Any, constraints: Any, grid: Any) -> list[int] | None:
+        """Return the columns that not only constraints look at; None if these are all."""
+        if not self.drop_value_columns:
+            return None
+        names = getattr(X, "columns", None)
+        dropped = {find_column(X, key, names) for key in value_columns(constraints)}
+        if isinstance(grid, ColumnGrid):
+            dropped -= {find_column(X, key, names) for key in grid.structure}
+        return [column for column in range(X.shape[1]) if column not in dropped]
 
     def _check_training_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         if y is None:
@@ -291,10 +310,12 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         return self._layout().batches(X, predict, self.constraints_, constraint_values or {})
 
     def _predict_fields(self, X: Any) -> Prediction:
-        return self._spread(predict_distribution(self.estimator_, self._backbone_X(X)))
+        return self._spread(predict_distribution(self.estimator_, _select(X, self._kept_columns)))
 
     def _predict_points(self, X: Any, sizes: Any) -> Iterator[Prediction]:
-        return map(self._spread, predict_points(self.estimator_, self._backbone_X(X), sizes))
+        return map(
+            self._spread, predict_points(self.estimator_, _select(X, self._kept_columns), sizes)
+        )
 
     def _spread(self, prediction: Prediction) -> Prediction:
         """Put the residuals' spread in the place of the backbone's own if told so."""
@@ -325,45 +346,21 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         systems = (system, also) if also.names else (system,)
         return replace(prediction, constraints=(*prediction.constraints, *systems))
 
-    def _residual_std(self, X: Any, y: np.ndarray, fit_params: dict[str, Any]) -> Any:
-        rows = "points" if isinstance(self.grid_, ColumnGrid) else "fields"
-        if self.calibration is not None:
-            if len(self.calibration) != 2:
-                raise ValueError(
-                    f"calibration must be a pair (X, y); got {len(self.calibration)} items."
-                )
-            held_X, held_y = self.calibration
-            held = self._backbone_X(self._check_X(held_X)), held_y
-            return residual_std(self.estimator_, rows=rows, calibration=held)
-        groups = np.arange(X.shape[0])
-        if isinstance(self.grid_, ColumnGrid):  # a field is in one fold with all its points
-            groups = self.grid_.labels(X, feature_names=getattr(self, "feature_names_in_", None))
-        n_fields = len(np.unique(groups))
-        if n_fields < 2:
+    def _residual_std(
+        self, backbone: Any, X: Any, y: np.ndarray, layout: Any, select: Any, fit_params: Any
+    ) -> Any:
+        """Return the residuals' spread, on the calibration data or out of fold."""
+        rows = "points" if isinstance(layout, PointRows) else "fields"
+        if self.calibration is None:
+            fields = layout.labels(X)
+            return out_of_fold_std(backbone, select(X), y, fields, rows, fit_params)
+        if len(self.calibration) != 2:
             raise ValueError(
-                f"uncertainty='residual' needs at least two fields; got n_samples={n_fields}."
+                f"calibration must be a pair (X, y); got {len(self.calibration)} items."
             )
-        folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
-        return residual_std(
-            self.estimator_,
-            self._backbone_X(X),
-            y,
-            cv=folds,
-            rows=rows,
-            groups=groups,
-            fit_params=fit_params,
-        )
-
-    def _backbone_X(self, X: Any) -> Any:
-        """Drop the columns that only constraints look at."""
-        if not self.drop_value_columns:
-            return X
-        names = getattr(self, "feature_names_in_", None)
-        dropped = {find_column(X, key, names) for key in value_columns(self.constraints_)}
-        if isinstance(self.grid_, ColumnGrid):
-            dropped -= {find_column(X, key, names) for key in self.grid_.structure}
-        kept = [column for column in range(X.shape[1]) if column not in dropped]
-        return _safe_indexing(X, kept, axis=1) if dropped else X
+        held_X, held_y = self.calibration
+        held = select(self._check_X(held_X)), held_y
+        return residual_std(backbone, rows=rows, calibration=held)
 
     def _routed(self, fit_params: dict[str, Any]) -> dict[str, Any]:
         if _routing_enabled():

@@ -115,6 +115,10 @@ class FieldRows(Layout):
         lengths = correlation_lengths(self.correlation_length, self.grid.names)
         return correlated(self.grid, lengths, NO_QUERIES)
 
+    def labels(self, X: Any) -> np.ndarray:
+        """Number the rows: each is a field."""
+        return np.arange(X.shape[0])
+
     def put_covariance(self, out: np.ndarray, batch: Batch, dense: np.ndarray) -> None:
         """Write one matrix a sample."""
         out[batch.index] = dense

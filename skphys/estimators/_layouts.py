@@ -84,6 +84,10 @@ class Layout(ABC):
         """
 
     @abstractmethod
+    def labels(self, X: Any) -> np.ndarray:
+        """Return the field that each row of X belongs to, as integers of shape (n_rows,)."""
+
+    @abstractmethod
     def put_covariance(self, out: np.ndarray, batch: Batch, dense: np.ndarray) -> None:
         """Write a batch's covariances where they belong."""
 

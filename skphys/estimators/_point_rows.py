@@ -124,6 +124,10 @@ class PointRows(Layout):
             return Diagonal
         return interpolated(np.vstack([np.eye(group.n_nodes), weights.toarray()]))
 
+    def labels(self, X: Any) -> np.ndarray:
+        """Number the fields."""
+        return self.grid.labels(X, feature_names=self.feature_names)
+
     def put_covariance(self, out: np.ndarray, batch: Batch, dense: np.ndarray) -> None:
         """Write one block a field; between fields the covariance is zero."""
         n_outputs = batch.index.shape[1]

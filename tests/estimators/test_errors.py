@@ -244,3 +244,16 @@ def test_values_at_predict_reach_every_output():
     wanted = np.repeat(values["conservationlaw"][:, None], 3, axis=1)
     np.testing.assert_allclose(np.einsum("bnd,n->bd", draws, GRID.weights()), wanted, rtol=1e-12)
     assert np.abs(fitted.constraint_residuals(X, constraint_values=values)).max() < 1e-13
+
+
+def test_a_fit_that_fails_leaves_nothing_behind():
+    class Broken(Plain):
+        def fit(self, X, y):
+            raise RuntimeError("no convergence")
+
+    estimator = model(backbone=Broken())
+    with pytest.raises(RuntimeError, match="no convergence"):
+        estimator.fit(X, Y)
+    assert not hasattr(estimator, "constraints_")
+    with pytest.raises(NotFittedError):
+        estimator.predict(X)
