@@ -10,8 +10,9 @@ from skphys.conditioning._covariance import Covariance, Diagonal
 from skphys.conditioning._gain import CrossGain, Gain
 from skphys.conditioning._single_row import SingleRowGain
 
-# In units of the dtype's eps: a residual that independent points may take up.
-NEARLY = 1e7
+# In units of the dtype's eps: a residual that independent points may take up. The pseudo-inverse
+# leaves out directions of a std below sqrt(16 n_rows eps) of the largest; this is a little more.
+NEARLY = 1e10
 
 
 class DenseGain(CrossGain):

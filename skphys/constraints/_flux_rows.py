@@ -47,6 +47,11 @@ def operator_matrix(operator: Any, volumes: ControlVolumes) -> csr_array:
                 f"flux_operator has {len(operator)} matrices; a list must hold one for each of "
                 f"{n_times} time levels."
             )
+        if len({type(o) for o in operator if hasattr(o, "matrix")}) > 1:
+            raise ValueError(
+                "flux_operator is a list with one operator for each time level, not a sum; add the "
+                "operators' matrices to let several fluxes act at once."
+            )
         return sparse.block_diag([_matrix(o, volumes) for o in operator], format="csr")
     return sparse.kron(sparse.eye_array(n_times), _matrix(operator, volumes), format="csr")
 

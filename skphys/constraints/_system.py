@@ -132,6 +132,11 @@ def resolve_system(
     named = [(n, c) for n, c in name_constraints(constraints) if isinstance(c, Constraint)]
     overrides = dict(constraint_values or {})
     unknown = sorted(set(overrides) - {name for name, _ in named})
+    if set(unknown) & {name for name, _ in name_constraints(constraints)}:
+        raise ValueError(
+            f"constraint_values cannot replace the bounds of the inequality {unknown[0]!r}; "
+            f"declare them as a column of X, or a callable."
+        )
     if unknown:
         raise ValueError(
             f"constraint_values has unknown name(s) {unknown}; the constraints are "

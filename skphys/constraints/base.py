@@ -74,6 +74,11 @@ class Constraint(BaseEstimator):
         grid : Grid
             The grid of `rows`.
         """
+        if isinstance(self.noise, str):
+            raise ValueError(
+                f"noise of {type(self).__name__} must be a number, or one for each row; got "
+                f"{self.noise!r}."
+            )
         return self.noise
 
     def check_axes(self, names: Sequence[str]) -> None:

@@ -84,8 +84,9 @@ class ControlVolumeBalance(Constraint):
     -----
     Rows are sparse, interval by interval, volumes in C order. The sum of the rows of an interval
     is the law of the whole domain: interior fluxes cancel, exactly, and those through the boundary
-    remain. On nodes the volumes reach to the midpoints between them, and the sum is the law of the
-    trapezoid rule.
+    remain. With ``theta=0.5``, or fluxes averaged over the intervals, that is `ConservationLaw`
+    with `inflow` and `outflow`, whose rule in time is the trapezoid's. On nodes the volumes reach
+    to the midpoints between them, and the sum is the law of the trapezoid rule.
 
     ``predict(X, constraint_values=...)`` replaces the right-hand side of the rows: the net in-flux
     and the source, integrated over the volume and the interval.
@@ -153,6 +154,11 @@ class ControlVolumeBalance(Constraint):
         ValueError
             If time, fluxes or mask do not fit the grid.
         """
+        if hasattr(self.flux, "matrix"):
+            raise ValueError(
+                f"flux holds {type(self.flux).__name__}, which is linear in the field; give it as "
+                f"flux_operator=."
+            )
         volumes, times, where = self._volumes(grid)
         cells = sparse.diags_array(volumes.volumes)
         out = volumes.incidence @ sparse.diags_array(volumes.areas)

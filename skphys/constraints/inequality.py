@@ -229,6 +229,8 @@ class Monotone(InequalityConstraint):
         csr_array of shape (n_rows, n_points)
             Rows whose products with the field may not be negative.
         """
+        if not isinstance(self.increasing, (bool, np.bool_)):
+            raise ValueError(f"increasing must be True or False; got {self.increasing!r}.")
         part, where = part_of(grid, self.component)
         points = np.arange(part.n_points).reshape(part.shape)
         lines = np.moveaxis(points, self._position(part), -1)

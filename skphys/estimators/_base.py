@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -190,7 +191,8 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         random_state = check_random_state(random_state)
         draws = np.empty((*self._layout().output_shape(X), n_samples))
         for batch, field in self._posteriors(X, constraint_values, True):
-            drawn = field.sample(n_samples, random_state.randint(2**31))
+            with _naming(batch):
+                drawn = field.sample(n_samples, random_state.randint(2**31))
             draws[batch.index] = np.moveaxis(drawn[..., batch.shown], 0, -1)
         return self._as_fitted(draws)
 
@@ -264,13 +266,11 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         for position, batch in enumerate(self._batches(X, constraint_values)):
             if spread and position == 0 and not batch.prediction.states_uncertainty:
                 _warn_unit_variance(self)
-            try:
+            with _naming(batch):
                 prior = priors(batch.prediction, self.members, batch.independent)
                 conditioned = posterior(
                     prior, batch.system, batch.inequalities, self.project_samples
                 )
-            except (InconsistentConstraintsError, InfeasibleInequalitiesError) as error:
-                raise _named(error, batch) from error
             yield batch, conditioned
 
     def _as_fitted(self, array: np.ndarray) -> np.ndarray:
@@ -286,6 +286,15 @@ def _warn_unit_variance(estimator: ConstrainedRegressor) -> None:
         UserWarning,
         stacklevel=4,
     )
+
+
+@contextmanager
+def _naming(batch: Batch) -> Iterator[None]:
+    """Say of errors inside which constraints cannot be met, and where."""
+    try:
+        yield
+    except (InconsistentConstraintsError, InfeasibleInequalitiesError) as error:
+        raise _named(error, batch) from error
 
 
 def _named(
@@ -304,8 +313,9 @@ def _named(
         return ValueError(
             f"Constraints {', '.join(map(repr, names))} cannot be met together for {place}: at "
             f"least {error.violation:.3g} of violation is left. Either they contradict each other, "
-            f"or the backbone's standard deviation is zero where the field would have to move. "
-            f"Check the values and the bounds, or use another uncertainty."
+            f"or the backbone's uncertainty does not let the field move there: a standard "
+            f"deviation is zero, or there are few members. Check the values and the bounds, or use "
+            f"uncertainty='residual', more members, or correlation_length."
         )
     return ValueError(
         f"Constraint(s) {', '.join(map(repr, names))} cannot be met for {place}: the residual is "

@@ -78,8 +78,11 @@ class ProjectedDraws(Gaussian):
 
     def _project(self, drawn: np.ndarray) -> np.ndarray:
         """Project draws; what noise has added to a row's value is kept."""
-        noisy = np.broadcast_to(self.system.noise > 0, self.system.values.shape)
-        values = np.where(noisy, (self.system.rows @ drawn[..., None])[..., 0], self.system.values)
+        values = self.system.values
+        if (self.system.noise > 0).any():
+            along = drawn.reshape(-1, drawn.shape[-1]) @ self.system.rows.T
+            along = along.reshape(*drawn.shape[:-1], -1)
+            values = np.where(self.system.noise > 0, along, values)
         return project_fields(
             Gaussian(drawn, self.prior.covariance), drawn, self.system, self.inequalities, values
         )

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -275,3 +276,16 @@ def test_conflicts_are_named_in_long_tables(stefan):
     query = pd.DataFrame({"t": [0.02, 0.02], "x": [0.1, 0.33]})
     with pytest.raises(ValueError, match=r"'conservationlaw', 'positive' .* the field of row 0"):
         model.predict(query)
+
+
+def test_bounds_cannot_be_replaced_at_predict():
+    X, y = np.arange(6.0)[:, None], np.ones((6, 4))
+    laws = [ConservationLaw(total=4.0), Bounds(lower=0.0)]
+    model = ConservationConstrainedRegressor(Ridge(), laws).fit(X, y)
+    with pytest.raises(ValueError, match="cannot replace the bounds of the inequality 'bounds'"):
+        model.predict(X, constraint_values={"bounds": 1.0})
+
+
+def test_increasing_is_a_flag():
+    with pytest.raises(ValueError, match="increasing must be True or False"):
+        Monotone(increasing="no").rows(Grid.unit(4))

@@ -93,3 +93,11 @@ def test_random_state_reaches_nets_and_leaves_the_global_generator(uncertainty, 
     assert first.estimator_.initialized_
     np.testing.assert_array_equal(predict(0), predict(0))
     assert np.abs(predict(0) - predict(1)).max() > 1e-3
+
+
+def test_predict_leaves_the_global_generator(data):
+    X, y = data
+    model = ConservationConstrainedRegressor(net(), LAW, GRID, random_state=0).fit(X, y)
+    state = torch.random.get_rng_state()
+    model.predict(X)
+    assert torch.equal(torch.random.get_rng_state(), state)

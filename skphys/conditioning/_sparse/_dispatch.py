@@ -74,7 +74,7 @@ def to_dense_rows(rows: Any, n_fields: int = 1, covariance: str = "this") -> Any
     """
     if not sparse.issparse(rows):
         return rows
-    if n_fields * prod(rows.shape) > MAX_DENSE:
+    if n_fields * rows.shape[0] * sum(rows.shape) > MAX_DENSE:  # G, and G S G'
         raise ValueError(
             f"{rows.shape[0]:,} sparse rows on {rows.shape[1]:,} points, for {n_fields:,} field(s) "
             f"at once, would have to be written out, because {covariance} covariance has no sparse "

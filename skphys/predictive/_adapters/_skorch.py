@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skphys.predictive._nets import cast, is_net, is_process, parameter_dtype
+from skphys.predictive._nets import cast, is_net, is_process, parameter_dtype, seeded
 from skphys.predictive._prediction import Array, Prediction, stated, with_variance
 from skphys.predictive._registry import Adapter
 
@@ -23,7 +23,8 @@ def _predict(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction
     inputs = cast(X.to_numpy() if hasattr(X, "columns") else X, parameter_dtype(estimator))
     if is_process(estimator):
         return _predict_process(estimator, inputs, rows, want_cov)
-    mean = np.asarray(estimator.predict(inputs))
+    with seeded(estimator, 0):  # loading data draws from torch's global generator
+        mean = np.asarray(estimator.predict(inputs))
     if mean.ndim > 2:  # channels or several axes: a field is flat, in C order
         mean = mean.reshape(len(mean), -1)
     return stated(estimator, X, rows, mean)
