@@ -161,14 +161,35 @@ for name, model in models.items():
     print("{:20}{:9.0e}{:11.0e}{:10.5f}{:9.4f}{:10.0%}".format(name, *scores(model)))
 
 # %%
+# What the table says
+# -------------------
+#
+# **The whole pipe.** The amount is right at each time, the cells are as unbalanced as before, and
+# the error hardly falls: one number says little about 50 cells.
+#
+# **Every cell.** All cells balance, so what is predicted at one time must fit what is predicted at
+# all others: the 26 predictions of what moves together are averaged. That is much more information,
+# and the squared error falls by a quarter. The amount is only right once the start is known; what
+# is then left of its error is what the prediction lets out at the end of the pipe.
+#
+# **The intervals** get far too narrow, though. The model takes the errors of cross-validation as
+# independent, and the average of 26 independent errors is small; but a front that is predicted in
+# the wrong place is so at all times. Rows that bind many values together need a covariance that
+# knows what errors they share. Take the mean; calibrate the standard deviation before you use it.
+#
+# **A wrong speed** is a wrong law. Enforced exactly it makes the prediction worse than no law at
+# all; with noise, of the size of what the law may miss, most of the harm is gone, and much of the
+# help. A local balance says more than a global one, so there is more in it that can be wrong.
+
+# %%
 # One experiment
 # --------------
 #
-# Time goes up, space to the right. Above, what each model gets wrong; below, the front itself, and
-# what each law has changed. The global law hands the same amount out along each line of time, to
-# the cells whose errors were large in training, wherever they are; the front stays as torn as it
-# was. The local one moves dye along the path of the flow.
-
+# Above, what each model gets wrong; below, the field itself, and what each law has changed. Who
+# pays? With the global law, at each time, all cells where errors were large in training, whichever
+# side of the front they are on: it takes away ahead of the front as well, where nothing was wrong.
+# With the local one it is the cells that fit least into what flows past; what is left of the error
+# is carried along with the flow, as everything is.
 
 levels = (np.arange(N_TIMES + 1) - 0.5) / N_CELLS
 

@@ -172,7 +172,8 @@ for name, model in models.items():
 #
 # Half-way in time. Above, the simulation, and what emulator and constrained emulator get wrong.
 # Below, the dye in the dish, for all ten releases, and what each triangle gains in one step that
-# has not come in through its edges.
+# has not come in through its edges. In this release much dye was missing. The balance brings it
+# back, but cannot know where it belongs: too much of it ends up in the middle of the dish.
 
 ALONE, LOCAL = "emulator alone", "  and positive"
 STYLE = {
