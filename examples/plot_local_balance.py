@@ -96,7 +96,8 @@ every_cell = ControlVolumeBalance(inlet, flux_operator=AdvectiveFlux(1.0), theta
 too_slow = ControlVolumeBalance(slow_inlet, flux_operator=AdvectiveFlux(0.9), theta=0.0)
 for law in (whole_pipe, every_cell):
     error = np.abs(conservation_error(y_test, law, grid, X=X_test)).max()
-    print(f"{type(law).__name__:22}{law.rows(grid).shape[0]:6d} rows, exact fields miss {error:.0e}")
+    n_rows = law.rows(grid).shape[0]
+    print(f"{type(law).__name__:22}{n_rows:6d} rows, exact fields miss {error:.0e}")
 
 # %%
 # The local balances add up to the change of the global amount, whatever the field. They do not say

@@ -39,7 +39,7 @@ from skphys.constraints import (
     LinearEquality,
 )
 from skphys.grids import Mesh, control_volumes
-from skphys.metrics import conservation_error, crps
+from skphys.metrics import conservation_error
 
 N_RINGS = 6
 angles = [2 * np.pi * np.arange(6 * r) / (6 * r) + 0.3 * r for r in range(1, N_RINGS + 1)]
