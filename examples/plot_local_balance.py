@@ -170,7 +170,7 @@ for name, model in models.items():
 #
 # **Every cell.** All cells balance, so what is predicted at one time must fit what is predicted at
 # all others: the 26 predictions of what moves together are averaged. That is much more information,
-# and the squared error falls by a quarter. The amount is only right once the start is known; what
+# and the squared error falls by a fifth. The amount is only right once the start is known; what
 # is then left of its error is what the prediction lets out at the end of the pipe.
 #
 # **The intervals** get far too narrow, though. The model takes the errors of cross-validation as
@@ -179,8 +179,9 @@ for name, model in models.items():
 # knows what errors they share. Take the mean; calibrate the standard deviation before you use it.
 #
 # **A wrong speed** is a wrong law. Enforced exactly it makes the prediction worse than no law at
-# all; with noise, of the size of what the law may miss, most of the harm is gone, and much of the
-# help. A local balance says more than a global one, so there is more in it that can be wrong.
+# all; with noise, of the size of what the law may miss, it helps, though less than the right one,
+# and most intervals hold. A local balance says more than a global one, so there is more in it that
+# can be wrong.
 
 # %%
 # One experiment
@@ -189,8 +190,9 @@ for name, model in models.items():
 # Above, what each model gets wrong; below, the field itself, and what each law has changed. Who
 # pays? With the global law, at each time, all cells where errors were large in training, whichever
 # side of the front they are on: it takes away ahead of the front as well, where nothing was wrong.
-# With the local one it is the cells that fit least into what flows past; what is left of the error
-# is carried along with the flow, as everything is.
+# With the local one it is above all the cells that fit least into what flows past. Some is taken
+# away ahead of the front here, too; what is left of the error is carried along with the flow, as
+# everything is.
 
 levels = (np.arange(N_TIMES + 1) - 0.5) / N_CELLS
 
