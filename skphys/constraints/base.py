@@ -52,7 +52,7 @@ class Constraint(BaseEstimator):
         ----------
         resolved : dict of str to ndarray
             For each name in `value_parameters` an array of shape (n_samples, k) or (1, k), where
-            k is 1 or n_rows; with `value_shapes`, (n_samples or 1, *shape).
+            k is 1 or n_rows; with `value_shapes`, shape (n_samples or 1, *shape).
         grid : Grid
             The grid of `rows`.
         """
