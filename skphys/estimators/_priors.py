@@ -59,8 +59,13 @@ def priors(prediction: Prediction, members: str, independent: Independent) -> li
     if prediction.cov is not None:
         return [Gaussian(prediction.mean, Dense(prediction.cov))]
     if prediction.std is not None:
-        return [Gaussian(prediction.mean, independent(prediction.std**2))]
+        return [Gaussian(prediction.mean, independent(_once(prediction.std) ** 2))]
     return [Gaussian(prediction.mean, independent(np.ones(prediction.mean.shape[-1])))]
+
+
+def _once(std: np.ndarray) -> np.ndarray:
+    """Return one field's standard deviations if all fields share them, so all share one factor."""
+    return std[0] if std.strides[0] == 0 and len(std) > 0 else std
 
 
 def interpolated(weights: np.ndarray) -> Independent:
