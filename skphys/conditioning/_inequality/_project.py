@@ -22,6 +22,7 @@ from skphys.conditioning._sparse._dispatch import diagonal_and_low_rank
 
 MAX_POINTS = 8192  # of a field whose problem is written out: 512 MiB
 
+MAX_ROWS = 64  # equalities that share points, beyond which clarabel beats Newton's method
 MAX_SECOND = 2048  # of a field that dense matrices are tried on where sparse ones failed
 
 _INSTALL = (

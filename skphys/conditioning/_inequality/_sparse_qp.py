@@ -17,10 +17,10 @@ from skphys.conditioning._gain import InconsistentConstraintsError
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality._qp import FieldProblem
 
-ROUNDS = 12  # of exchanging active rows
+ROUNDS = 8  # of exchanging active rows
 WRONG = 1e-8  # a share of the largest multiplier that may have the wrong sign
 WEAK = 1e-6  # a share of the largest multiplier below which a row may be no more than touched
-CLOSE = 1e-13  # a slack, relative to the terms of its row, that is rounding
+CLOSE = 1e-11  # a slack, relative to the largest value of the field, that is rounding
 FAR = 1e-4  # a distance from the interior point, relative to the whole move, that is no rounding
 
 
@@ -150,9 +150,9 @@ def _exchange(
     Returns
     -------
     field : ndarray of shape (n_points,) or None
-        The last field that obeys, which may not be the nearest.
+        The nearest field found that obeys.
     settled : bool
-        Whether it is the nearest.
+        Whether no other is nearer.
     """
     seen: set[bytes] = set()
     best = None
@@ -168,9 +168,12 @@ def _exchange(
         violated = ~active & _violated(problem, white, field)
         wrong = active & (multipliers < -WRONG * np.abs(multipliers).max(initial=0.0))
         if problem.obeys(field):
-            best = field
             if not wrong.any():
-                return best, True
+                return field, True
+            known = np.inf if best is None else _distance(best, problem.mean, white)
+            if _distance(field, problem.mean, white) >= known:
+                break
+            best = field
         active = (active & ~wrong) | violated
     return best, False
 
@@ -203,7 +206,8 @@ def _violated(problem: FieldProblem, white: _Whitened, field: np.ndarray) -> np.
     """Say which rows of ``C`` are violated by more than rounding."""
     bound = np.where(white.sign > 0, problem.lower[white.row], problem.upper[white.row])
     H = problem.H[white.row]
-    size = abs(H) @ np.maximum(np.abs(field), np.abs(problem.mean)) + np.abs(bound)
+    largest = max(np.abs(field).max(), np.abs(problem.mean).max())
+    size = largest * abs(H).sum(axis=1) + np.abs(bound)
     violated: np.ndarray = white.sign * (H @ field - bound) < -CLOSE * size
     return violated
 
