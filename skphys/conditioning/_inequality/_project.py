@@ -233,6 +233,7 @@ class _Fields:
                 rows,
                 self.values,
                 self.noise,
+                MAX_ROWS if has_clarabel(solver) else np.inf,
             )
             if chained is not None:
                 out, solved = chained
