@@ -26,6 +26,7 @@ def project_chained(
     rows: sparse.csr_array,
     values: np.ndarray,
     noise: np.ndarray,
+    max_rows: float = np.inf,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Project fields of independent points, if the inequalities are chains and bounds.
 
@@ -43,6 +44,8 @@ def project_chained(
         ``b``.
     noise : ndarray of shape (n_fields, n_rows)
         Standard deviations of ``b``.
+    max_rows : float, default=inf
+        Equalities that hang together, beyond which the fields are left to other methods.
 
     Returns
     -------
@@ -66,7 +69,10 @@ def project_chained(
     solved = feasible & solvable
     out = part.mean.copy()
     some, ordered = np.flatnonzero(solved), sparse.csr_array(rows[:, order])
-    for points, own in _parts(chains, ordered, pins):
+    parts = list(_parts(chains, ordered, pins))
+    if max(len(own) for _, own in parts) > max_rows:
+        return mean, np.zeros(len(mean), dtype=bool)
+    for points, own in parts:
         fields, met = _solve(
             part.take(some, points),
             ordered[own][:, points],

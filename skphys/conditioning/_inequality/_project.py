@@ -15,10 +15,24 @@ from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scale
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality._chained import project_chained
 from skphys.conditioning._inequality._conflict import find_conflict
-from skphys.conditioning._inequality._qp import FieldProblem, solve_field
+from skphys.conditioning._inequality._obey import obeying
+from skphys.conditioning._inequality._qp import FieldProblem, has_clarabel, solve_field
+from skphys.conditioning._inequality._sparse_qp import solve_sparse
+from skphys.conditioning._sparse._dispatch import diagonal_and_low_rank
 
 MAX_POINTS = 8192  # of a field whose problem is written out: 512 MiB
-EQUAL, UNEQUAL = 1e-12, 1e-9  # what may be left of equalities and of inequalities
+
+MAX_ROWS = 64  # equalities that share points, beyond which clarabel beats Newton's method
+MAX_SECOND = 2048  # of a field that dense matrices are tried on where sparse ones failed
+
+_INSTALL = (
+    "With clarabel, fields of independent points need no such matrix: pip install clarabel, or "
+    "install skphys with the extra 'qp'."
+)
+_SIMPLER = (
+    "Give independent points (a diagonal covariance, that is no correlation), which need no such "
+    "matrix, or a coarser grid."
+)
 
 Root = Callable[[tuple[Any, ...]], np.ndarray]
 
@@ -118,8 +132,9 @@ def project(
     Notes
     -----
     Bounds and monotone fields of independent points, also both at once, are solved by isotonic
-    regression, many fields at a time; anything else by an active-set iteration for each field,
-    and by clarabel or non-negative least squares where that runs in circles.
+    regression, many fields at a time. Other inequalities of independent points stay sparse where
+    clarabel is installed. Anything else is solved by an active-set iteration for each field, and
+    by clarabel and non-negative least squares where that runs in circles.
 
     Examples
     --------
@@ -188,6 +203,7 @@ class _Fields:
         self.batch = batch
         self.left = left
         self.mean = mean
+        self.variance = self._variance()
 
     def pose(
         self,
@@ -206,10 +222,18 @@ class _Fields:
         """Project all of them: on chains where possible, the rest one by one."""
         out, solved = self.mean.copy(), np.zeros(len(self.mean), dtype=bool)
         if isinstance(self.covariance, Diagonal):
-            variance = self._of_left(self.covariance.variance)
+            assert self.variance is not None
             rows = sparse.csr_array(self.rows)
             chained = project_chained(
-                self.mean, variance, self.H, self.lower, self.upper, rows, self.values, self.noise
+                self.mean,
+                self.variance,
+                self.H,
+                self.lower,
+                self.upper,
+                rows,
+                self.values,
+                self.noise,
+                MAX_ROWS if has_clarabel(solver) else np.inf,
             )
             if chained is not None:
                 out, solved = chained
@@ -220,8 +244,9 @@ class _Fields:
         return out
 
     def _one_by_one(self, rest: np.ndarray, solver: str, n_jobs: int | None) -> np.ndarray:
-        problems = self._problems(rest)
-        solve = joblib.delayed(solve_field)
+        whitened = self.variance is not None and has_clarabel(solver)
+        problems = self._sparse_problems(rest) if whitened else self._problems(rest)
+        solve = joblib.delayed(_solve_sparse_or_dense if whitened else solve_field)
         out = self.mean[rest]
         found = joblib.Parallel(n_jobs=n_jobs)(solve(problem, solver) for problem in problems)
         for i, field in enumerate(found):
@@ -235,15 +260,20 @@ class _Fields:
     def _problems(self, rest: np.ndarray) -> Iterator[FieldProblem]:
         n_points = self.mean.shape[1]
         if n_points > MAX_POINTS:
+            independent = self.variance is not None
             raise ValueError(
                 f"Inequalities of this kind are solved with dense matrices, of fields with at most "
-                f"{MAX_POINTS:,} points; got {n_points:,}. Give bounds or one monotone direction "
-                f"with independent points (a diagonal covariance), which need no such matrix, or a "
-                f"coarser grid."
+                f"{MAX_POINTS:,} points; got {n_points:,}. {_INSTALL if independent else _SIMPLER}"
             )
         root = roots(self.covariance, self.batch)
         for i in rest:
             yield self._problem(int(i), root(np.unravel_index(self.left[i], self.batch)))
+
+    def _sparse_problems(self, rest: np.ndarray) -> Iterator[FieldProblem]:
+        """Yield problems of independent points, of which no matrix is written out."""
+        assert self.variance is not None
+        for i in rest:
+            yield self._problem(int(i), _sparse_root(self.variance[i]))
 
     def _problem(self, i: int, root: Any) -> FieldProblem:
         return FieldProblem(
@@ -257,6 +287,11 @@ class _Fields:
             self.upper[i],
         )
 
+    def _variance(self) -> np.ndarray | None:
+        """Return the variances of fields of independent points, or None for others."""
+        parts = diagonal_and_low_rank(self.covariance)
+        return None if parts is None or parts[1] is not None else self._of_left(parts[0])
+
     def _of_left(self, array: np.ndarray) -> np.ndarray:
         """Return what an array with the batch's leading axes holds for the fields left."""
         full = np.broadcast_to(array, (*self.batch, array.shape[-1]))
@@ -264,39 +299,40 @@ class _Fields:
 
     def obey(self, fields: np.ndarray, part: Any = slice(None)) -> np.ndarray:
         """Say which fields obey, of shape (n_fields,)."""
-        product, length = (self.H @ fields.T).T, abs(self.H).sum(axis=1)
-        terms = np.maximum(np.abs(fields), np.abs(self.mean[part]))
-        size = terms.max(axis=1, keepdims=True) * length
-        lower, upper = self.lower[part], self.upper[part]
-        above = product >= lower - UNEQUAL * (size + _finite(lower))
-        below = product <= upper + UNEQUAL * (size + _finite(upper))
-        values, noisy = self.values[part], self.noise[part] > 0
-        reach = (abs(self.rows) @ terms.T).T + np.abs(values)
-        met = noisy | (np.abs((self.rows @ fields.T).T - values) <= EQUAL * reach)
-        return above.all(axis=1) & below.all(axis=1) & met.all(axis=1)
+        return obeying(
+            fields,
+            self.mean[part],
+            self.H,
+            self.lower[part],
+            self.upper[part],
+            self.rows,
+            self.values[part],
+            self.noise[part],
+        )
 
     def _raise(self, i: int) -> None:
         """Say what cannot be met together."""
-        if isinstance(self.covariance, Diagonal):
-            root: Any = sparse.diags_array(np.sqrt(self._of_left(self.covariance.variance)[i]))
-        else:
-            (problem,) = self._problems(np.array([i]))
-            root = problem.root
-        conflict = find_conflict(self._problem(i, root))
+        one = np.array([i])
+        (problem,) = self._problems(one) if self.variance is None else self._sparse_problems(one)
+        conflict = find_conflict(problem)
         sample = tuple(int(k) for k in np.unravel_index(self.left[i], self.batch))
         if conflict is None:
             raise RuntimeError(
                 f"The inequalities of field {sample} were not met to the tolerance, though they "
-                f"do not contradict each other; scale the fields or the rows to similar sizes, or "
-                f"try the other solver (clarabel, installed by the extra 'qp')."
+                f"do not contradict each other; scale the fields or the rows to similar sizes"
+                f"{'' if has_clarabel() else ', or install clarabel: pip install clarabel'}."
             )
         rows, inequalities, violation = conflict
         raise InfeasibleInequalitiesError(rows, inequalities, sample, violation)
 
 
-def _finite(bound: np.ndarray) -> np.ndarray:
-    """Return the size of bounds, 0 where there is none."""
-    return np.abs(np.where(np.isfinite(bound), bound, 0.0))
+def _solve_sparse_or_dense(problem: FieldProblem, solver: str) -> np.ndarray | None:
+    """Project a field of independent points."""
+    field = solve_sparse(problem)
+    done = field is not None and problem.obeys(field)
+    if done or len(problem.mean) > MAX_SECOND:
+        return field
+    return solve_field(problem, solver)
 
 
 def roots(covariance: Covariance, batch: tuple[int, ...]) -> Root:
@@ -335,10 +371,13 @@ def _broadcast(array: np.ndarray, batch: tuple[int, ...], n_axes: int) -> np.nda
 
 
 def _diagonal_root(variance: np.ndarray) -> np.ndarray:
+    return _sparse_root(variance).toarray()
+
+
+def _sparse_root(variance: np.ndarray) -> sparse.csc_array:
     moving = np.flatnonzero(variance > 0)
-    root = np.zeros((len(variance), len(moving)))
-    root[moving, np.arange(len(moving))] = np.sqrt(variance[moving])
-    return root
+    entries = np.sqrt(variance[moving]), (moving, np.arange(len(moving)))
+    return sparse.csc_array(entries, shape=(len(variance), len(moving)))
 
 
 def _symmetric_root(matrix: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ A field is ``u = mean + F z`` with ``S = F F'`` and the distance is ``|z|``. The
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from scipy import linalg, sparse
 from scipy.optimize import nnls
+
+from skphys.conditioning._inequality._obey import obeying
 
 MAX_CHANGES = 50
 STUCK = 1e-10  # a share of a row's standard deviation as small as this is none
@@ -57,6 +59,12 @@ class FieldProblem:
         rows = np.concatenate([np.flatnonzero(low), np.flatnonzero(high)])
         return rows, np.repeat([1.0, -1.0], [low.sum(), high.sum()])
 
+    def obeys(self, field: np.ndarray) -> bool:
+        """Say whether a field meets all of it to the tolerances."""
+        bounds = self.lower[None], self.upper[None]
+        equalities = self.rows, self.values[None], self.noise[None]
+        return bool(obeying(field[None], self.mean[None], self.H, *bounds, *equalities)[0])
+
 
 @dataclass(frozen=True)
 class _Reduced:
@@ -88,17 +96,35 @@ def solve_field(problem: FieldProblem, solver: str = "auto") -> np.ndarray | Non
     reduced = _reduce(problem)
     if reduced is None:
         return None
+    root, nearest = _dense(problem.root), None
+    for y, active in _candidates(reduced, solver):
+        z = (reduced.start + y)[: root.shape[1]]
+        field = _polished(problem, root, problem.mean + root @ z, reduced, active)
+        if problem.obeys(field):
+            return field
+        nearest = field if nearest is None else nearest
+    return nearest
+
+
+def _candidates(reduced: _Reduced, solver: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield solutions with their active rows, the cheapest and the most exact ones first."""
     y, active = _iterate(reduced, reduced.d > 0)
-    if active is None:
-        guess = _guesses(solver)(reduced)
+    if active is not None:
+        yield y, active
+    guesses = []
+    for method in _methods(solver):
+        guess = method(reduced)
         if guess is None:
-            return None
+            continue
+        guesses.append(guess)
         y, active = guess
         refined, settled = _iterate(reduced, active)
-        y, active = (y, active) if settled is None else (refined, settled)
-    root = _dense(problem.root)
-    z = (reduced.start + y)[: root.shape[1]]
-    return _polished(problem, root, problem.mean + root @ z, reduced, active)
+        if settled is not None:
+            yield refined, settled
+        yield y, active
+        yield y, _supporting(reduced, y, active)
+    for y, active in guesses:
+        yield y, np.zeros_like(active)  # obeys nearly; the polish meets the equalities
 
 
 def _dense(matrix: Any) -> np.ndarray:
@@ -179,9 +205,29 @@ def _multipliers(C: np.ndarray, d: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(C.T, np.linalg.lstsq(C, d, rcond=1e-11)[0], rcond=1e-11)[0]
 
 
-def _guesses(solver: str) -> Callable[[_Reduced], tuple[np.ndarray, np.ndarray] | None]:
-    installed = solver == "clarabel" or (solver == "auto" and find_spec("clarabel") is not None)
-    return by_clarabel if installed else by_nnls
+def _supporting(reduced: _Reduced, y: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Leave out active rows that a solution does not rest on: independent rows remain."""
+    try:
+        weights, _ = nnls(reduced.C[active].T, y, maxiter=30 * int(active.sum()) + 100)
+    except RuntimeError:  # too many iterations
+        return active
+    supporting = active.copy()
+    supporting[active] = weights > 0
+    return supporting
+
+
+def has_clarabel(solver: str = "auto") -> bool:
+    """Say whether clarabel is to be used."""
+    return solver == "clarabel" or (solver == "auto" and find_spec("clarabel") is not None)
+
+
+def _methods(
+    solver: str,
+) -> list[Callable[[_Reduced], tuple[np.ndarray, np.ndarray] | None]]:
+    """Return what solves least-distance problems; the second one is for where the first fails."""
+    if has_clarabel(solver):
+        return [by_clarabel, by_nnls]
+    return [by_nnls, by_clarabel] if has_clarabel() else [by_nnls]
 
 
 def by_nnls(reduced: _Reduced) -> tuple[np.ndarray, np.ndarray] | None:
@@ -193,7 +239,10 @@ def by_nnls(reduced: _Reduced) -> tuple[np.ndarray, np.ndarray] | None:
     stacked = np.vstack([reduced.C.T, reduced.d / scale])
     target = np.zeros(len(stacked))
     target[-1] = 1.0
-    weights, _ = nnls(stacked, target, maxiter=30 * len(reduced.d) + 100)
+    try:
+        weights, _ = nnls(stacked, target, maxiter=30 * len(reduced.d) + 100)
+    except RuntimeError:  # too many iterations
+        return None
     residual = stacked @ weights - target
     if np.linalg.norm(residual) <= 1e-9:
         return None
