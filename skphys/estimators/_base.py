@@ -31,7 +31,7 @@ from skphys.estimators._report import ConstraintReport, joined, report
 
 
 class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
-    """Base class: predictions, uncertainty and samples that obey linear equalities."""
+    """Base class: predictions, uncertainty and samples that obey constraints."""
 
     # Pipelines and searches hand these through with metadata routing enabled.
     __metadata_request__predict = {

@@ -115,8 +115,10 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
     Notes
     -----
     The constrained estimator must be the outermost one: a scaler or a target transform around it
-    breaks the law, a pipeline inside it does not. Cost is linear in the number of points, and no
-    array of n_points x n_points is built for standard deviations.
+    breaks the law, a pipeline inside it does not. With independent points or members, and
+    equalities or a law with bounds, cost is linear in the number of points, and no array of
+    n_points x n_points is built for standard deviations. A dense covariance of the backbone,
+    correlated errors under many rows, and other inequalities cost more.
 
     References
     ----------
