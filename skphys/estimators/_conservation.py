@@ -68,8 +68,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         (n_rows,). None means unit cells, as many as y has columns.
     members : {"moments", "each"}, default="moments"
         What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
-        the members' low-rank covariance; "each" conditions each member and matches moments after,
-        as ProbConserv does with latent draws.
+        the members' low-rank covariance (of ``K`` members that are points, as trees are, one part
+        in ``K`` of the variance counts as independent); "each" conditions each member and matches
+        moments after, as ProbConserv does with latent draws.
     uncertainty : {"auto", "residual"}, default="auto"
         "auto" takes what the backbone states, else unit variance (the Euclidean projection, with a
         warning when a standard deviation is asked for). "residual" takes the root mean square of
