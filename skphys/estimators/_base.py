@@ -218,7 +218,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         residuals, first = [np.empty((0, 0))], [np.empty(0, dtype=int)]
         for batch, field in self._posteriors(X, constraint_values, False):
             residuals.append(field.mean @ batch.system.rows.T - batch.system.values)
-            first.append(np.arange(X.shape[0])[batch.index].reshape(len(field.mean), -1).min(1))
+            first.append(batch.first_rows())
         return np.concatenate(residuals[1:])[np.argsort(np.concatenate(first))]
 
     def constraint_report(self, X: Any, y: Any = None) -> ConstraintReport:
@@ -247,7 +247,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             prior = priors(batch.prediction, self.members, batch.independent)
             known = None if truth is None else truth.reshape(shape)[batch.index]
             parts.append(report(prior, field, batch.system, batch.shown, known))
-            first.append(np.arange(X.shape[0])[batch.index].reshape(len(field.mean), -1).min(1))
+            first.append(batch.first_rows())
         return joined(parts, np.argsort(np.concatenate(first)))
 
     def _checked(self, X: Any) -> Any:
@@ -303,10 +303,9 @@ def _named(
     """Say which constraints cannot be met, and where."""
     names = dict.fromkeys(batch.system.names[row] for row in error.rows)
     field = error.sample[-1]
-    if isinstance(batch.index, slice):
-        place = f"row {batch.index.start + field} of X"
-    else:
-        place = f"the field of row {batch.index[field].min()} of X"
+    place = f"row {batch.first_rows()[field]} of X"
+    if not isinstance(batch.index, slice):
+        place = f"the field of {place}"
     if isinstance(error, InfeasibleInequalitiesError):
         assert batch.inequalities is not None
         names.update(dict.fromkeys(batch.inequalities.names[row] for row in error.inequalities))

@@ -57,6 +57,12 @@ class Batch:
     independent: Independent = Diagonal
     inequalities: InequalitySystem | None = None
 
+    def first_rows(self) -> np.ndarray:
+        """Return the row of X at which each field first occurs, of shape (n_fields,)."""
+        if isinstance(self.index, slice):
+            return self.index.start + np.arange(len(self.prediction.mean))
+        return self.index.min(axis=1)
+
 
 class Layout(ABC):
     """How the rows of X make fields."""

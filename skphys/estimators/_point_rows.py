@@ -79,7 +79,7 @@ class PointRows(Layout):
         """State the constraints for the fields of a group, on the group's grid."""
         table = FieldTable(group.by, lambda key: group.column(X, key), self.feature_names)
         own = {
-            name: _one_a_field(values, group, X.shape[0], name)
+            name: _value_by_field(values, group, X.shape[0], name)
             for name, values in (constraint_values or {}).items()
         }
         return resolve_system(constraints, group.grid, table, own, fields)
@@ -150,7 +150,7 @@ def _size(group: FieldGroup) -> tuple[int, int]:
     return group.n_fields, group.n_nodes + group.n_outputs
 
 
-def _one_a_field(values: Any, group: FieldGroup, n_rows: int, name: str) -> Any:
+def _value_by_field(values: Any, group: FieldGroup, n_rows: int, name: str) -> Any:
     """Pick each field's value from values given for each row of a long table."""
     array = np.asarray(values)
     if array.ndim == 0:
