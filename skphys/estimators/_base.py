@@ -99,7 +99,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         mean = np.empty(layout.output_shape(X))
         std = np.empty(mean.shape) if return_std else None
         cov = np.zeros(layout.covariance_shape(X)) if return_cov else None
-        for batch, field in self._posteriors(X, constraint_values, return_std or return_cov):
+        for batch, _, field in self._posteriors(X, constraint_values, return_std or return_cov):
             mean[batch.index] = field.mean[:, batch.shown]
             if std is not None:
                 std[batch.index] = np.broadcast_to(field.std(), field.mean.shape)[:, batch.shown]
@@ -190,7 +190,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         X = self._checked(X)
         random_state = check_random_state(random_state)
         draws = np.empty((*self._layout().output_shape(X), n_samples))
-        for batch, field in self._posteriors(X, constraint_values, True):
+        for batch, _, field in self._posteriors(X, constraint_values, True):
             with _naming(batch):
                 drawn = field.sample(n_samples, random_state.randint(2**31))
             draws[batch.index] = np.moveaxis(drawn[..., batch.shown], 0, -1)
@@ -216,7 +216,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """
         X = self._checked(X)
         residuals, first = [np.empty((0, 0))], [np.empty(0, dtype=int)]
-        for batch, field in self._posteriors(X, constraint_values, False):
+        for batch, _, field in self._posteriors(X, constraint_values, False):
             residuals.append(field.mean @ batch.system.rows.T - batch.system.values)
             first.append(batch.first_rows())
         return np.concatenate(residuals[1:])[np.argsort(np.concatenate(first))]
@@ -243,8 +243,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         if truth is not None and truth.size != np.prod(shape):
             raise ValueError(f"y must have the shape of predict(X), {shape}; got {truth.shape}.")
         parts, first = [], []
-        for batch, field in self._posteriors(X, None, True):
-            prior = priors(batch.prediction, self.members, batch.independent)
+        for batch, prior, field in self._posteriors(X, None, True):
             known = None if truth is None else truth.reshape(shape)[batch.index]
             parts.append(report(prior, field, batch.system, batch.shown, known))
             first.append(batch.first_rows())
@@ -256,7 +255,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _posteriors(
         self, X: Any, constraint_values: Mapping[str, Any] | None, spread: bool
-    ) -> Iterator[tuple[Batch, Gaussian | Mixture | Projected]]:
+    ) -> Iterator[tuple[Batch, list[Gaussian], Gaussian | Mixture | Projected]]:
         """Condition batch by batch; `spread` says that more than the mean is asked for."""
         if not isinstance(constraint_values, Mapping | None):
             raise TypeError(
@@ -271,7 +270,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 conditioned = posterior(
                     prior, batch.system, batch.inequalities, self.project_samples
                 )
-            yield batch, conditioned
+            yield batch, prior, conditioned
 
     def _as_fitted(self, array: np.ndarray) -> np.ndarray:
         """Drop the axis of points if y had none in fit."""
