@@ -11,6 +11,7 @@ from skphys.datasets._burgers import make_burgers
 from skphys.datasets._burgers_riemann import make_burgers_riemann
 from skphys.datasets._context import make_context_target
 from skphys.datasets._diffusion import make_diffusion
+from skphys.datasets._heat_robin import make_heat_robin
 from skphys.datasets._heat_rod import make_heat_rod
 from skphys.datasets._porous_medium import make_porous_medium
 from skphys.datasets._stefan import make_stefan
@@ -25,5 +26,6 @@ __all__ = [
     "make_stefan",
     "make_stokes",
     "make_heat_rod",
+    "make_heat_robin",
     "make_burgers_riemann",
 ]

@@ -8,7 +8,14 @@ from scipy.special import expit, log_ndtr
 from sklearn.utils import Bunch, check_random_state
 
 from skphys.datasets._layouts import check_count
-from skphys.datasets._operator_layout import Samples, Times, ValueColumns, draw, operator_dataset
+from skphys.datasets._operator_layout import (
+    Samples,
+    Times,
+    ValueColumns,
+    draw,
+    drawn,
+    operator_dataset,
+)
 from skphys.datasets._problem import Floats
 
 DESCRIPTION = """Burgers' equation with viscosity, from two states, with an exact solution.
@@ -102,6 +109,7 @@ def make_burgers_riemann(
             The input field, then the columns "left" and "right": the solution's values at the
             two ends, which are the states, but for the front's tails. With several times, one
             column a time: "left_0", "left_1", ..., "right_0", ...
+            Where nu was drawn, it is a last column.
         target : ndarray or DataFrame of shape (n_samples, n_points) or (n_samples, n_t * n_points)
             The output field, in C order over `grid`.
         frame : DataFrame or None
@@ -161,7 +169,7 @@ def make_burgers_riemann(
     }
     _check_start(start, params)
     samples = _samples(params, times, np.linspace(0.0, 1.0, n_points), start)
-    return operator_dataset(samples, as_frame, return_X_y)
+    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(nu=nu))
 
 
 def _check_start(start: str, params: dict[str, Floats]) -> None:

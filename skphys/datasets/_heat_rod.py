@@ -7,7 +7,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch, check_random_state
 
 from skphys.datasets._layouts import check_count
-from skphys.datasets._operator_layout import Samples, Times, ValueColumns, draw, operator_dataset
+from skphys.datasets._operator_layout import (
+    Samples,
+    Times,
+    ValueColumns,
+    draw,
+    drawn,
+    operator_dataset,
+)
 from skphys.datasets._problem import Floats
 
 DESCRIPTION = """Heat in a rod: insulated on the left, heated on the right, exactly solved.
@@ -107,6 +114,7 @@ def make_heat_rod(
         data : ndarray or DataFrame of shape (n_samples, n_points + 1)
             The input field, then the column "heater": the flux ``U sin(pi t)``. With several
             times, one column a time: "heater_0", "heater_1", ...
+            Where k was drawn, it is a last column.
         target : ndarray or DataFrame of shape (n_samples, n_points) or (n_samples, n_t * n_points)
             The output field, in C order over `grid`.
         frame : DataFrame or None
@@ -162,7 +170,7 @@ def make_heat_rod(
         "amplitude": draw(rng, n_samples, "amplitude", amplitude),
     }
     samples = _samples(params, times, np.linspace(0.0, 1.0, n_points))
-    return operator_dataset(samples, as_frame, return_X_y)
+    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(k=k))
 
 
 def _samples(params: dict[str, Floats], times: Times, x: Floats) -> Samples:

@@ -92,20 +92,21 @@ class Samples:
     boundary: Callable[[ValueColumns], dict[str, Any]]
     description: str
     boundary_values: dict[str, Floats] = field(default_factory=dict)  # (B,) or (B, n_t) each
-    columns: tuple[str, ...] = ()  # parameters that the fields do not tell: columns of X
     extras: dict[str, Any] = field(default_factory=dict)  # more attributes of the Bunch
 
 
-def operator_dataset(samples: Samples, as_frame: bool, return_X_y: bool) -> Bunch | tuple[Any, Any]:
-    """Lay the samples out as X and y."""
-    values = samples.boundary_values | {name: samples.params[name] for name in samples.columns}
+def operator_dataset(
+    samples: Samples, as_frame: bool, return_X_y: bool, columns: Sequence[str] = ()
+) -> Bunch | tuple[Any, Any]:
+    """Lay the samples out as X and y; the parameters named by `columns` are columns of X too."""
+    values = samples.boundary_values | {name: samples.params[name] for name in columns}
     fields = field_names(samples.input_grid, "0")
-    columns = ValueColumns(_column_names(values), len(fields), as_frame)
+    behind = ValueColumns(_column_names(values), len(fields), as_frame)
     parts = [samples.inputs, *(value.reshape(len(value), -1) for value in values.values())]
     data: Any = np.concatenate(parts, axis=1)
     target: Any = samples.target
     frame = None
-    feature_names, target_names = fields + columns.flat, field_names(samples.grid)
+    feature_names, target_names = fields + behind.flat, field_names(samples.grid)
     if as_frame:
         data, target, frame = _as_frames(data, target, feature_names, target_names)
     if return_X_y:
@@ -119,7 +120,7 @@ def operator_dataset(samples: Samples, as_frame: bool, return_X_y: bool) -> Bunc
         grid=samples.grid,
         input_grid=samples.input_grid,
         inputs=samples.inputs,
-        boundary=_boundary(samples, columns),
+        boundary=_boundary(samples, behind),
         boundary_values=samples.boundary_values,
         params=samples.params,
         DESCR=samples.description,
@@ -209,3 +210,8 @@ def draw(
     if not low > above:
         raise ValueError(f"{name} must be above {above:g}, got {value!r}.")
     return rng.uniform(low, high, n_samples)
+
+
+def drawn(**values: Any) -> tuple[str, ...]:
+    """Name the parameters that were given as an interval: samples differ in them."""
+    return tuple(name for name, value in values.items() if np.ndim(value) > 0)

@@ -7,7 +7,14 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_random_state
 
 from skphys.datasets._layouts import check_count
-from skphys.datasets._operator_layout import Samples, Times, ValueColumns, draw, operator_dataset
+from skphys.datasets._operator_layout import (
+    Samples,
+    Times,
+    ValueColumns,
+    draw,
+    drawn,
+    operator_dataset,
+)
 from skphys.datasets._problem import Floats
 
 DESCRIPTION = """Stokes' second problem, with an exact solution.
@@ -74,6 +81,7 @@ def make_stokes(
         data : ndarray or DataFrame of shape (n_samples, n_points + 2)
             The input field, then the columns "left" and "right": the values at the two ends.
             With several times, one column a time: "left_0", "left_1", ..., "right_0", ...
+            Where nu was drawn, it is a last column.
         target : ndarray or DataFrame of shape (n_samples, n_points) or (n_samples, n_t * n_points)
             The output field, in C order over `grid`.
         frame : DataFrame or None
@@ -127,7 +135,7 @@ def make_stokes(
         "amplitude": draw(rng, n_samples, "amplitude", amplitude),
     }
     samples = _samples(params, times, np.linspace(0.0, 1.0, n_points))
-    return operator_dataset(samples, as_frame, return_X_y)
+    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(nu=nu))
 
 
 def _samples(params: dict[str, Floats], times: Times, x: Floats) -> Samples:

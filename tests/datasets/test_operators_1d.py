@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from skphys.datasets import make_burgers_riemann, make_heat_rod, make_stokes
+from skphys.datasets import make_burgers_riemann, make_heat_robin, make_heat_rod, make_stokes
 
 
 def line(data):
@@ -150,3 +150,50 @@ def test_burgers_riemann_needs_left_above_right_for_a_wave():
         make_burgers_riemann(5, left=(0.0, 0.5), right=(0.3, 0.6), random_state=0)
     with pytest.raises(ValueError, match="start must be one of"):
         make_burgers_riemann(5, start="jump")
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 0.5), (3.0, 0.1), (0.2, 2.0)])
+def test_heat_robin_solves_the_heat_equation_with_leaking_ends(a, b):
+    k, ends = 0.05, np.array([1.2, -0.7])
+
+    def make(n_points):
+        return make_heat_robin(
+            1, k=k, left=1.2, right=-0.7, a=a, b=b, t=TIMES, n_points=n_points, random_state=3
+        )
+
+    def solve(x, start):
+        h = x[1]
+        width = np.full(x.size, h)
+        width[[0, -1]] = h / 2.0
+
+        def rhs(t, u):
+            outward = (ends - a * u[[0, -1]]) / b
+            flux = np.concatenate([[-outward[0]], np.diff(u) / h, [outward[1]]])
+            return k * np.diff(flux) / width
+
+        return integrate(rhs, start, TIMES)
+
+    compare(make, solve, 160, 2e-5)
+
+
+def test_heat_robin_meets_its_conditions_to_rounding():
+    a, b = 1.0, 0.5
+    rod = make_heat_robin(20, a=a, b=b, n_points=4001, random_state=0)
+    for name, ends in (("left", [0, 1, 2, 3, 4]), ("right", [-1, -2, -3, -4, -5])):
+        end = rod.target[:, ends]
+        slope = end @ [25.0, -48.0, 36.0, -16.0, 3.0] / 12.0 * 4000.0  # outward
+        np.testing.assert_allclose(
+            a * end[:, 0] + b * slope, rod.boundary_values[name], rtol=0, atol=1e-9
+        )
+
+
+def test_heat_robin_series_starts_from_its_input():
+    rod = make_heat_robin(3, t=[0.0, 1e-5], random_state=1)
+    first, second = rod.target.reshape(3, 2, -1).swapaxes(0, 1)
+    np.testing.assert_array_equal(first, rod.inputs)
+    np.testing.assert_allclose(second, rod.inputs, rtol=0, atol=1e-2)
+
+
+def test_heat_robin_needs_positive_coefficients():
+    with pytest.raises(ValueError, match="b must be a finite number above 0, got 0"):
+        make_heat_robin(5, b=0.0)
