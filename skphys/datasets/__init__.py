@@ -8,6 +8,7 @@ field at a later time.
 
 from skphys.datasets._advection import make_advection
 from skphys.datasets._burgers import make_burgers
+from skphys.datasets._burgers_periodic import make_burgers_periodic
 from skphys.datasets._burgers_riemann import make_burgers_riemann
 from skphys.datasets._context import make_context_target
 from skphys.datasets._diffusion import make_diffusion
@@ -16,6 +17,7 @@ from skphys.datasets._heat_rod import make_heat_rod
 from skphys.datasets._porous_medium import make_porous_medium
 from skphys.datasets._stefan import make_stefan
 from skphys.datasets._stokes import make_stokes
+from skphys.datasets._wave import make_wave
 
 __all__ = [
     "make_advection",
@@ -28,4 +30,6 @@ __all__ = [
     "make_heat_rod",
     "make_heat_robin",
     "make_burgers_riemann",
+    "make_burgers_periodic",
+    "make_wave",
 ]

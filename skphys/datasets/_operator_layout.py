@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
-from skphys.datasets._layouts import as_interval
+from skphys.datasets._layouts import as_interval, check_count
 from skphys.datasets._problem import Floats
 
 if TYPE_CHECKING:
@@ -215,3 +215,13 @@ def draw(
 def drawn(**values: Any) -> tuple[str, ...]:
     """Name the parameters that were given as an interval: samples differ in them."""
     return tuple(name for name, value in values.items() if np.ndim(value) > 0)
+
+
+def plane_shape(n_points: Any, least: int) -> tuple[int, int]:
+    """Return the numbers of nodes along x and y, from one number or a pair."""
+    pair = (n_points, n_points) if np.ndim(n_points) == 0 else tuple(n_points)
+    if len(pair) != 2:
+        raise ValueError(f"n_points must be an integer or a pair of them, got {n_points!r}.")
+    for count in pair:
+        check_count("n_points", count, least)
+    return int(pair[0]), int(pair[1])
