@@ -120,19 +120,12 @@ def operator_dataset(
         grid=samples.grid,
         input_grid=samples.input_grid,
         inputs=samples.inputs,
-        boundary=_boundary(samples, behind),
+        boundary=samples.boundary(behind),
         boundary_values=samples.boundary_values,
         params=samples.params,
         DESCR=samples.description,
         **samples.extras,
     )
-
-
-def _boundary(samples: Samples, columns: ValueColumns) -> dict[str, Any] | None:
-    try:
-        return samples.boundary(columns)
-    except ImportError:
-        return None
 
 
 def field_names(grid: Space, suffix: str = "") -> list[str]:
