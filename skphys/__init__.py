@@ -10,7 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import conditioning, constraints, datasets, estimators, grids, metrics, predictive
+    from . import (
+        conditioning,
+        constraints,
+        datasets,
+        estimators,
+        grids,
+        metrics,
+        predictive,
+        preprocessing,
+    )
     from .estimators import (
         ConservationConstrainedRegressor,
         EnsembleRegressor,
@@ -32,11 +41,21 @@ __all__ = [
     "grids",
     "metrics",
     "predictive",
+    "preprocessing",
     "__version__",
 ]
 
 _SUBMODULES = frozenset(
-    {"conditioning", "constraints", "datasets", "estimators", "grids", "metrics", "predictive"}
+    {
+        "conditioning",
+        "constraints",
+        "datasets",
+        "estimators",
+        "grids",
+        "metrics",
+        "predictive",
+        "preprocessing",
+    }
 )
 
 

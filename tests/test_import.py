@@ -40,6 +40,7 @@ def test_import_is_light(statement):
         "import skphys.predictive",
         "import skphys.datasets",
         "import skphys.metrics",
+        "import skphys.preprocessing",
         "from skphys import ConservationConstrainedRegressor",
         "from skphys import *",
     ],
