@@ -39,6 +39,7 @@ def test_import_is_light(statement):
         "import skphys.constraints",
         "import skphys.predictive",
         "import skphys.datasets",
+        "import skphys.inspection",
         "import skphys.metrics",
         "import skphys.preprocessing",
         "from skphys import ConservationConstrainedRegressor",
