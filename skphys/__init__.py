@@ -10,7 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import conditioning, constraints, datasets, estimators, grids, metrics, predictive
+    from . import (
+        conditioning,
+        constraints,
+        datasets,
+        estimators,
+        grids,
+        inspection,
+        metrics,
+        predictive,
+        preprocessing,
+    )
     from .estimators import (
         ConservationConstrainedRegressor,
         EnsembleRegressor,
@@ -30,13 +40,25 @@ __all__ = [
     "datasets",
     "estimators",
     "grids",
+    "inspection",
     "metrics",
     "predictive",
+    "preprocessing",
     "__version__",
 ]
 
 _SUBMODULES = frozenset(
-    {"conditioning", "constraints", "datasets", "estimators", "grids", "metrics", "predictive"}
+    {
+        "conditioning",
+        "constraints",
+        "datasets",
+        "estimators",
+        "grids",
+        "inspection",
+        "metrics",
+        "predictive",
+        "preprocessing",
+    }
 )
 
 
