@@ -14,10 +14,11 @@ from skphys.datasets._context import make_context_target
 from skphys.datasets._diffusion import make_diffusion
 from skphys.datasets._heat_robin import make_heat_robin
 from skphys.datasets._heat_rod import make_heat_rod
-from skphys.datasets._lid_driven_cavity import make_lid_driven_cavity, vorticity
+from skphys.datasets._lid_driven_cavity import make_lid_driven_cavity
 from skphys.datasets._porous_medium import make_porous_medium
 from skphys.datasets._stefan import make_stefan
 from skphys.datasets._stokes import make_stokes
+from skphys.datasets._vortices import vorticity
 from skphys.datasets._wave import make_wave
 
 __all__ = [
