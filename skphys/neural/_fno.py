@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skphys.neural._spectral import SpectralConv, Transform
+
+
+Modulation = Callable[[Tensor], Tensor]
 
 
 class MemberLinear(nn.Module):
@@ -83,13 +87,22 @@ class FNO(nn.Module):
         self.hidden = MemberLinear(width, projection_channels, n_members)
         self.projection = MemberLinear(projection_channels, out_channels, n_members)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, modulations: Sequence[Modulation] = ()) -> Tensor:
         """Map (E, B, *shape, in_channels) to (E, B, *shape, out_channels)."""
+        return self.projection(self.features(x, modulations))
+
+    def features(self, x: Tensor, modulations: Sequence[Modulation] = ()) -> Tensor:
+        """Return what the projection reads, (E, B, *shape, projection_channels).
+
+        Each layer's output is changed by its modulation, if there are any.
+        """
         x = self.lifting(x)
         for number, (spectral, pointwise) in enumerate(
             zip(self.spectral, self.pointwise, strict=True)
         ):
             x = spectral(x) + pointwise(x)
+            if modulations:
+                x = modulations[number](x)
             if number < len(self.spectral) - 1:
                 x = F.gelu(x)
-        return self.projection(F.gelu(self.hidden(x)))
+        return F.gelu(self.hidden(x))

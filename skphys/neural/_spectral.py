@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skphys.neural._transforms import AxisModes
+
+if TYPE_CHECKING:
+    from skphys.neural._kernel import KernelCorrection
 
 
 class Transform(nn.Module):
@@ -35,6 +38,7 @@ class Transform(nn.Module):
 
     def set_points(self, points: Sequence[Any]) -> None:
         """Take other points, keeping the modes: the same operator on a finer grid."""
+        self.points = tuple(np.asarray(p, dtype=np.float64) for p in points)
         *_, last = zip(self.modes, points, strict=True)
         modes, nodes = last
         forward, backward = modes.analysis(nodes), modes.synthesis(nodes, real=True)
@@ -92,6 +96,7 @@ class SpectralConv(nn.Module):
     def __init__(self, channels: int, transform: Transform, n_members: int = 1) -> None:
         super().__init__()
         self.transform = transform
+        self.correction: KernelCorrection | None = None
         size = (n_members, *transform.n_modes, channels, channels, 2)
         self.weight = nn.Parameter(torch.rand(size) / channels**2)
 
@@ -105,4 +110,8 @@ class SpectralConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the convolution to fields (E, B, *shape, C)."""
-        return self.transform.synthesise(self.mix(self.transform.analyse(x)))
+        modes = self.transform.analyse(x)
+        out = self.mix(modes)
+        if self.correction is not None:
+            out = out + self.mix(self.correction(x, out, self.weight))
+        return self.transform.synthesise(out)

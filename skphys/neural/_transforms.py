@@ -32,6 +32,9 @@ class AxisModes:
         Wavenumber whose sine vanishes on the points that the period was made for.
     wraps : bool, default=False
         Whether the axis itself is periodic, so that the last interval leads back to the start.
+    mirrored : bool, default=False
+        Whether the ring is the axis followed by its mirror image: what is analysed is the even
+        extension of the values, which has no jump at the ends.
     """
 
     wavenumbers: NDArray[np.int64]
@@ -39,6 +42,7 @@ class AxisModes:
     period: float
     nyquist: int | None
     wraps: bool = False
+    mirrored: bool = False
 
     def phases(self, points: Any) -> Vector:
         """Return ``2 pi k (x - start) / period``, shape (n_points, n_modes)."""
@@ -49,9 +53,11 @@ class AxisModes:
         """Return the matrix from values at the points to coefficients, shape (n_modes, n_points).
 
         On even points it is the discrete Fourier transform divided by the number of points of
-        the ring.
+        the ring; on a mirrored axis the cosine transform.
         """
-        return (self._weights(points)[:, None] * np.exp(-1j * self.phases(points))).T
+        phases = self.phases(points)
+        waves = 2.0 * np.cos(phases) + 0j if self.mirrored else np.exp(-1j * phases)
+        return (self._weights(points)[:, None] * waves).T
 
     def synthesis(self, points: Any, *, real: bool) -> NDArray[np.complex128]:
         """Return the matrix from coefficients to values, shape (n_points, n_modes).
@@ -74,13 +80,20 @@ class AxisModes:
         if self.wraps:
             last = self.period - (points[-1] - points[0])
             before, after = np.append(last, gaps), np.append(gaps, last)
+        elif self.mirrored:
+            before, after = np.append(0.0, gaps), np.append(gaps, 0.0)
         else:  # an end stands for as much as its neighbour, as on the ring of the discrete FFT
             before, after = np.append(gaps[0], gaps), np.append(gaps, gaps[-1])
         return 0.5 * (before + after) / self.period
 
 
 def axis_modes(
-    points: Any, n_modes: int, *, real: bool, period: float | None = None, padding: float = 0.0
+    points: Any,
+    n_modes: int,
+    *,
+    real: bool,
+    period: float | None = None,
+    padding: float | str = 0.0,
 ) -> AxisModes:
     """Choose the modes of an axis.
 
@@ -94,8 +107,9 @@ def axis_modes(
         Whether the modes of a real field are meant, which are fixed by the non-negative ones.
     period : float, default=None
         Period of a periodic axis.
-    padding : float, default=0.0
-        Part of the length by which a ring without a period is longer than the axis.
+    padding : float or "reflect", default=0.0
+        Part of the length by which a ring without a period is longer than the axis; "reflect"
+        closes it by its mirror image, and its modes are those of twice the length.
 
     Returns
     -------
@@ -109,7 +123,12 @@ def axis_modes(
     if n == 1:
         return AxisModes(wavenumbers, float(points[0]), 1.0, None)
     if period is not None:
-        return AxisModes(wavenumbers, float(points[0]), period, n // 2 if n % 2 == 0 else None, True)
+        return AxisModes(
+            wavenumbers, float(points[0]), period, n // 2 if n % 2 == 0 else None, True
+        )
+    if padding == "reflect":
+        length = float(points[-1] - points[0])
+        return AxisModes(wavenumbers, float(points[0]), 2.0 * length, None, mirrored=True)
     ring = (points[-1] - points[0]) * n / (n - 1) * (1.0 + padding)
     nyquist = n // 2 if padding == 0.0 and n % 2 == 0 else None
     return AxisModes(wavenumbers, float(points[0]), float(ring), nyquist)
