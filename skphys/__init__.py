@@ -10,19 +10,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import conditioning, constraints, datasets, estimators, grids, metrics, predictive
+    from . import (
+        conditioning,
+        constraints,
+        datasets,
+        estimators,
+        grids,
+        metrics,
+        neural,
+        predictive,
+    )
     from .estimators import (
         ConservationConstrainedRegressor,
         EnsembleRegressor,
         PointwiseRegressor,
         make_constrained_pipeline,
     )
+    from .neural import FNORegressor
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConservationConstrainedRegressor",
     "EnsembleRegressor",
+    "FNORegressor",
     "PointwiseRegressor",
     "make_constrained_pipeline",
     "conditioning",
@@ -31,20 +42,32 @@ __all__ = [
     "estimators",
     "grids",
     "metrics",
+    "neural",
     "predictive",
     "__version__",
 ]
 
 _SUBMODULES = frozenset(
-    {"conditioning", "constraints", "datasets", "estimators", "grids", "metrics", "predictive"}
+    {
+        "conditioning",
+        "constraints",
+        "datasets",
+        "estimators",
+        "grids",
+        "metrics",
+        "neural",
+        "predictive",
+    }
 )
+_NEURAL = frozenset({"FNORegressor"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in __all__:
-        return getattr(importlib.import_module(f"{__name__}.estimators"), name)
+        home = "neural" if name in _NEURAL else "estimators"
+        return getattr(importlib.import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
