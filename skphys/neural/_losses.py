@@ -80,7 +80,7 @@ def loss_units(y: Tensor) -> dict[str, tuple[float, ...]]:
     Components that are zero, or constant, get 1. Fields of one point are compared with the mean
     norm: to be right relative to a number near zero is worth nothing.
     """
-    fields = y.flatten(2).double()
+    fields = y.flatten(2).cpu().double()  # not every device has float64
     smallest = SMALLEST_NORM if fields.shape[2] > 1 else 1.0
     norms = smallest * torch.linalg.vector_norm(fields, dim=2).mean(0)
     scales = fields.transpose(0, 1).flatten(1).std(1, correction=0)

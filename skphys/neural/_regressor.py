@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         last epochs.
     warm_start : bool, default=False
         Whether fit goes on from the weights of the previous fit, with its units.
-    checkpoint : str or None, default=None
+    checkpoint : str, path-like or None, default=None
         Directory in which the state of the training is kept, every half a minute and at the end.
         A fit with the same data and parameters goes on where it was; any other one starts anew,
         beside it.
@@ -183,7 +184,7 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [POSITIVE],
         "warm_start": ["boolean"],
-        "checkpoint": [str, None],
+        "checkpoint": [str, PathLike, None],
         "device": [str],
         "mixed_precision": ["boolean"],
         "random_state": ["random_state"],
@@ -211,7 +212,7 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 50,
         warm_start: bool = False,
-        checkpoint: str | None = None,
+        checkpoint: str | PathLike | None = None,
         device: str = "cpu",
         mixed_precision: bool = False,
         random_state: Any = None,
