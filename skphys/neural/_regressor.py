@@ -70,7 +70,8 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
     loss : {"relative_l2", "mse", "nll"}, default="relative_l2"
         What is minimised: the mean of ``||u - y|| / ||y||`` over samples; the mean squared error
         in units of the standard deviation of y; or the negative log-likelihood of a Gaussian,
-        which needs `heteroscedastic`. Several components count equally.
+        which needs `heteroscedastic`, and of which the mean is mostly much less accurate.
+        Several components count equally.
     heteroscedastic : bool, default=False
         Whether the net also predicts a standard deviation at each point. It is trained by its
         Gaussian likelihood: with ``loss="nll"`` together with the mean, with the other losses

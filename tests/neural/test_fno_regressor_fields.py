@@ -197,3 +197,22 @@ def test_bad_inputs_to_predict():
         model.predict(np.hstack([X, X]))
     with pytest.raises(ValueError, match="flat or of shape"):
         model.predict(X.reshape(24, 1, 4, 4))
+
+
+@pytest.mark.parametrize("loss", ["relative_l2", "mse"])
+def test_a_stated_deviation_costs_the_mean_nothing(loss):
+    """What the deviation learns is kept from the mean: it is that of the net without it."""
+    X, y = WAVES
+    plain = tiny(loss=loss, max_epochs=10).fit(X, y)
+    normal = tiny(loss=loss, max_epochs=10, heteroscedastic=True).fit(X, y)
+    np.testing.assert_allclose(normal.predict(X), plain.predict(X), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["mse", "nll"])
+def test_a_stated_deviation_is_that_of_the_noise(loss):
+    """Noise whose deviation grows along x."""
+    noise = np.linspace(0.2, 1.0, 8)
+    X, y = waves(400, 8)[0], 3.0 + noise * np.random.default_rng(0).normal(size=(400, 8))
+    model = tiny(heteroscedastic=True, max_epochs=10, lr=2e-2, loss=loss).fit(X, y)
+    np.testing.assert_allclose(model.predict_std(X).mean(0), noise, atol=0.15)
+    np.testing.assert_allclose(model.predict(X).mean(0), 3.0, atol=0.15)

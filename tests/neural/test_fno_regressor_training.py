@@ -7,7 +7,7 @@ import pytest
 import torch
 from fno_cases import tiny, waves, weights_of
 
-from skphys.neural._batches import Fields, MemberBatches
+from skphys.neural._batches import Fields, MemberBatches, split_fields
 from skphys.neural._best import BestWeights
 from skphys.neural._progress import Progress
 
@@ -44,6 +44,16 @@ def test_members_start_and_shuffle_differently():
     for order in (first, second):
         torch.testing.assert_close(order.sort(dim=1)[0], torch.arange(10.0).expand(2, 10))
     assert (first[0] != first[1]).any() and (first != second).any(dim=1).all()
+
+
+def test_targets_and_boundary_values_stay_with_their_samples():
+    x = torch.arange(12.0).reshape(12, 1, 1)
+    split = split_fields(Fields(x, 2 * x, 3 * x[:, 0]), 0.25, seed=0)
+    assert (len(split), len(split.valid)) == (9, 3)
+    for fields in (split.train, split.valid):
+        for x, y, values in MemberBatches(fields, 2, seeds=(1, 2)).epoch(0):
+            torch.testing.assert_close(y, 2 * x)
+            torch.testing.assert_close(values, 3 * x[..., 0])
 
 
 @pytest.mark.parametrize("seed", [0, np.random.RandomState(3)])
