@@ -16,9 +16,11 @@ if TYPE_CHECKING:
         datasets,
         estimators,
         grids,
+        inspection,
         metrics,
         neural,
         predictive,
+        preprocessing,
     )
     from .estimators import (
         ConservationConstrainedRegressor,
@@ -41,9 +43,11 @@ __all__ = [
     "datasets",
     "estimators",
     "grids",
+    "inspection",
     "metrics",
     "neural",
     "predictive",
+    "preprocessing",
     "__version__",
 ]
 
@@ -54,9 +58,11 @@ _SUBMODULES = frozenset(
         "datasets",
         "estimators",
         "grids",
+        "inspection",
         "metrics",
         "neural",
         "predictive",
+        "preprocessing",
     }
 )
 _NEURAL = frozenset({"FNORegressor"})

@@ -23,6 +23,8 @@ def warn_if_violated(
 
     Raises the errors of constraints that cannot be stated for the training data.
     """
+    if isinstance(layout, FieldRows) and len(constraints) > 1:
+        layout.system(X, constraints, fields=y.reshape(X.shape[0], -1))  # their values must agree
     for name, constraint in constraints:
         if isinstance(constraint, InequalityConstraint):
             _state(layout, X, (name, constraint))
