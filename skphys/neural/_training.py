@@ -49,6 +49,8 @@ class FieldTrainer(NeuralNet):
         Of skorch.NeuralNet.
     """
 
+    module_: Any
+
     def __init__(
         self,
         module: Any,
