@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         grids,
         inspection,
         metrics,
+        neural,
         predictive,
         preprocessing,
     )
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
         PointwiseRegressor,
         make_constrained_pipeline,
     )
+    from .neural import FNORegressor
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConservationConstrainedRegressor",
     "EnsembleRegressor",
+    "FNORegressor",
     "PointwiseRegressor",
     "make_constrained_pipeline",
     "conditioning",
@@ -42,6 +45,7 @@ __all__ = [
     "grids",
     "inspection",
     "metrics",
+    "neural",
     "predictive",
     "preprocessing",
     "__version__",
@@ -56,17 +60,20 @@ _SUBMODULES = frozenset(
         "grids",
         "inspection",
         "metrics",
+        "neural",
         "predictive",
         "preprocessing",
     }
 )
+_NEURAL = frozenset({"FNORegressor"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in __all__:
-        return getattr(importlib.import_module(f"{__name__}.estimators"), name)
+        home = "neural" if name in _NEURAL else "estimators"
+        return getattr(importlib.import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

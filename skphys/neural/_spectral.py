@@ -110,6 +110,10 @@ class SpectralConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the convolution to fields (E, B, *shape, C)."""
+        kind = x.device.type
+        if torch.is_autocast_enabled(kind):  # there is no complex number of half the precision
+            with torch.autocast(kind, enabled=False):
+                return self.forward(x.float())
         modes = self.transform.analyse(x)
         out = self.mix(modes)
         if self.correction is not None:
