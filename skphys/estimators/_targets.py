@@ -111,7 +111,7 @@ def warn_if_outside(layout: PointRows, X: Any) -> None:
         else "Fields cannot be predicted there. Check the domain, and that the coordinates are in "
         "its units."
     )
-    warnings.warn(f"The training table: {fault} {hint}", UserWarning, stacklevel=4)
+    warnings.warn(f"The training table: {fault} {hint}", UserWarning, stacklevel=6)
 
 
 def _warn(name: str, size: float, cause: str) -> None:
@@ -119,7 +119,7 @@ def _warn(name: str, size: float, cause: str) -> None:
         f"The training targets violate constraint {name!r} by up to {size:.3g}, more than its "
         f"discretization explains. {cause}",
         UserWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
 
 
