@@ -1,5 +1,6 @@
 """Declarations of physics: what must hold for a field on a grid."""
 
+from skphys.constraints._conditions import Dirichlet, FromInput, Neumann, Periodic, Robin
 from skphys.constraints._inequalities import (
     InequalitySystem,
     merge_inequalities,
@@ -12,7 +13,9 @@ from skphys.constraints._system import (
     resolve_system,
 )
 from skphys.constraints._values import Column, FieldTable
+from skphys.constraints._whole_boundary import boundary_constraints, boundary_values
 from skphys.constraints.base import Constraint
+from skphys.constraints.boundary import BoundaryConstraint
 from skphys.constraints.conservation import ConservationLaw
 from skphys.constraints.control_volume import ControlVolumeBalance
 from skphys.constraints.equality import LinearEquality
@@ -21,19 +24,27 @@ from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
 
 __all__ = [
     "AdvectiveFlux",
+    "BoundaryConstraint",
     "Bounds",
     "Column",
     "ConservationLaw",
     "Constraint",
     "ControlVolumeBalance",
     "DiffusiveFlux",
+    "Dirichlet",
     "EqualitySystem",
     "FieldTable",
+    "FromInput",
     "InequalityConstraint",
     "InequalitySystem",
     "LinearEquality",
     "LinearFlux",
     "Monotone",
+    "Neumann",
+    "Periodic",
+    "Robin",
+    "boundary_constraints",
+    "boundary_values",
     "merge_inequalities",
     "merge_systems",
     "name_constraints",

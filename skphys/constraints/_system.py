@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from skphys.grids import Components, Grid, Mesh
 
 NamedConstraints = list[tuple[str, Any]]
+Resolved = dict[str, np.ndarray]
 KINDS = (Constraint, InequalityConstraint)
 
 
@@ -142,8 +144,20 @@ def resolve_system(
             f"constraint_values has unknown name(s) {unknown}; the constraints are "
             f"{[name for name, _ in named]}."
         )
-    parts = [_state(name, c, grid, table, overrides.get(name), fields) for name, c in named]
+    parts, resolved = [], []
+    for name, constraint in named:
+        override = overrides.get(name)
+        part, values = _state(name, constraint, grid, table, override, fields)
+        parts.append(part)
+        resolved += [] if values is None else [(constraint, values)]
+    check_together(resolved, grid)
     return merge_systems(parts, grid.n_points, table.n_fields)
+
+
+def check_together(resolved: Sequence[tuple[Constraint, Resolved]], grid: Any) -> None:
+    """Ask each pair of constraints whether their declared values fit."""
+    for (first, values), (second, others) in combinations(resolved, 2):
+        first.check_beside(values, second, others, grid)
 
 
 def merge_systems(
@@ -172,7 +186,8 @@ def _state(
     table: FieldTable,
     override: Any,
     fields: np.ndarray | None,
-) -> EqualitySystem:
+) -> tuple[EqualitySystem, Resolved | None]:
+    """State one constraint; also return its values as declared, if they are what holds."""
     rows = compact(constraint.rows(grid))
     if rows.ndim != 2 or rows.shape[1] != grid.n_points or not np.isfinite(entries(rows)).all():
         raise ValueError(
@@ -180,17 +195,20 @@ def _state(
             f"{grid.n_points}) on this grid; got {rows.shape}."
         )
     n_rows = rows.shape[0]
+    resolved = None
     if override is not None:
         label = f"constraint_values[{name!r}]"
         values = _override(override, table, n_rows, label)
     else:
-        values = _declared(name, constraint, grid, table, n_rows)
-    return EqualitySystem(
+        resolved = resolve_values(name, constraint, grid, table, n_rows)
+        values = np.asarray(constraint.values(resolved, grid), dtype=np.float64)
+    system = EqualitySystem(
         rows=rows,
         values=np.broadcast_to(values, (table.n_fields, n_rows)),
         noise=_noise(name, constraint, n_rows, fields, grid),
         names=(name,) * n_rows,
     )
+    return system, resolved
 
 
 def _override(override: Any, table: FieldTable, n_rows: int, label: str) -> np.ndarray:
@@ -200,17 +218,16 @@ def _override(override: Any, table: FieldTable, n_rows: int, label: str) -> np.n
     return values
 
 
-def _declared(
-    name: str, constraint: Constraint, grid: Any, table: FieldTable, n_rows: int
-) -> np.ndarray:
+def resolve_values(
+    name: str, constraint: Constraint, grid: Any, table: FieldTable, n_rows: int = 1
+) -> Resolved:
+    """Return the values that a constraint declares, as arrays, by parameter."""
     shapes = constraint.value_shapes(grid)
-    given = {p: getattr(constraint, p) for p in constraint.value_parameters}
-    resolved = {
+    return {
         p: resolve_value(spec, table, f"{p} of constraint {name!r}", n_rows, shapes.get(p))
-        for p, spec in given.items()
+        for p, spec in constraint.declared_values(grid).items()
         if spec is not None or p not in shapes
     }
-    return np.asarray(constraint.values(resolved, grid), dtype=np.float64)
 
 
 def _noise(

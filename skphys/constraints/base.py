@@ -26,7 +26,11 @@ class Constraint(BaseEstimator):
     - `value_shapes` says what shape an array has for one field, where it does not hold one entry a
       row but, say, values over time levels or at faces; such a value may be None and is then left
       out.
+    - `declared_values` says what was declared for each of them, by default the parameter itself;
+      a constraint may read it in the light of the grid.
     - `values` makes ``b`` of them; by default ``b`` is the first value parameter.
+    - `check_beside` is asked whether the values fit those of another constraint, where that does
+      not show in the rows.
     - `noise` is the standard deviation of ``b``, in its units: a number or one for each row. Make
       it a constructor parameter to let users set it; without it the constraint is exact.
     - `noise_std` is asked for that noise, together with the predicted fields, so that a constraint
@@ -63,6 +67,34 @@ class Constraint(BaseEstimator):
     def value_shapes(self, grid: Grid) -> dict[str, tuple[tuple[int, ...], ...]]:
         """Return the shapes, for one field, of value parameters that are not one entry a row."""
         return {}
+
+    def declared_values(self, grid: Grid) -> dict[str, Any]:
+        """Return what holds each value parameter: number, array, column or callable of X."""
+        return {parameter: getattr(self, parameter) for parameter in self.value_parameters}
+
+    def check_beside(
+        self,
+        resolved: dict[str, np.ndarray],
+        other: Constraint,
+        other_resolved: dict[str, np.ndarray],
+        grid: Grid,
+    ) -> None:
+        """Raise a ValueError if the values contradict those of another constraint.
+
+        Rows that contradict each other are found without this; it is for rows that one constraint
+        leaves out because another has them.
+
+        Parameters
+        ----------
+        resolved : dict of str to ndarray
+            As in `values`.
+        other : Constraint
+            Another constraint on the same fields; each pair is asked about once.
+        other_resolved : dict of str to ndarray
+            Its values.
+        grid : Grid
+            The grid of `rows`.
+        """
 
     def noise_std(self, fields: np.ndarray | None, grid: Grid) -> np.ndarray:
         """Return the standard deviation of ``b``, broadcasting to (n_rows,) or (n_samples, n_rows).

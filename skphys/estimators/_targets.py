@@ -43,6 +43,8 @@ def warn_if_violated(
             excess, size = max(excess, beyond.max(initial=0.0)), max(size, residual.max(initial=0))
         if excess > 0.0:
             _warn(name, size, _cause(constraint, layout, X, y))
+    if isinstance(layout, FieldRows) and len(constraints) > 1:
+        layout.system(X, constraints, fields=y.reshape(X.shape[0], -1))  # do their values agree?
 
 
 def _state(layout: FieldRows | PointRows, X: Any, named: tuple[str, Any]) -> None:

@@ -3,7 +3,7 @@
 Arrays hold one field a row, ``(n_samples, n_points)``, or one number a row, ``(n_samples,)``.
 """
 
-from skphys.metrics._physics import conservation_error, shock_position
+from skphys.metrics._physics import boundary_error, conservation_error, shock_position
 from skphys.metrics._scorers import crps_scorer, log_likelihood_scorer, make_probabilistic_scorer
 from skphys.metrics._scores import (
     coverage,
@@ -14,6 +14,7 @@ from skphys.metrics._scores import (
 )
 
 __all__ = [
+    "boundary_error",
     "conservation_error",
     "coverage",
     "crps",

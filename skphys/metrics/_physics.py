@@ -10,7 +10,7 @@ from skphys.metrics._checks import Floats, as_finite
 
 if TYPE_CHECKING:
     from skphys.constraints import Constraint, FieldTable
-    from skphys.grids import ColumnGrid, Grid
+    from skphys.grids import ColumnGrid, Components, Grid
 
 
 def conservation_error(
@@ -84,6 +84,77 @@ def conservation_error(
     return _error(fields, named, grid, table, _by_name(values, named))
 
 
+def boundary_error(
+    y: Any,
+    boundary: Any,
+    grid: Grid | Components,
+    X: Any = None,
+    *,
+    kind: str = "relative",
+) -> Floats:
+    """Return by how much fields miss their boundary conditions, at the worst point.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples, n_points) or (n_points,)
+        Fields, C order over the grid; a 1-D array is one field.
+    boundary : dict, or list of (str, BoundaryConstraint)
+        The conditions by axis, as `boundary_constraints` takes them, or what it returns.
+    grid : Grid or Components
+        Where the points are.
+    X : array-like of shape (n_samples, ...), default=None
+        Where conditions take their values from, if that is a column, a callable or the input.
+    kind : {"relative", "absolute"}, default="relative"
+        "absolute" is ``max |G u - b|`` over the rows of the boundary, in units of the condition:
+        those of the field for Dirichlet, field by length for Neumann. "relative" divides each
+        row's miss by its terms, ``|G| |u| + |b|``: 1e-16 is rounding, 1 is all wrong; it compares
+        conditions of different kinds.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Not negative; 0 where nothing is stated.
+
+    Raises
+    ------
+    ValueError
+        If the fields do not fit the grid, or the conditions cannot be stated.
+
+    See Also
+    --------
+    conservation_error : For conservation laws, and any other constraint row by row.
+
+    Notes
+    -----
+    Exact solutions miss derivatives too, by the error of the stencil on the grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphys.constraints import Dirichlet, Neumann
+    >>> from skphys.grids import Grid
+    >>> from skphys.metrics import boundary_error
+    >>> x = np.linspace(0.0, 1.0, 5)
+    >>> boundary = {"x": (Dirichlet(0.0), Neumann(1.0))}
+    >>> boundary_error([x, x + 0.5], boundary, Grid(x=x), kind="absolute")
+    array([0. , 0.5])
+    """
+    from skphys.constraints import FieldTable, boundary_constraints, resolve_system
+
+    if kind not in ("relative", "absolute"):
+        raise ValueError(f"kind must be 'relative' or 'absolute'; got {kind!r}.")
+    fields = np.atleast_2d(as_finite("y", y))
+    _check_fields(fields, grid, X)
+    named = boundary_constraints(boundary, grid) if isinstance(boundary, Mapping) else boundary
+    table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
+    system = resolve_system(named, grid, table, fields=fields)
+    miss = np.abs(fields @ system.rows.T - system.values)
+    if kind == "relative":
+        terms = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
+        miss = np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
+    return miss.max(axis=1, initial=0.0)
+
+
 def _error(fields: Floats, named: Any, grid: Grid, table: FieldTable, values: Any = None) -> Floats:
     from skphys.constraints import resolve_system
 
@@ -127,7 +198,7 @@ def _by_name(values: Any, named: Any) -> Mapping[str, Any] | None:
     return {named[0][0]: values}
 
 
-def _check_fields(fields: Floats, grid: Grid, X: Any) -> None:
+def _check_fields(fields: Floats, grid: Grid | Components, X: Any) -> None:
     if fields.ndim != 2 or fields.shape[1] != grid.n_points:
         raise ValueError(
             f"y must have the shape (n_samples, {grid.n_points}) on this grid; got {fields.shape}."

@@ -1,0 +1,204 @@
+"""The constraints of a whole boundary, whose faces share edges and corners."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skphys.constraints._boundary_spec import DeclaredFace, declared_faces
+from skphys.constraints._conditions import Periodic
+from skphys.constraints._faces import BOTH, Face
+from skphys.constraints._system import check_together, resolve_values
+from skphys.constraints._values import FieldTable
+from skphys.constraints.boundary import BoundaryConstraint
+from skphys.grids import Components, Grid
+from skphys.grids._stencils import SIDES
+
+NamedFaces = list[tuple[str, BoundaryConstraint]]
+# Which of two faces states the points that they share.
+PRIORITY = {"dirichlet": 0, "periodic": 1, "neumann": 2, "robin": 2}
+
+
+def boundary_constraints(boundary: Any, grid: Grid | Components) -> NamedFaces:
+    """State the conditions of a whole boundary as constraints, one a face.
+
+    Parameters
+    ----------
+    boundary : dict
+        By axis: one condition for both faces, or a pair (left, right) for the faces at the low and
+        the high coordinate, where None leaves a face free; or ``Periodic()``. On a grid of
+        `Components` a dict of such dicts, by component; components and axes that are not named
+        are free.
+    grid : Grid or Components
+        Where the fields live.
+
+    Returns
+    -------
+    list of (str, BoundaryConstraint)
+        Named ``<axis>_left``, ``<axis>_right``, and with components ``<component>_<axis>_left``;
+        in the order of components and axes in the grid. A half-open periodic axis has none, one
+        that holds both ends has a single one, named after the axis.
+
+    Raises
+    ------
+    TypeError
+        If something is not a condition.
+    ValueError
+        If an axis or a component is unknown, `Periodic` meets another condition on its axis, or an
+        axis is too short for its conditions.
+
+    Notes
+    -----
+    Points on an edge or a corner are on several faces. Each is stated by one of them, so that the
+    rows of all faces are linearly independent: by a `Dirichlet` face, else by a `Periodic` axis
+    (at its right end), else by the face across the axis that comes first in the grid. Were they
+    stated twice, the rows would depend on each other: the slope of u along the wall follows from
+    its values there, and the mixed second derivative at a corner from either face. Where
+    derivatives meet, the values at the corner are those of the first face. Values of two
+    `Dirichlet` faces are compared where they meet, when they are known, in fit and in predict; a
+    difference beyond rounding is an error. On cell averages they are not: no value is at the
+    corner itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphys.constraints import Dirichlet, Neumann, boundary_constraints
+    >>> from skphys.grids import Grid
+    >>> grid = Grid(t=np.arange(3.0), x=np.linspace(0.0, 1.0, 4))
+    >>> faces = boundary_constraints({"t": (Dirichlet("start"), None), "x": Neumann(0.0)}, grid)
+    >>> [(name, face.rows(grid).shape) for name, face in faces]
+    [('t_left', (4, 12)), ('x_left', (2, 12)), ('x_right', (2, 12))]
+    """
+    declared = declared_faces(boundary)
+    parts: dict[str | None, Any] = {None: grid}
+    if isinstance(grid, Components):
+        parts = {name: grid[name] for name in grid}
+    _check_components(declared, parts)
+    named: NamedFaces = []
+    for component, part in parts.items():
+        named += _of_part([face for face in declared if face.component == component], part)
+    repeated = [name for name, count in Counter(n for n, _ in named).items() if count > 1]
+    if repeated:
+        raise ValueError(f"Two faces of the boundary are called {repeated[0]!r}; rename an axis.")
+    for _, constraint in named:
+        constraint.rows(grid)
+        constraint.declared_values(grid)
+    return named
+
+
+def boundary_values(
+    constraints: NamedFaces, grid: Grid | Components, X: Any, feature_names: Any = None
+) -> dict[str, NDArray[np.float64]]:
+    """Return the values that conditions prescribe, over their whole faces.
+
+    Parameters
+    ----------
+    constraints : list of (str, BoundaryConstraint)
+        From `boundary_constraints`.
+    grid : Grid or Components
+        Where the fields live.
+    X : {array, DataFrame} of shape (n_samples, ...)
+        Where columns, callables and `FromInput` look; one row a field.
+    feature_names : array of str, default=None
+        Names of the columns of X, if X itself has none.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_samples or 1, *face_shape)
+        By name of the constraint; the first axis has length 1 where all fields share the values.
+
+    Raises
+    ------
+    ValueError
+        If values are missing, of a wrong shape, not finite, or contradict each other at a corner.
+    """
+    table = FieldTable(X, feature_names=feature_names)
+    resolved = [(c, resolve_values(name, c, grid, table)) for name, c in constraints]
+    check_together(resolved, grid)
+    return {
+        name: constraint.face_values(values, grid)
+        for (name, _), (constraint, values) in zip(constraints, resolved, strict=True)
+    }
+
+
+def _check_components(declared: list[DeclaredFace], parts: dict[str | None, Any]) -> None:
+    for face in declared:
+        if face.component in parts:
+            continue
+        if None in parts:
+            raise ValueError(
+                f"boundary holds a dict for {face.component!r}, as for a component, which needs a "
+                f"grid of Components(...); on a Grid its keys are axes."
+            )
+        given = face.axis if face.component is None else face.component
+        raise ValueError(
+            f"boundary has the key {given!r}, but this grid has the components {list(parts)}: "
+            f"pass a dict of conditions by axis for each of them that has any."
+        )
+
+
+def _of_part(declared: list[DeclaredFace], grid: Any) -> NamedFaces:
+    """Return the constraints on one component, which share out the corners."""
+    if not declared:
+        return []
+    if not isinstance(grid, Grid):
+        raise TypeError(f"A boundary condition needs a Grid; got {type(grid).__name__}.")
+    for face in declared:
+        BoundaryConstraint(face.condition, face.axis, face.face).check_axes(grid.names)
+    singles = [single for face in declared for single in _singles(face, grid)]
+    faces = sorted(singles, key=lambda face: (grid.names.index(face.axis), face.face))
+    _check_sizes(faces, grid)
+    return [
+        (
+            face.name,
+            BoundaryConstraint(
+                face.condition,
+                face.axis,
+                face.face,
+                face.component,
+                corners=tuple(_stated_before(face, faces, grid)),
+            ),
+        )
+        for face in faces
+    ]
+
+
+def _singles(face: DeclaredFace, grid: Grid) -> list[DeclaredFace]:
+    """Return one entry a face, or a single one for both if they are the same place."""
+    if isinstance(face.condition, Periodic):
+        return [] if grid.axes[face.axis].period is not None else [face]
+    sides = SIDES if face.face == BOTH else (face.face,)
+    return [replace(face, face=side) for side in sides]
+
+
+def _stated_before(
+    face: DeclaredFace, faces: list[DeclaredFace], grid: Grid
+) -> Iterator[tuple[str, str]]:
+    """Name the faces that state the points which they share with this one."""
+
+    def rank(one: DeclaredFace) -> tuple[int, int]:
+        return PRIORITY[one.condition.kind], grid.names.index(one.axis)
+
+    for other in faces:
+        if other.axis != face.axis and rank(other) < rank(face):
+            yield other.axis, "right" if other.face == BOTH else other.face
+
+
+def _check_sizes(faces: list[DeclaredFace], grid: Grid) -> None:
+    """Raise if the conditions on both faces of an axis could depend on each other."""
+    for axis in grid.names:
+        both = [face for face in faces if face.axis == axis and face.face != BOTH]
+        if len(both) < 2 or grid.axes[axis].period is not None:
+            continue
+        wide = [Face(grid, axis, face.face).support(face.condition) for face in both]
+        needed = max(wide) + ((wide[0] == 1) == (wide[1] == 1))
+        if grid.axes[axis].size < needed:
+            raise ValueError(
+                f"axis {axis!r} has {grid.axes[axis].size} point(s), but the conditions on its two "
+                f"faces take {needed}; lower their order, or use a finer grid."
+            )

@@ -1,0 +1,379 @@
+"""Boundary conditions as constraints: linear rows on the points at the faces of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from skphys.constraints._conditions import BoundaryCondition, FromInput, Periodic
+from skphys.constraints._faces import Face, checked_side, over_face
+from skphys.constraints._from_input import InputFace
+from skphys.constraints._parts import part_of, placed
+from skphys.constraints._values import Column
+from skphys.constraints.base import Constraint
+from skphys.grids import Grid
+
+if TYPE_CHECKING:
+    from skphys.grids import Components
+
+ROUNDING = 1e-6  # values are often stored in float32
+SAFETY = 2.0  # by which the next order may underestimate the error of a stencil
+
+
+class BoundaryConstraint(Constraint):
+    """A boundary condition at one face of a grid.
+
+    One row for each point of the face, in C order over the other axes. Time is an axis like any
+    other: the face "x_left" of ``Grid(t=..., x=..., y=...)`` has the shape (n_t, n_y), and a
+    condition at the left of "t" is an initial condition.
+
+    Parameters
+    ----------
+    condition : Dirichlet, Neumann, Robin or Periodic
+        What holds.
+    axis : str
+        The axis across the face.
+    face : {"left", "right", "both"}
+        Where the coordinate is lowest or highest. Both, for a periodic axis and only there.
+    component : str or None, default=None
+        The component that it speaks of, on a grid of `Components`.
+    corners : sequence of (str, str), default=()
+        Other faces, as (axis, face), that state the points which they share with this one: they
+        have no rows here. `boundary_constraints` fills this in.
+    noise : float or array of shape (n_rows,), default=0.0
+        Standard deviation of the values; 0 makes the condition exact.
+
+    Attributes
+    ----------
+    kind : {"dirichlet", "neumann", "robin", "periodic"}
+        What the condition is.
+
+    See Also
+    --------
+    boundary_constraints : The constraints of a whole boundary.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphys.constraints import BoundaryConstraint, Neumann
+    >>> from skphys.grids import Grid
+    >>> grid = Grid(t=[0.0, 1.0], x=[0.0, 1.0, 2.0])
+    >>> insulated = BoundaryConstraint(Neumann(0.0), "x", "left")
+    >>> insulated.rows(grid).toarray()
+    array([[ 1.5, -2. ,  0.5,  0. ,  0. ,  0. ],
+           [ 0. ,  0. ,  0. ,  1.5, -2. ,  0.5]])
+    >>> insulated.stencil(grid)
+    array([ 1.5, -2. ,  0.5])
+    """
+
+    value_parameters = ("value",)
+
+    def __init__(
+        self,
+        condition: BoundaryCondition,
+        axis: str,
+        face: str,
+        component: str | None = None,
+        *,
+        corners: Sequence[Sequence[str]] = (),
+        noise: Any = 0.0,
+    ) -> None:
+        self.condition = condition
+        self.axis = axis
+        self.face = face
+        self.component = component
+        self.corners = corners
+        self.noise = noise
+
+    @property
+    def kind(self) -> str:
+        """What the condition is."""
+        return self._checked().kind
+
+    @property
+    def value(self) -> Any:
+        """The condition's value, as declared."""
+        return self._checked().value
+
+    @property
+    def label(self) -> str:
+        """The name of the face, as `boundary_constraints` gives it."""
+        parts = (self.component, self.axis, None if self.kind == "periodic" else self.face)
+        return "_".join(part for part in parts if part)
+
+    def rows(self, grid: Grid | Components) -> csr_array:
+        """Return the condition's left-hand side at the points of the face.
+
+        Parameters
+        ----------
+        grid : Grid or Components
+            Where the field lives.
+
+        Returns
+        -------
+        csr_array of shape (n_rows, n_points)
+            One row for each point that `corners` leaves.
+
+        Raises
+        ------
+        ValueError
+            If there is no such face, or the axis is too short for the stencil.
+        """
+        face, where = self._face(grid)
+        rows = face.rows(face.weights(self.condition, self.condition.checked_order()))
+        rows = rows[np.flatnonzero(face.kept(self.corners))]
+        return placed(rows, np.arange(where.start, where.stop), grid.n_points)
+
+    def stencil(self, grid: Grid | Components) -> NDArray[np.float64]:
+        """Return the condition's left-hand side along the axis, the same for the whole face.
+
+        Parameters
+        ----------
+        grid : Grid or Components
+            Where the field lives.
+
+        Returns
+        -------
+        ndarray of shape (n_axis,)
+            Its product with the values along the axis is what the condition's value is.
+
+        Raises
+        ------
+        ValueError
+            If the coefficients of a `Robin` condition vary along the face.
+        """
+        face, _ = self._face(grid)
+        weights = face.weights(self.condition, self.condition.checked_order())
+        if weights.ndim > 1 and (weights != weights[:1]).any():
+            raise ValueError(
+                f"a and b of the Robin condition at {self.label!r} vary along the face, so there "
+                f"is not one stencil; give numbers, or use method='project'."
+            )
+        return weights.reshape(-1, weights.shape[-1])[0]
+
+    def declared_values(self, grid: Grid | Components) -> dict[str, Any]:
+        """Return the value in the shape of the face, or where in X to read it.
+
+        Parameters
+        ----------
+        grid : Grid or Components
+            Where the field lives.
+
+        Returns
+        -------
+        dict of str to object
+            Arrays broadcast, and a callable of X for `FromInput`.
+        """
+        face, _ = self._face(grid)
+        value = self.value
+        if isinstance(value, FromInput):
+            weights = face.weights(self.condition, self.condition.checked_order())
+            value = InputFace(value.channel, face, weights)
+        elif not (isinstance(value, Real | str | Column) or callable(value)) and face.shape:
+            value = over_face(value, f"value of {self.label!r}", face)
+        return {"value": value}
+
+    def value_shapes(self, grid: Grid | Components) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Return the shape of the whole face.
+
+        Parameters
+        ----------
+        grid : Grid or Components
+            Where the field lives.
+
+        Returns
+        -------
+        dict of str to tuple of tuple of int
+            The other axes; (1,) for the end of a single axis.
+        """
+        return {"value": (self._face(grid)[0].shape or (1,),)}
+
+    def face_values(
+        self, resolved: dict[str, np.ndarray], grid: Grid | Components
+    ) -> NDArray[np.float64]:
+        """Return the values over the whole face, also at points that have no row here.
+
+        Parameters
+        ----------
+        resolved : dict of str to ndarray
+            As `values` gets it.
+        grid : Grid or Components
+            The grid of `rows`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples or 1, *face_shape)
+            One number a field on a grid with a single axis.
+        """
+        shape = self._face(grid)[0].shape
+        values = resolved["value"]
+        return np.broadcast_to(values, (len(values), *shape)) if shape else values.reshape(-1)
+
+    def values(self, resolved: dict[str, np.ndarray], grid: Grid | Components) -> np.ndarray:
+        """Return the values at the points that have rows.
+
+        Parameters
+        ----------
+        resolved : dict of str to ndarray
+            The value, of shape (n_samples or 1, *face_shape).
+        grid : Grid or Components
+            The grid of `rows`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples or 1, n_rows)
+            The right-hand side.
+        """
+        values = self.face_values(resolved, grid)
+        kept = self._face(grid)[0].kept(self.corners)
+        return values.reshape(len(values), -1)[:, kept]
+
+    def check_axes(self, names: Sequence[str]) -> None:
+        """Raise if there is no such axis.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The axes of the fields.
+
+        Raises
+        ------
+        ValueError
+            Naming the axes that there are.
+        """
+        if self.axis not in names:
+            raise ValueError(
+                f"boundary names the unknown axis {self.axis!r}; the axes are {list(names)}."
+            )
+
+    def check_beside(
+        self,
+        resolved: dict[str, np.ndarray],
+        other: Constraint,
+        other_resolved: dict[str, np.ndarray],
+        grid: Any,
+    ) -> None:
+        """Raise if two faces prescribe different values at the points that they share.
+
+        Parameters
+        ----------
+        resolved : dict of str to ndarray
+            The value here.
+        other : Constraint
+            Another constraint on the same fields.
+        other_resolved : dict of str to ndarray
+            The value there.
+        grid : Grid or Components
+            Where the fields live.
+
+        Raises
+        ------
+        ValueError
+            Naming both faces, the field and the difference; for `Dirichlet` conditions on nodes,
+            and for one that is not the same at both ends of a `Periodic` axis.
+        """
+        if not isinstance(other, BoundaryConstraint) or self.component != other.component:
+            return
+        kinds = {self.kind, other.kind}
+        if self.axis == other.axis or kinds not in ({"dirichlet"}, {"dirichlet", "periodic"}):
+            return
+        here, there = (c._face(grid)[0] for c in (self, other))
+        if here.along.edges is not None or there.along.edges is not None:
+            return  # no value is known at the corner itself
+        mine, theirs = self.face_values(resolved, grid), other.face_values(other_resolved, grid)
+        size = np.maximum(_largest(mine), _largest(theirs))
+        if self.kind == "periodic":
+            mine, theirs = (there.edge(theirs, here.axis, side) for side in ("left", "right"))
+        elif other.kind == "periodic":
+            mine, theirs = (here.edge(mine, there.axis, side) for side in ("left", "right"))
+        else:
+            mine = here.edge(mine, there.axis, there.side)
+            theirs = there.edge(theirs, here.axis, here.side)
+        _agree(mine, theirs, size, (self.label, other.label))
+
+    def discretization_error(
+        self, fields: np.ndarray, grid: Grid | Components
+    ) -> NDArray[np.float64]:
+        """Estimate the stencil's error by its difference to the stencil of the next order.
+
+        Parameters
+        ----------
+        fields : ndarray of shape (n_samples, n_points)
+            True fields.
+        grid : Grid or Components
+            Where they live.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_rows)
+            Zero for values on nodes. On a grid too small for the next order the one below serves.
+        """
+        face, where = self._face(grid)
+        order = self.condition.checked_order()
+        on_node = face.along.edges is None and face.support(self.condition) == 1
+        if self.kind == "periodic" or on_node:
+            return np.zeros((1, 1))
+        fields = np.asarray(fields, dtype=np.float64)[:, where]
+        finer = face.along.size > face.support(self.condition)
+        difference = face.weights(self.condition, order)
+        if finer or order > 1:
+            difference = difference - face.weights(self.condition, order + (1 if finer else -1))
+        return SAFETY * np.abs(fields @ face.rows(difference).T)[:, face.kept(self.corners)]
+
+    def _checked(self) -> BoundaryCondition:
+        if not isinstance(self.condition, BoundaryCondition):
+            raise TypeError(
+                f"condition must be an instance of Dirichlet, Neumann, Robin or Periodic; got "
+                f"{self.condition!r}."
+            )
+        return self.condition
+
+    def _face(self, grid: Any) -> tuple[Face, slice]:
+        """Return the face on the component's own grid, and where the component is."""
+        condition = self._checked()
+        side = checked_side(self.face, condition)
+        part, where = part_of(grid, self.component)
+        if not isinstance(part, Grid):
+            raise TypeError(f"A boundary condition needs a Grid; got {type(part).__name__}.")
+        self.check_axes(part.names)
+        for axis, _ in self.corners:
+            part[axis]
+        along = part.axes[self.axis]
+        if along.period is not None:
+            raise ValueError(
+                f"axis {self.axis!r} is periodic: it has no face for {condition!r}; leave the "
+                f"condition out, or give the axis no period."
+            )
+        if isinstance(condition, Periodic) and along.edges is not None:
+            raise ValueError(
+                f"axis {self.axis!r} holds cell averages, none of which is at an end; say that it "
+                f"is periodic by Axis(points, edges=edges, period=period)."
+            )
+        if isinstance(condition, Periodic) and along.size < 2:
+            raise ValueError(f"axis {self.axis!r} has one point; Periodic needs both ends.")
+        return Face(part, self.axis, side), where
+
+
+def _largest(values: np.ndarray) -> np.ndarray:
+    """Return each field's largest value, (n_samples or 1,)."""
+    return np.abs(values).reshape(len(values), -1).max(axis=1)
+
+
+def _agree(mine: np.ndarray, theirs: np.ndarray, size: np.ndarray, labels: tuple[str, str]) -> None:
+    """Compare values (n_samples or 1, ...) where two faces meet, in units of their size."""
+    gap = np.abs(mine - theirs)
+    if (_largest(gap) <= ROUNDING * size).all():
+        return
+    index = np.unravel_index(np.argmax(gap), gap.shape)
+    first, second = (np.broadcast_to(v, gap.shape)[index] for v in (mine, theirs))
+    sample = f" in sample {index[0]}" if len(gap) > 1 else ""
+    raise ValueError(
+        f"The Dirichlet values of the faces {labels[0]!r} and {labels[1]!r} contradict each other "
+        f"where they meet: {first:.6g} and {second:.6g}{sample}, a difference of {gap.max():.3g}. "
+        f"Give both the same value there, for example an array along the face, or leave one free."
+    )
