@@ -1,4 +1,4 @@
-"""Asking the backbone: fields, or the points of several fields, with or without a covariance."""
+"""Asking the backbone: what it is given, and fields, or the points of several, from it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from sklearn.model_selection import GroupKFold
 from sklearn.utils import _safe_indexing
 
+from skphys.constraints._system import NamedConstraints, value_columns
+from skphys.constraints._values import find_column
 from skphys.predictive import Prediction, offers_covariance, predict_distribution, residual_std
 
 ARRAYS_BY_SAMPLE = ("mean", "std", "cov")
@@ -55,6 +57,30 @@ def predict_points(
                     for own in rows.reshape(n_fields, n_points)
                 ]
             )
+
+
+def without_value_columns(
+    X: Any, constraints: NamedConstraints, grid: Any, feature_names: Any = None
+) -> Any:
+    """Return X without the columns that only constraints look at.
+
+    Parameters
+    ----------
+    X : array or DataFrame of shape (n_samples, n_features)
+        What the constrained estimator got.
+    constraints : list of (str, Constraint)
+        Which take values from columns.
+    grid : Grid, Mesh, Components or ColumnGrid
+        The last of these says which columns are coordinates, and stay.
+    feature_names : array of str, default=None
+        Names of the columns of X, if X itself has none.
+    """
+    names = getattr(X, "columns", feature_names)
+    dropped = {find_column(X, key, names) for key in value_columns(constraints)}
+    dropped -= {find_column(X, key, names) for key in getattr(grid, "structure", ())}
+    if not dropped:
+        return X
+    return _safe_indexing(X, [c for c in range(X.shape[1]) if c not in dropped], axis=1)
 
 
 def out_of_fold_std(

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing, check_array, check_consistent_length, get_tags
+from sklearn.utils import check_array, check_consistent_length, get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -27,7 +27,7 @@ from sklearn.utils.validation import validate_data
 
 from skphys.constraints._system import NamedConstraints, value_columns
 from skphys.constraints._values import find_column
-from skphys.estimators._backbone import out_of_fold_std
+from skphys.estimators._backbone import out_of_fold_std, without_value_columns
 from skphys.estimators._base import ConstrainedRegressor
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._layouts import Batch, Layout, likely_fields
@@ -37,11 +37,6 @@ from skphys.grids import Grid
 from skphys.predictive import Prediction, fit_backbone, predict_distribution, residual_std
 from skphys.predictive._backbone import final_estimator
 from skphys.predictive._nets import seeded
-
-
-def select(X: Any, kept: list[int] | None) -> Any:
-    """Return some columns of X; None keeps all."""
-    return X if kept is None else _safe_indexing(X, kept, axis=1)
 
 
 class FieldConstrainedRegressor(ConstrainedRegressor):
@@ -69,19 +64,16 @@ class FieldConstrainedRegressor(ConstrainedRegressor):
         self._check_declared(layout, X, constraints)
         warn_if_violated(layout, X, y, constraints)
         routed = self._routed(fit_params)
-        kept = self._columns_for_backbone(X, constraints, layout.grid)
-        backbone = clone(self.estimator)
+        backbone = self._prepared(clone(self.estimator), constraints, layout.grid)
+        seen = partial(self._seen_by_backbone, constraints=constraints, grid=layout.grid)
         seed = set_random_states(backbone, self.random_state)
         with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
-            fit_backbone(backbone, select(X, kept), y, **routed)
+            fit_backbone(backbone, seen(X), y, **routed)
             if self.uncertainty == "residual":
-                chosen = partial(select, kept=kept)
-                std = self._residual_std(backbone, X, y, layout, chosen, routed)
-                self.residual_std_ = std
+                self.residual_std_ = self._residual_std(backbone, X, y, layout, seen, routed)
         self.estimator_ = backbone
         self.constraints_ = constraints
         self.grid_ = layout.grid
-        self._kept_columns = kept
         self._single_point = layout.rows == "fields" and y.ndim == 1
         return self
 
@@ -135,16 +127,15 @@ class FieldConstrainedRegressor(ConstrainedRegressor):
         for key in value_columns(constraints):
             find_column(X, key, getattr(X, "columns", None))
 
-    def _columns_for_backbone(
-        self, X: Any, constraints: NamedConstraints, grid: Any
-    ) -> list[int] | None:
-        """Return the columns that not only constraints look at; None if these are all."""
+    def _prepared(self, backbone: Any, constraints: NamedConstraints, grid: Any) -> Any:
+        """Return what is fitted and asked in place of a clone of `estimator`."""
+        return backbone
+
+    def _seen_by_backbone(self, X: Any, constraints: NamedConstraints, grid: Any) -> Any:
+        """Return the columns of X that the backbone gets."""
         if not self.drop_value_columns:
-            return None
-        names = getattr(X, "columns", None)
-        dropped = {find_column(X, key, names) for key in value_columns(constraints)}
-        dropped -= {find_column(X, key, names) for key in getattr(grid, "structure", ())}
-        return [column for column in range(X.shape[1]) if column not in dropped]
+            return X
+        return without_value_columns(X, constraints, grid, getattr(self, "feature_names_in_", None))
 
     def _residual_std(
         self,
@@ -152,19 +143,19 @@ class FieldConstrainedRegressor(ConstrainedRegressor):
         X: Any,
         y: np.ndarray,
         layout: Layout,
-        chosen: Callable[[Any], Any],
+        seen: Callable[[Any], Any],
         fit_params: Any,
     ) -> Any:
         """Return the residuals' spread, on the calibration data or out of fold."""
         if self.calibration is None:
             fields = layout.labels(X)
-            return out_of_fold_std(backbone, chosen(X), y, fields, layout.rows, fit_params)
+            return out_of_fold_std(backbone, seen(X), y, fields, layout.rows, fit_params)
         if len(self.calibration) != 2:
             raise ValueError(
                 f"calibration must be a pair (X, y); got {len(self.calibration)} items."
             )
         held_X, held_y = self.calibration
-        held = chosen(self._check_X(held_X)), held_y
+        held = seen(self._check_X(held_X)), held_y
         return residual_std(backbone, rows=layout.rows, calibration=held)
 
     def _layout(self) -> Layout:
@@ -180,7 +171,8 @@ class FieldConstrainedRegressor(ConstrainedRegressor):
         self, X: Any, sizes: Any = None, *, constraint_values: Mapping[str, Any] | None = None
     ) -> Any:
         """Ask the backbone; `sizes` come with the points of a long table only."""
-        return self._spread(predict_distribution(self.estimator_, select(X, self._kept_columns)))
+        seen = self._seen_by_backbone(X, self.constraints_, self.grid_)
+        return self._spread(predict_distribution(self.estimator_, seen))
 
     def _spread(self, prediction: Prediction) -> Prediction:
         """Put the residuals' spread in the place of the backbone's own if told so."""

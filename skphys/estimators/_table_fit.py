@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d
 
 from skphys.constraints._system import NamedConstraints
 from skphys.estimators._backbone import predict_points
-from skphys.estimators._field_fit import FieldConstrainedRegressor, select
+from skphys.estimators._field_fit import FieldConstrainedRegressor
 from skphys.estimators._layouts import Layout
 from skphys.estimators._point_rows import PointRows
 from skphys.estimators._priors import correlation_lengths
@@ -66,8 +66,8 @@ class TableConstrainedRegressor(FieldConstrainedRegressor):
     ) -> Any:
         if sizes is None:
             return super()._predict_backbone(X, constraint_values=constraint_values)
-        kept = select(X, self._kept_columns)
-        return map(self._spread, predict_points(self.estimator_, kept, sizes))
+        seen = self._seen_by_backbone(X, self.constraints_, self.grid_)
+        return map(self._spread, predict_points(self.estimator_, seen, sizes))
 
     def _predict_unconditioned(
         self, X: Any, *, rows: str = "fields", want_cov: bool = True
