@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import conditioning, constraints, datasets, estimators, grids, metrics, predictive
     from .estimators import (
+        BoundaryEnforcedOperator,
         ConservationConstrainedRegressor,
         EnsembleRegressor,
         PointwiseRegressor,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BoundaryEnforcedOperator",
     "ConservationConstrainedRegressor",
     "EnsembleRegressor",
     "PointwiseRegressor",

@@ -31,6 +31,7 @@ from skphys.estimators._backbone import out_of_fold_std, without_value_columns
 from skphys.estimators._base import ConstrainedRegressor
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._layouts import Batch, Layout, likely_fields
+from skphys.estimators._on_grid import RegriddedMixin
 from skphys.estimators._random import set_random_states
 from skphys.estimators._targets import warn_if_violated
 from skphys.grids import Grid
@@ -39,7 +40,7 @@ from skphys.predictive._backbone import final_estimator
 from skphys.predictive._nets import seeded
 
 
-class FieldConstrainedRegressor(ConstrainedRegressor):
+class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
     """Base class: fit a backbone to fields, one a row, and constrain what it predicts."""
 
     estimator: Any
@@ -62,10 +63,13 @@ class FieldConstrainedRegressor(ConstrainedRegressor):
         layout = self._training_layout(X, y)
         constraints = [(name, clone(c)) for name, c in self._declared(layout.grid)]
         self._check_declared(layout, X, constraints)
+        backbone = self._prepared(clone(self.estimator), constraints, layout.grid)
         warn_if_violated(layout, X, y, constraints)
         routed = self._routed(fit_params)
-        backbone = self._prepared(clone(self.estimator), constraints, layout.grid)
-        seen = partial(self._seen_by_backbone, constraints=constraints, grid=layout.grid)
+
+        def seen(rows: Any) -> Any:
+            return self._seen_by_backbone(rows, backbone, constraints, layout.grid)
+
         seed = set_random_states(backbone, self.random_state)
         with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
             fit_backbone(backbone, seen(X), y, **routed)
@@ -131,7 +135,9 @@ class FieldConstrainedRegressor(ConstrainedRegressor):
         """Return what is fitted and asked in place of a clone of `estimator`."""
         return backbone
 
-    def _seen_by_backbone(self, X: Any, constraints: NamedConstraints, grid: Any) -> Any:
+    def _seen_by_backbone(
+        self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any
+    ) -> Any:
         """Return the columns of X that the backbone gets."""
         if not self.drop_value_columns:
             return X
@@ -171,7 +177,7 @@ class FieldConstrainedRegressor(ConstrainedRegressor):
         self, X: Any, sizes: Any = None, *, constraint_values: Mapping[str, Any] | None = None
     ) -> Any:
         """Ask the backbone; `sizes` come with the points of a long table only."""
-        seen = self._seen_by_backbone(X, self.constraints_, self.grid_)
+        seen = self._seen_by_backbone(X, self.estimator_, self.constraints_, self.grid_)
         return self._spread(predict_distribution(self.estimator_, seen))
 
     def _spread(self, prediction: Prediction) -> Prediction:

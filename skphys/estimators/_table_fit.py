@@ -66,7 +66,7 @@ class TableConstrainedRegressor(FieldConstrainedRegressor):
     ) -> Any:
         if sizes is None:
             return super()._predict_backbone(X, constraint_values=constraint_values)
-        seen = self._seen_by_backbone(X, self.constraints_, self.grid_)
+        seen = self._seen_by_backbone(X, self.estimator_, self.constraints_, self.grid_)
         return map(self._spread, predict_points(self.estimator_, seen, sizes))
 
     def _predict_unconditioned(

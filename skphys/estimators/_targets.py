@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skphys.constraints import EqualitySystem, InequalityConstraint
+from skphys.constraints import BoundaryConstraint, EqualitySystem, InequalityConstraint
 from skphys.constraints._values import FieldTable, columns_of
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._point_rows import PointRows
@@ -141,10 +141,14 @@ def _cause(constraint: Any, layout: FieldRows | PointRows, X: Any, y: np.ndarray
             f"The targets have mean 0 and standard deviation 1: they seem to come from a "
             f"TransformedTargetRegressor around the constraint. {outermost}"
         )
-    return (
-        f"Check the values, the grid's coordinates and the quadrature, or give it a noise; and "
-        f"that no transformer or target transform sits outside. {outermost}"
-    )
+    if isinstance(constraint, BoundaryConstraint):
+        check = (
+            "Check the values, derivatives being along the outward normal, the grid's coordinates "
+            "and the order of the stencil"
+        )
+    else:
+        check = "Check the values, the grid's coordinates and the quadrature, or give it a noise"
+    return f"{check}; and that no transformer or target transform sits outside. {outermost}"
 
 
 def _standardised(columns: np.ndarray) -> bool:

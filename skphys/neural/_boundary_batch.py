@@ -1,0 +1,87 @@
+"""What an operator is told about a boundary, while it trains and when it predicts.
+
+NumPy alone: the declarations behind it stay with those who made them, and torch is not needed to
+hold it or to pickle it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedFace:
+    """One face of a boundary.
+
+    Attributes
+    ----------
+    name : str
+        As in ``boundary_constraints``.
+    kind : {"dirichlet", "neumann", "robin", "periodic"}
+        What holds.
+    component : int
+        Which of the output's components it speaks of.
+    axis : int
+        Which of the grid's axes is across the face.
+    side : {"left", "right", "both"}
+        Where the coordinate is lowest or highest.
+    stencil : ndarray of shape (n_axis,)
+        The condition's left-hand side along the axis: its product with the field is the value.
+    shape : tuple of int
+        Number of points along the grid's other axes.
+    values : slice
+        Where the face's values are among those of the boundary, in C order; empty for a periodic
+        axis.
+    """
+
+    name: str
+    kind: str
+    component: int
+    axis: int
+    side: str
+    stencil: NDArray[np.float64]
+    shape: tuple[int, ...]
+    values: slice
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryEmbedding:
+    """A boundary, and how an operator should build it in.
+
+    Attributes
+    ----------
+    method : {"kernel", "lift"}
+        Correct the kernel inside each layer, or lift the output's mismatch into the interior.
+    faces : tuple of EmbeddedFace
+        What holds where.
+    """
+
+    method: str
+    faces: tuple[EmbeddedFace, ...]
+
+    @property
+    def n_values(self) -> int:
+        """Number of values of all faces together."""
+        return max((face.values.stop for face in self.faces), default=0)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryBatch:
+    """A boundary with its values for some samples: the keyword ``boundary`` of an operator.
+
+    Attributes
+    ----------
+    embedding : BoundaryEmbedding
+        The boundary.
+    values : ndarray of shape (n_samples, embedding.n_values)
+        What is prescribed, face by face.
+    """
+
+    embedding: BoundaryEmbedding
+    values: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.values)
