@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from skphys.constraints._boundary_spec import DeclaredFace, declared_faces
 from skphys.constraints._conditions import Periodic
@@ -173,7 +174,7 @@ def _singles(face: DeclaredFace, grid: Grid) -> list[DeclaredFace]:
     if isinstance(face.condition, Periodic):
         return [] if grid.axes[face.axis].period is not None else [face]
     sides = SIDES if face.face == BOTH else (face.face,)
-    return [replace(face, face=side) for side in sides]
+    return [replace(face, face=side, condition=clone(face.condition)) for side in sides]
 
 
 def _stated_before(

@@ -11,18 +11,17 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from skphys.constraints._conditions import BoundaryCondition, FromInput, Periodic
+from skphys.constraints._corners import Prescribed, check_corner, comparable
 from skphys.constraints._faces import Face, checked_side, over_face
 from skphys.constraints._from_input import InputFace
 from skphys.constraints._parts import part_of, placed
+from skphys.constraints._stencil_error import stencil_error
 from skphys.constraints._values import Column
 from skphys.constraints.base import Constraint
 from skphys.grids import Grid
 
 if TYPE_CHECKING:
     from skphys.grids import Components
-
-ROUNDING = 1e-6  # values are often stored in float32
-SAFETY = 2.0  # by which the next order may underestimate the error of a stencil
 
 
 class BoundaryConstraint(Constraint):
@@ -279,27 +278,18 @@ class BoundaryConstraint(Constraint):
         """
         if not isinstance(other, BoundaryConstraint) or self.component != other.component:
             return
-        kinds = {self.kind, other.kind}
-        if self.axis == other.axis or kinds not in ({"dirichlet"}, {"dirichlet", "periodic"}):
+        if self.axis == other.axis or not comparable(self.kind, other.kind):
             return
-        here, there = (c._face(grid)[0] for c in (self, other))
-        if here.along.edges is not None or there.along.edges is not None:
-            return  # no value is known at the corner itself
-        mine, theirs = self.face_values(resolved, grid), other.face_values(other_resolved, grid)
-        size = np.maximum(_largest(mine), _largest(theirs))
-        if self.kind == "periodic":
-            mine, theirs = (there.edge(theirs, here.axis, side) for side in ("left", "right"))
-        elif other.kind == "periodic":
-            mine, theirs = (here.edge(mine, there.axis, side) for side in ("left", "right"))
-        else:
-            mine = here.edge(mine, there.axis, there.side)
-            theirs = there.edge(theirs, here.axis, here.side)
-        _agree(mine, theirs, size, (self.label, other.label))
+        meeting = [
+            Prescribed(c.label, c._face(grid)[0], c.face_values(values, grid))
+            for c, values in ((self, resolved), (other, other_resolved))
+        ]
+        check_corner(*meeting)
 
     def discretization_error(
         self, fields: np.ndarray, grid: Grid | Components
     ) -> NDArray[np.float64]:
-        """Estimate the stencil's error by its difference to the stencil of the next order.
+        """Estimate the stencil's error by how much it changes from order to order.
 
         Parameters
         ----------
@@ -311,19 +301,11 @@ class BoundaryConstraint(Constraint):
         Returns
         -------
         ndarray of shape (n_samples, n_rows)
-            Zero for values on nodes. On a grid too small for the next order the one below serves.
+            Zero for values on nodes.
         """
         face, where = self._face(grid)
-        order = self.condition.checked_order()
-        on_node = face.along.edges is None and face.support(self.condition) == 1
-        if self.kind == "periodic" or on_node:
-            return np.zeros((1, 1))
         fields = np.asarray(fields, dtype=np.float64)[:, where]
-        finer = face.along.size > face.support(self.condition)
-        difference = face.weights(self.condition, order)
-        if finer or order > 1:
-            difference = difference - face.weights(self.condition, order + (1 if finer else -1))
-        return SAFETY * np.abs(fields @ face.rows(difference).T)[:, face.kept(self.corners)]
+        return stencil_error(fields, face, self.condition)[:, face.kept(self.corners)]
 
     def _checked(self) -> BoundaryCondition:
         if not isinstance(self.condition, BoundaryCondition):
@@ -357,23 +339,3 @@ class BoundaryConstraint(Constraint):
         if isinstance(condition, Periodic) and along.size < 2:
             raise ValueError(f"axis {self.axis!r} has one point; Periodic needs both ends.")
         return Face(part, self.axis, side), where
-
-
-def _largest(values: np.ndarray) -> np.ndarray:
-    """Return each field's largest value, (n_samples or 1,)."""
-    return np.abs(values).reshape(len(values), -1).max(axis=1)
-
-
-def _agree(mine: np.ndarray, theirs: np.ndarray, size: np.ndarray, labels: tuple[str, str]) -> None:
-    """Compare values (n_samples or 1, ...) where two faces meet, in units of their size."""
-    gap = np.abs(mine - theirs)
-    if (_largest(gap) <= ROUNDING * size).all():
-        return
-    index = np.unravel_index(np.argmax(gap), gap.shape)
-    first, second = (np.broadcast_to(v, gap.shape)[index] for v in (mine, theirs))
-    sample = f" in sample {index[0]}" if len(gap) > 1 else ""
-    raise ValueError(
-        f"The Dirichlet values of the faces {labels[0]!r} and {labels[1]!r} contradict each other "
-        f"where they meet: {first:.6g} and {second:.6g}{sample}, a difference of {gap.max():.3g}. "
-        f"Give both the same value there, for example an array along the face, or leave one free."
-    )
