@@ -10,7 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import conditioning, constraints, datasets, estimators, grids, metrics, predictive
+    from . import (
+        conditioning,
+        constraints,
+        datasets,
+        estimators,
+        grids,
+        metrics,
+        neural,
+        predictive,
+    )
     from .estimators import (
         BoundaryEnforcedOperator,
         ConservationConstrainedRegressor,
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
         PointwiseRegressor,
         make_constrained_pipeline,
     )
+    from .neural import FNORegressor
 
 __version__ = "0.1.0"
 
@@ -25,6 +35,7 @@ __all__ = [
     "BoundaryEnforcedOperator",
     "ConservationConstrainedRegressor",
     "EnsembleRegressor",
+    "FNORegressor",
     "PointwiseRegressor",
     "make_constrained_pipeline",
     "conditioning",
@@ -33,20 +44,32 @@ __all__ = [
     "estimators",
     "grids",
     "metrics",
+    "neural",
     "predictive",
     "__version__",
 ]
 
 _SUBMODULES = frozenset(
-    {"conditioning", "constraints", "datasets", "estimators", "grids", "metrics", "predictive"}
+    {
+        "conditioning",
+        "constraints",
+        "datasets",
+        "estimators",
+        "grids",
+        "metrics",
+        "neural",
+        "predictive",
+    }
 )
+_NEURAL = frozenset({"FNORegressor"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in __all__:
-        return getattr(importlib.import_module(f"{__name__}.estimators"), name)
+        home = "neural" if name in _NEURAL else "estimators"
+        return getattr(importlib.import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

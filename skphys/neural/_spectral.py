@@ -105,4 +105,8 @@ class SpectralConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the convolution to fields (E, B, *shape, C)."""
+        kind = x.device.type
+        if torch.is_autocast_enabled(kind):  # there is no complex number of half the precision
+            with torch.autocast(kind, enabled=False):
+                return self.forward(x.float())
         return self.transform.synthesise(self.mix(self.transform.analyse(x)))

@@ -1,0 +1,440 @@
+"""A Fourier neural operator behind fit and predict. torch is imported by fit, not here."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skphys.grids import Components, Grid
+from skphys.neural._layout import (
+    check_extent,
+    common_grid,
+    count_channels,
+    flat_rows,
+    resolve_grid,
+    resolve_modes,
+    to_channels,
+)
+from skphys.neural._predictions import MemberPredictions
+from skphys.neural._recipes import RECIPES, SCHEDULES
+
+FLOATS = (np.float64, np.float32)
+HISTORY = ("train_loss", "valid_loss", "lr", "seconds")
+POSITIVE = Interval(Integral, 1, None, closed="left")
+
+
+class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
+    r"""Fourier neural operator: a net that maps input fields to output fields on a grid.
+
+    Inputs and outputs are standardised inside the net, which computes in float32; predictions
+    are float64. A deep ensemble of `n_members` is trained in one pass.
+
+    Parameters
+    ----------
+    n_modes : int or sequence of int, default=16
+        Number of Fourier modes kept along each axis, the mean included; at most half the number
+        of its points. An axis of one point has the mean alone.
+    hidden_channels : int, default=64
+        Width of the net.
+    n_layers : int, default=4
+        Number of Fourier layers.
+    grid : Grid, Components or None, default=None
+        Where the fields live: the axes with their points, and which of them are periodic.
+        `Components` with one and the same grid for each: several fields in a row of y. None: even
+        nodes along one axis, one for each column of y.
+    padding : float, default=0.0
+        Part of its length by which an axis that is not periodic is extended before it is closed
+        to a ring.
+    recipe : {"tuned", "boon"}, default="tuned"
+        What `lr`, `weight_decay` and `scheduler` are unless they are given: Adam with a one-cycle
+        rate of at most 4e-3 and no weight decay; or, as in [2]_, a rate of 1e-3 that is halved
+        every 50 epochs and a weight decay of 1e-4.
+    max_epochs : int, default=200
+        Number of times that each member sees each sample.
+    batch_size : int, default=20
+        Largest number of samples in a step; batches of an epoch are of even size.
+    lr : float or None, default=None
+        Learning rate, the largest one where it varies. None: the recipe's.
+    weight_decay : float or None, default=None
+        L2 penalty. None: the recipe's.
+    scheduler : {"one_cycle", "step", "cosine", "constant"} or None, default=None
+        Learning-rate schedule. None: the recipe's.
+    loss : {"relative_l2", "mse", "nll"}, default="relative_l2"
+        What is minimised: the mean of ``||u - y|| / ||y||`` over samples; the mean squared error
+        in units of the standard deviation of y; or the negative log-likelihood of a Gaussian,
+        which needs `heteroscedastic`. Several components count equally.
+    heteroscedastic : bool, default=False
+        Whether the net also predicts a standard deviation at each point. It is trained by its
+        Gaussian likelihood: with ``loss="nll"`` together with the mean, with the other losses
+        beside it, the mean being left to the loss.
+    n_members : int, default=1
+        Size of the ensemble. Each member starts from weights of its own and sees the samples in
+        an order of its own; no member depends on how many others there are, except for rounding.
+    early_stopping : bool, default=False
+        Whether to hold out samples, to stop each member after `n_iter_no_change` epochs without
+        a lower loss on them, and to keep the weights of its best epoch.
+    validation_fraction : float, default=0.1
+        Part of the samples held out by `early_stopping`.
+    n_iter_no_change : int, default=50
+        Patience of `early_stopping`. Schedules that end low, like "one_cycle", gain most in their
+        last epochs.
+    warm_start : bool, default=False
+        Whether fit goes on from the weights of the previous fit, with its units.
+    checkpoint : str or None, default=None
+        Directory in which the state of the training is kept, every half a minute and at the end.
+        A fit with the same data and parameters goes on where it was; any other one starts anew,
+        beside it.
+    device : str, default="cpu"
+        Where to train and to predict, as torch calls it. Pickles land on the CPU, and a model
+        whose device is not there predicts on it.
+    mixed_precision : bool, default=False
+        Whether the pointwise layers are trained in bfloat16. Transforms, losses, weights and all
+        predictions stay in float32.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, batches and held-out samples. torch's global generators are left alone.
+    verbose : int, default=0
+        1: a progress bar; 2: a line for each epoch.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; its module is ``net_.module_``.
+    grid_ : Grid
+        The grid in use.
+    history_ : dict of str to ndarray
+        For each epoch: "train_loss" of shape (n_iter_, n_members), the mean over its batches;
+        "valid_loss" with `early_stopping`; "lr", at its start; "seconds".
+    n_iter_ : int
+        Number of epochs.
+    n_parameters_ : int
+        Number of weights of one member.
+    n_features_in_ : int
+        Number of columns of X, flat.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X; only if they are strings.
+
+    See Also
+    --------
+    EnsembleRegressor : Members of any other regressor.
+    ConservationConstrainedRegressor : Makes its predictions conserve.
+
+    Notes
+    -----
+    Norms below a hundredth of the mean norm of the training fields count as that much in the
+    relative loss, or a zero field would outweigh everything. Fields of one point, as from 1-D
+    targets, are compared with the mean size of y.
+
+    A net with one member, not `heteroscedastic`, states no uncertainty. Interrupting fit from the
+    keyboard keeps what was learned until then.
+
+    References
+    ----------
+    .. [1] Z. Li et al. Fourier neural operator for parametric partial differential equations.
+       ICLR 2021, arXiv 2010.08895.
+    .. [2] N. Saad, G. Gupta, S. Alizadeh, D. C. Maddix. Guiding continuous operator learning
+       through physics-based boundary constraints. ICLR 2023, arXiv 2212.07477, appendix.
+    .. [3] B. Lakshminarayanan, A. Pritzel, C. Blundell. Simple and scalable predictive
+       uncertainty estimation using deep ensembles. NeurIPS 2017.
+
+    Examples
+    --------
+    The antiderivative of a wave:
+
+    >>> import numpy as np
+    >>> from skphys import FNORegressor
+    >>> from skphys.grids import Axis, Grid
+    >>> grid = Grid(x=Axis.periodic(0, 2 * np.pi, 16))
+    >>> phase = np.linspace(0, 2 * np.pi, 20)[:, None]
+    >>> X, y = np.cos(grid["x"] + phase), np.sin(grid["x"] + phase)
+    >>> model = FNORegressor(
+    ...     n_modes=2, hidden_channels=8, n_layers=2, grid=grid, max_epochs=50, n_members=2,
+    ...     random_state=0,
+    ... )
+    >>> mean, std = model.fit(X, y).predict(X, return_std=True)
+    >>> mean.shape, std.shape
+    ((20, 16), (20, 16))
+    >>> bool(np.abs(mean - y).max() < 0.3)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "n_modes": [POSITIVE, tuple, list],
+        "hidden_channels": [POSITIVE],
+        "n_layers": [POSITIVE],
+        "grid": [Grid, Components, None],
+        "padding": [Interval(Real, 0, None, closed="left")],
+        "recipe": [StrOptions(set(RECIPES))],
+        "max_epochs": [POSITIVE],
+        "batch_size": [POSITIVE],
+        "lr": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "scheduler": [StrOptions(set(SCHEDULES)), None],
+        "loss": [StrOptions({"relative_l2", "mse", "nll"})],
+        "heteroscedastic": ["boolean"],
+        "n_members": [POSITIVE],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [POSITIVE],
+        "warm_start": ["boolean"],
+        "checkpoint": [str, None],
+        "device": [str],
+        "mixed_precision": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_modes: int | Sequence[int] = 16,
+        hidden_channels: int = 64,
+        n_layers: int = 4,
+        *,
+        grid: Grid | Components | None = None,
+        padding: float = 0.0,
+        recipe: str = "tuned",
+        max_epochs: int = 200,
+        batch_size: int = 20,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        scheduler: str | None = None,
+        loss: str = "relative_l2",
+        heteroscedastic: bool = False,
+        n_members: int = 1,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 50,
+        warm_start: bool = False,
+        checkpoint: str | None = None,
+        device: str = "cpu",
+        mixed_precision: bool = False,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_modes = n_modes
+        self.hidden_channels = hidden_channels
+        self.n_layers = n_layers
+        self.grid = grid
+        self.padding = padding
+        self.recipe = recipe
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.scheduler = scheduler
+        self.loss = loss
+        self.heteroscedastic = heteroscedastic
+        self.n_members = n_members
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.device = device
+        self.mixed_precision = mixed_precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, *, boundary: Any = None) -> FNORegressor:
+        """Train the members.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_channels * n_points) or \
+                (n_samples, n_channels, *grid.shape)
+            Input fields, channel by channel.
+        y : array-like of shape (n_samples, n_components * n_points) or (n_samples,)
+            The fields, component by component, each in C order over the grid. 1-D targets are
+            fields of one point, and the operator then has no modes besides the mean.
+        boundary : BoundaryBatch or None, default=None
+            Boundary conditions that the net itself takes part in; given by
+            `BoundaryEnforcedOperator`.
+
+        Returns
+        -------
+        self : FNORegressor
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If X, y, `grid` and `n_modes` do not go together, `device` is not there, or the
+            training diverges.
+        """
+        self._check_loss()
+        arrays = self._training_arrays(X, y)
+        values, embedding = _unpack(boundary, len(arrays[0]))
+        from skphys.neural._fitting import fit_net
+
+        previous = getattr(self, "net_", None) if self.warm_start else None
+        self.net_ = fit_net(self, (*arrays, values), embedding, previous)
+        self._embedding = embedding
+        self._read_history()
+        return self
+
+    def _check_loss(self) -> None:
+        if self.loss == "nll" and not self.heteroscedastic:
+            raise ValueError(
+                "loss='nll' needs a standard deviation at each point; set heteroscedastic=True."
+            )
+
+    def _training_arrays(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return X and y as channels on the grid, which is remembered."""
+        if getattr(y, "ndim", 1) > 2:
+            raise ValueError(
+                f"y must be flat, (n_samples, n_components * n_points) in C order; got shape "
+                f"{y.shape}. Use y.reshape(len(y), -1)."
+            )
+        X, sample_shape = flat_rows(X)
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=FLOATS)
+        self._target_ndim = y.ndim
+        y = y.reshape(len(y), -1)
+        self.grid_, self._n_components = resolve_grid(self.grid, y.shape[1])
+        self._n_channels = count_channels(self.n_features_in_, sample_shape, self.grid_)
+        resolve_modes(self.n_modes, self.grid_)
+        shape = self.grid_.shape
+        return to_channels(X, shape, "X"), to_channels(y, shape, "y")
+
+    def _read_history(self) -> None:
+        history = self.net_.history
+        keys = [key for key in HISTORY if key in history[-1]]
+        self.history_ = {key: np.array([row[key] for row in history]) for key in keys}
+        self.n_iter_ = len(history)
+        n_parameters = sum(p.numel() for p in self.net_.module_.parameters())
+        self.n_parameters_ = n_parameters // self.n_members
+
+    def on_grid(self, grid: Grid | Components) -> FNORegressor:
+        """Return a fitted copy that predicts on other points, with the same weights and modes.
+
+        Parameters
+        ----------
+        grid : Grid or Components
+            With the axes and the ends of the grid in fit; usually finer. X then needs the input
+            fields on these points.
+
+        Returns
+        -------
+        FNORegressor
+            Its parameter `grid` is the new one.
+
+        Raises
+        ------
+        ValueError
+            If the grid has other axes, another extent, other components, or too few points for
+            the modes.
+        """
+        check_is_fitted(self)
+        inner, n_components = common_grid(grid)
+        if n_components != self._n_components:
+            raise ValueError(
+                f"grid has {n_components} component(s), but y had {self._n_components} in fit."
+            )
+        check_extent(inner, self.grid_)
+        resolve_modes(self.n_modes, inner)
+        from skphys.neural._fitting import net_on_points
+
+        model = copy.copy(self)
+        model.grid, model.grid_ = grid, inner
+        model.net_ = net_on_points(self.net_, [axis.points for axis in inner.axes.values()])
+        model.n_features_in_ = self._n_channels * inner.n_points
+        model.__dict__.pop("feature_names_in_", None)
+        return model
+
+    def save_params(self, path: Any) -> None:
+        """Write the trained weights to a file of safetensors, which holds no code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write.
+
+        Raises
+        ------
+        ImportError
+            Without the package safetensors, of the extra "io".
+        """
+        check_is_fitted(self)
+        from skphys.neural import _saving
+
+        _saving.save_tensors(path, self.net_.module_, _saving.header_of(self))
+
+    def load_params(self, path: Any) -> FNORegressor:
+        """Take over the weights of an estimator with the same parameters.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file by `save_params`.
+
+        Returns
+        -------
+        self : FNORegressor
+            Fitted, on the CPU. Where the net took part in boundary conditions it must have been
+            fitted with them before.
+
+        Raises
+        ------
+        ValueError
+            If the file is another net's.
+        ImportError
+            Without the package safetensors, of the extra "io".
+        """
+        from skphys.neural import _saving
+
+        _saving.load_into(self, path)
+        return self
+
+    def _outputs(self, X: Any, boundary: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return means and deviations (n_members, n_samples, n_components * n_points)."""
+        check_is_fitted(self)
+        X, sample_shape = flat_rows(X)
+        X = validate_data(self, X, reset=False, dtype=FLOATS)
+        count_channels(X.shape[1], sample_shape, self.grid_)
+        values, embedding = _unpack(boundary, len(X))
+        if (embedding is None) != (self._embedding is None):
+            raise ValueError(
+                "boundary must be given both in fit and in predict, or in neither; use "
+                "BoundaryEnforcedOperator, which sees to it."
+            )
+        from skphys.neural._fitting import net_outputs
+
+        return net_outputs(self, to_channels(X, self.grid_.shape, "X"), values)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Fields are several outputs."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __getstate__(self) -> Any:
+        """Return the state with the net on the CPU."""
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            from skphys.neural._saving import on_cpu
+
+            state["net_"] = on_cpu(state["net_"])
+        return state
+
+
+def _unpack(boundary: Any, n_samples: int) -> tuple[np.ndarray | None, Any]:
+    """Return the values (n_samples, n_values) as float32, and the embedding."""
+    if boundary is None:
+        return None, None
+    values = np.asarray(boundary.values, dtype=np.float32)
+    if values.ndim != 2 or len(values) != n_samples:
+        raise ValueError(
+            f"boundary.values must have shape (n_samples, n_values), n_samples={n_samples}; got "
+            f"{values.shape}."
+        )
+    return values, boundary.embedding
