@@ -45,7 +45,7 @@ class Told(RegressorMixin, BaseEstimator):
         waves = np.sin(np.pi * np.outer(np.arange(1, 4), self.grid["x"]))
         waves = waves * (1.0 - self.grid["x"]) ** 2  # no slope on the right
         draws = rng.normal(size=(self.n_members, len(mean), 3))
-        members = mean + self.spread * draws @ waves
+        members = mean + self.spread * (draws - draws.mean(axis=0)) @ waves
         return members.astype(np.float32), None
 
     def predict(self, X, *, boundary=None):

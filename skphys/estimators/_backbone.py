@@ -13,6 +13,7 @@ from sklearn.utils import _safe_indexing
 from skphys.constraints._system import NamedConstraints, value_columns
 from skphys.constraints._values import find_column
 from skphys.predictive import Prediction, offers_covariance, predict_distribution, residual_std
+from skphys.predictive._backbone import final_estimator, is_frozen
 
 ARRAYS_BY_SAMPLE = ("mean", "std", "cov")
 ARRAYS_BY_MEMBER = ("member_means", "member_stds")
@@ -57,6 +58,15 @@ def predict_points(
                     for own in rows.reshape(n_fields, n_points)
                 ]
             )
+
+
+def tell_grid(backbone: Any, grid: Any) -> None:
+    """Give a grid to an unfitted operator that has a parameter for it, and None there."""
+    operator = final_estimator(backbone)
+    if not hasattr(operator, "get_params") or is_frozen(backbone):
+        return
+    if operator.get_params(deep=False).get("grid", ...) is None:
+        operator.set_params(grid=grid)
 
 
 def without_value_columns(

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from skphys.constraints import boundary_constraints
+from skphys.constraints import EqualitySystem, boundary_constraints
 from skphys.constraints._system import NamedConstraints
+from skphys.estimators._backbone import tell_grid
 from skphys.estimators._embedding import EmbeddedOperator, ask, check_embedding
 from skphys.estimators._field_fit import FieldConstrainedRegressor
 from skphys.estimators._field_rows import FieldRows
@@ -45,7 +46,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         as ``boundary__x_left__value``. None enforces nothing.
     grid : Grid, Components or None, default=None
         Where the fields live; y has shape (n_samples, n_points), in C order. None will do without a
-        boundary only.
+        boundary only. An operator whose own `grid` is None gets this one.
     method : {"auto", "kernel", "lift", "project"}, default="auto"
         What happens while the operator trains. "project": nothing; works with any backbone, also a
         trained one. "kernel" corrects the kernel inside each layer, as BOON does, and "lift" adds
@@ -212,6 +213,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
 
     def _prepared(self, backbone: Any, constraints: NamedConstraints, grid: Any) -> Any:
         """Return an operator that is told about the boundary, if that is the method."""
+        tell_grid(backbone, self.grid)
         if self.method == PROJECT or not constraints:
             return backbone
         method = EMBEDDED if self.method == AUTO else self.method
@@ -233,20 +235,25 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
     def _predict_backbone(
         self, X: Any, sizes: Any = None, *, constraint_values: Mapping[str, Any] | None = None
     ) -> Prediction:
-        names = getattr(self, "feature_names_in_", None)
-        layout = FieldRows(self.grid_, names)
-        system = layout.system(X, self.constraints_, constraint_values)
         if self.method_ == PROJECT:
             prediction = super()._predict_backbone(X)
         else:
-            batch = boundary_batch(
-                self.constraints_, self.grid_, self.method_, X, constraint_values, names
-            )
-            seen = self._seen_by_backbone(X, self.estimator_, self.constraints_, self.grid_)
-            prediction = self._spread(ask(self.estimator_, seen, batch))
-        if prediction.member_means is not None and self._settles(prediction):
-            return settled(prediction, system)
-        return prediction
+            prediction = self._ask_embedded(X, constraint_values)
+        if prediction.member_means is None or not self._settles(prediction):
+            return prediction
+        return settled(prediction, self._system(X, constraint_values))
+
+    def _ask_embedded(self, X: Any, constraint_values: Mapping[str, Any] | None) -> Prediction:
+        self._system(X, constraint_values)  # raises if values are not as they should be
+        names = getattr(self, "feature_names_in_", None)
+        stated = self.constraints_, self.grid_
+        batch = boundary_batch(*stated, self.method_, X, constraint_values, names)
+        seen = self._seen_by_backbone(X, self.estimator_, *stated)
+        return self._spread(ask(self.estimator_, seen, batch))
+
+    def _system(self, X: Any, constraint_values: Mapping[str, Any] | None) -> EqualitySystem:
+        layout = FieldRows(self.grid_, getattr(self, "feature_names_in_", None))
+        return layout.system(X, self.constraints_, constraint_values)
 
     def _settles(self, prediction: Prediction) -> bool:
         """Say whether members are conditioned each by itself before anything else."""

@@ -21,6 +21,7 @@ from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.neural._boundary_batch import BoundaryBatch, BoundaryEmbedding
 from skphys.predictive import Prediction, fit_backbone, predict_distribution
 from skphys.predictive._backbone import is_frozen
+from skphys.predictive._registry import METHODS
 
 HOOK = "boundary"
 
@@ -171,7 +172,11 @@ def ask(backbone: Any, X: Any, batch: BoundaryBatch, *, want_cov: bool = True) -
         for _, step in backbone.steps[:-1]:
             X = X if step in (None, "passthrough") else step.transform(X)
         backbone = backbone.steps[-1][1]
-    return predict_distribution(Asked(backbone, batch), X, want_cov=want_cov)
+    prediction = predict_distribution(Asked(backbone, batch), X, want_cov=want_cov)
+    members = prediction.member_means
+    if members is not None and len(members) == 1 and prediction.member_stds is None:
+        return Prediction(prediction.mean)  # one point states no uncertainty
+    return prediction
 
 
 class Asked:
@@ -194,6 +199,10 @@ class Asked:
         if name == "operator":
             raise AttributeError(name)
         attribute = getattr(self.operator, name)
-        if inspect.ismethod(attribute) and HOOK in inspect.signature(attribute).parameters:
+        if not inspect.ismethod(attribute):
+            return attribute
+        if HOOK in inspect.signature(attribute).parameters:
             return partial(attribute, **{HOOK: self.batch})
+        if name in METHODS:
+            raise AttributeError(name)
         return attribute
