@@ -16,9 +16,11 @@ if TYPE_CHECKING:
         datasets,
         estimators,
         grids,
+        inspection,
         metrics,
         neural,
         predictive,
+        preprocessing,
     )
     from .estimators import (
         BoundaryEnforcedOperator,
@@ -43,9 +45,11 @@ __all__ = [
     "datasets",
     "estimators",
     "grids",
+    "inspection",
     "metrics",
     "neural",
     "predictive",
+    "preprocessing",
     "__version__",
 ]
 
@@ -56,9 +60,11 @@ _SUBMODULES = frozenset(
         "datasets",
         "estimators",
         "grids",
+        "inspection",
         "metrics",
         "neural",
         "predictive",
+        "preprocessing",
     }
 )
 _NEURAL = frozenset({"FNORegressor"})

@@ -195,13 +195,13 @@ def _state(
             f"{grid.n_points}) on this grid; got {rows.shape}."
         )
     n_rows = rows.shape[0]
-    resolved = None
-    if override is not None:
-        label = f"constraint_values[{name!r}]"
-        values = _override(override, table, n_rows, label)
-    else:
+    resolved = _replaced(override, name, constraint, grid, table, n_rows)
+    if override is None:
         resolved = resolve_values(name, constraint, grid, table, n_rows)
+    if resolved is not None:
         values = np.asarray(constraint.values(resolved, grid), dtype=np.float64)
+    else:
+        values = _override(override, table, n_rows, f"constraint_values[{name!r}]")
     system = EqualitySystem(
         rows=rows,
         values=np.broadcast_to(values, (table.n_fields, n_rows)),
@@ -209,6 +209,23 @@ def _state(
         names=(name,) * n_rows,
     )
     return system, resolved
+
+
+def _replaced(
+    override: Any, name: str, constraint: Constraint, grid: Any, table: FieldTable, n_rows: int
+) -> Resolved | None:
+    """Return given values of a constraint that has one value parameter, of a shape of its own.
+
+    None where what is given is the right-hand side, one value a row.
+    """
+    if override is None or len(constraint.value_parameters) != 1:
+        return None
+    parameter = constraint.value_parameters[0]
+    shapes = constraint.value_shapes(grid).get(parameter)
+    if shapes is None or np.shape(override)[1:] == (n_rows,):
+        return None
+    label = f"constraint_values[{name!r}]"
+    return {parameter: resolve_value(lambda _: override, table, label, n_rows, shapes)}
 
 
 def _override(override: Any, table: FieldTable, n_rows: int, label: str) -> np.ndarray:

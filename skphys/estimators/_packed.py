@@ -82,7 +82,7 @@ def boundary_batch(
     X : array or DataFrame of shape (n_samples, n_features)
         Where declared values are looked up.
     given : dict of str to array, optional
-        Values by name, in place of declared ones, one for each row of the constraint.
+        Values by name, in place of declared ones.
     feature_names : array of str, default=None
         Names of the columns of X, if X itself has none.
     """
@@ -117,12 +117,13 @@ def _packed(
 def _over_face(
     given: Any, constraint: BoundaryConstraint, grid: Grid | Components, n_samples: int
 ) -> np.ndarray:
-    """Spread values given for the rows of a face over all its points.
+    """Return given values over all points of a face, (n_samples, n_face_points).
 
-    Points whose rows belong to another face take the value of a point nearby.
+    Values may be given for its rows alone; points that are stated by another face then take the
+    value of a point nearby.
     """
     values = np.asarray(given, dtype=np.float64)
-    values = values.reshape(-1, 1) if values.ndim < 2 else values
+    values = values.reshape(len(values) if values.ndim else 1, -1)
     face, _ = constraint._face(grid)
     kept = np.flatnonzero(face.kept(constraint.corners))
     if values.shape[1] == len(kept):

@@ -23,6 +23,8 @@ def warn_if_violated(
 
     Raises the errors of constraints that cannot be stated for the training data.
     """
+    if isinstance(layout, FieldRows) and len(constraints) > 1:
+        layout.system(X, constraints, fields=y.reshape(X.shape[0], -1))  # their values must agree
     for name, constraint in constraints:
         if isinstance(constraint, InequalityConstraint):
             _state(layout, X, (name, constraint))
@@ -43,8 +45,6 @@ def warn_if_violated(
             excess, size = max(excess, beyond.max(initial=0.0)), max(size, residual.max(initial=0))
         if excess > 0.0:
             _warn(name, size, _cause(constraint, layout, X, y))
-    if isinstance(layout, FieldRows) and len(constraints) > 1:
-        layout.system(X, constraints, fields=y.reshape(X.shape[0], -1))  # do their values agree?
 
 
 def _state(layout: FieldRows | PointRows, X: Any, named: tuple[str, Any]) -> None:

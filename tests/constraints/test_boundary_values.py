@@ -178,11 +178,29 @@ def test_what_is_not_compared():
     resolve({"u": {"x": Dirichlet(0.0)}, "v": {"y": Dirichlet(1.0)}}, both)
 
 
-def test_replaced_values_are_not_compared():
-    named = boundary_constraints({"x": Dirichlet(0.0), "y": (Dirichlet(1.0), None)}, GRID)
-    values = {"y_left": [0.0, 0.0]}
+REPLACED = np.arange(30.0).reshape(2, 3, 5)  # y_left has the shape (n_t, n_x)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 15)])
+def test_replaced_values_over_the_face(shape):
+    named = boundary_constraints({"x": Neumann(), "y": (Dirichlet(1.0), Neumann("other"))}, GRID)
+    values = {"y_left": REPLACED.reshape(shape), "y_right": REPLACED[..., 1:-1].reshape(2, 9)}
     system = resolve_system(named, GRID, FieldTable(X), values)
+    of = np.array(system.names)
+    np.testing.assert_array_equal(system.values[:, of == "y_left"], REPLACED.reshape(2, -1))
+    np.testing.assert_array_equal(
+        system.values[:, of == "y_right"], REPLACED[..., 1:-1].reshape(2, -1)
+    )
+
+
+def test_replaced_values_are_compared_too():
+    named = boundary_constraints({"x": Dirichlet(0.0), "y": (Dirichlet(1.0), None)}, GRID)
+    system = resolve_system(named, GRID, FieldTable(X), {"y_left": [0.0, 0.0]})
     assert not system.values.any()
+    with pytest.raises(ValueError, match="'x_left' and 'y_left' contradict"):
+        resolve_system(named, GRID, FieldTable(X), {"y_left": REPLACED})
+    with pytest.raises(ValueError, match=r"constraint_values\['y_left'\].*\(2, 7\).*\(2, 3, 5\)"):
+        resolve_system(named, GRID, FieldTable(X), {"y_left": np.ones((2, 7))})
 
 
 # Errors

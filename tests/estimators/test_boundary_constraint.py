@@ -72,7 +72,7 @@ def test_contradicting_corners_are_found_in_fit_and_in_predict(data):
     boundary = {"t": (Dirichlet("start"), None), "x": (Dirichlet("flux"), None)}
     named = boundary_constraints(boundary, GRID)
     model = ConservationConstrainedRegressor(WithStd(), named, GRID)
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match="'t_left' and 'x_left'"):
+    with pytest.raises(ValueError, match="'t_left' and 'x_left' contradict each other"):
         model.fit(X, y)
     with pytest.warns(UserWarning):
         model.fit(X.assign(flux=X["start"]), y)

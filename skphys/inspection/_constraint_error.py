@@ -1,0 +1,260 @@
+"""A figure of how far fields miss their constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skphys.inspection._plotting import import_pyplot, style
+from skphys.metrics._checks import as_finite
+
+FLOOR = 1e-17  # where exact zeros are drawn on the relative scale
+HEIGHT = 0.6  # of the strips of one model together
+
+
+class ConstraintErrorDisplay:
+    """By how much the fields of several models miss each constraint, on a logarithmic scale.
+
+    Make it by `from_estimator` or `from_predictions`. One strip for each model and constraint has
+    a dot for each field and a mark at their median; laws and boundary conditions share the scale,
+    because errors are relative to their terms: 1e-16 is rounding, 1 is all wrong.
+
+    Parameters
+    ----------
+    errors : dict of str to dict of str to array-like of shape (n_samples,)
+        By model, by constraint: the error of each field.
+    relative : bool, default=True
+        What the axis says of the errors.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes.
+    figure_ : matplotlib Figure
+        The figure.
+    dots_, medians_ : dict of str to matplotlib Artist
+        By constraint.
+
+    See Also
+    --------
+    FieldDisplay : A figure of one field.
+    skphys.metrics.conservation_error : The numbers, row by row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skphys.constraints import ConservationLaw
+    >>> from skphys.grids import Grid
+    >>> from skphys.inspection import ConstraintErrorDisplay
+    >>> fields = np.random.default_rng(0).uniform(size=(20, 8))
+    >>> display = ConstraintErrorDisplay.from_predictions(
+    ...     {"raw": fields, "scaled": fields / fields.sum(axis=1, keepdims=True)},
+    ...     constraints=ConservationLaw(total=1.0),
+    ...     grid=Grid.unit(8),
+    ... )
+    >>> bool(np.max(display.errors["scaled"]["conservationlaw"]) < 1e-15)
+    True
+    """
+
+    def __init__(self, *, errors: Mapping[str, Mapping[str, Any]], relative: bool = True) -> None:
+        self.errors = errors
+        self.relative = relative
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        constraints: Any = None,
+        boundary: Any = None,
+        grid: Any = None,
+        relative: bool = True,
+        **kwargs: Any,
+    ) -> ConstraintErrorDisplay:
+        """Predict, and draw the errors.
+
+        Parameters
+        ----------
+        estimator : estimator or dict of str to estimator
+            One or several fitted regressors of fields, by name.
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            One row a field; also where constraints take their values from.
+        constraints, boundary, grid, relative
+            As in `from_predictions`. Without a grid, the first estimator's ``grid_`` is taken.
+        **kwargs : dict
+            As in `plot`.
+
+        Returns
+        -------
+        ConstraintErrorDisplay
+            The display, drawn.
+        """
+        import_pyplot(f"{cls.__name__}.from_estimator")
+        models = estimator if isinstance(estimator, Mapping) else {_name(estimator): estimator}
+        if grid is None:
+            grid = next((m.grid_ for m in models.values() if hasattr(m, "grid_")), None)
+        return cls.from_predictions(
+            {name: model.predict(X) for name, model in models.items()},
+            constraints=constraints,
+            boundary=boundary,
+            grid=grid,
+            X=X,
+            relative=relative,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_pred: Any,
+        *,
+        constraints: Any = None,
+        boundary: Any = None,
+        grid: Any = None,
+        X: Any = None,
+        relative: bool = True,
+        **kwargs: Any,
+    ) -> ConstraintErrorDisplay:
+        """Draw the errors of predicted fields.
+
+        Parameters
+        ----------
+        y_pred : dict of str to array-like of shape (n_samples, n_points), or one such array
+            Predicted fields by model; an array is called "prediction".
+        constraints : Constraint, list of Constraint or list of (str, Constraint), default=None
+            Equalities that should hold.
+        boundary : dict, default=None
+            Boundary conditions by axis that should hold, besides the constraints.
+        grid : Grid, Mesh or Components, default=None
+            Where the fields live; None is unit cells.
+        X : {array-like, DataFrame} of shape (n_samples, n_features), default=None
+            Where constraints take their values from.
+        relative : bool, default=True
+            Divide the error of each row, ``|G u - b|``, by its terms, ``|G| |u| + |b|``. The
+            largest of a constraint's rows is shown.
+        **kwargs : dict
+            As in `plot`.
+
+        Returns
+        -------
+        ConstraintErrorDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If nothing is said to hold, or the fields do not fit the grid.
+        """
+        import_pyplot(f"{cls.__name__}.from_predictions")
+        fields = y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
+        errors = {
+            name: _errors(as_finite(name, y), constraints, boundary, grid, X, relative)
+            for name, y in fields.items()
+        }
+        return cls(errors=errors, relative=relative).plot(**kwargs)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        floor: float = FLOOR,
+        dot_kwargs: dict[str, Any] | None = None,
+        median_kwargs: dict[str, Any] | None = None,
+    ) -> ConstraintErrorDisplay:
+        """Draw the errors.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a figure.
+        floor : float, default=1e-17
+            Smaller errors, and zeros, are drawn here.
+        dot_kwargs, median_kwargs : dict, default=None
+            Style of the dots and the marks (``Axes.plot``).
+
+        Returns
+        -------
+        ConstraintErrorDisplay
+            The display.
+        """
+        plt = import_pyplot(f"{type(self).__name__}.plot")
+        if not (np.isfinite(floor) and floor > 0.0):
+            raise ValueError(f"floor must be a positive number; got {floor!r}.")
+        names = list(dict.fromkeys(name for errors in self.errors.values() for name in errors))
+        if ax is None:
+            size = (6.4, 1.2 + 0.25 * len(self.errors) * (1 + len(names)))
+            ax = plt.subplots(figsize=size, layout="constrained")[1]
+        ax.set_xscale("log")
+        self.dots_: dict[str, Any] = {}
+        self.medians_: dict[str, Any] = {}
+        for i, name in enumerate(names):
+            offset = (i + 0.5) / len(names) * HEIGHT - 0.5 * HEIGHT
+            self._draw(ax, name, offset, floor, dot_kwargs, median_kwargs)
+        kind = "relative error" if self.relative else "error"
+        ax.set(xlabel=f"{kind} of the constraint", yticks=range(len(self.errors)))
+        ax.set(yticklabels=list(self.errors), ylim=(len(self.errors) - 0.5, -0.5))
+        ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw(self, ax: Any, name: str, offset: float, floor: float, dots: Any, mark: Any) -> None:
+        """Draw the strips of one constraint, one for each model that has it."""
+        rows = [
+            (i, errors[name]) for i, errors in enumerate(self.errors.values()) if name in errors
+        ]
+        values = [np.maximum(np.asarray(error, dtype=np.float64), floor) for _, error in rows]
+        heights = [np.full(v.size, i + offset) for (i, _), v in zip(rows, values, strict=True)]
+        defaults: dict[str, Any] = {"marker": "o", "linestyle": "", "alpha": 0.3, "markersize": 3}
+        (self.dots_[name],) = ax.plot(
+            np.concatenate(values), np.concatenate(heights), **style(defaults, dots)
+        )
+        defaults = {"marker": "D", "linestyle": "", "markersize": 6, "markeredgecolor": "white"}
+        defaults |= {"color": self.dots_[name].get_color(), "label": name}
+        medians = [np.median(v) for v in values]
+        (self.medians_[name],) = ax.plot(
+            medians, [i + offset for i, _ in rows], **style(defaults, mark)
+        )
+
+
+def _errors(
+    y: NDArray[np.float64], constraints: Any, boundary: Any, grid: Any, X: Any, relative: bool
+) -> dict[str, NDArray[np.float64]]:
+    """Return the largest error of each constraint's rows."""
+    from skphys.constraints import FieldTable, resolve_system
+    from skphys.grids import Grid
+
+    fields = np.atleast_2d(y)
+    grid = Grid.unit(fields.shape[-1]) if grid is None else grid
+    named = _all_named(constraints, boundary, grid)
+    if fields.ndim != 2 or fields.shape[1] != grid.n_points:
+        raise ValueError(
+            f"fields must have the shape (n_samples, {grid.n_points}) on this grid; got {y.shape}."
+        )
+    table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
+    system = resolve_system(named, grid, table, None, fields)
+    miss = np.abs(fields @ system.rows.T - system.values)
+    if relative:
+        terms = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
+        miss = np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
+    names = np.asarray(system.names)
+    return {name: miss[:, names == name].max(axis=1) for name in dict.fromkeys(system.names)}
+
+
+def _all_named(constraints: Any, boundary: Any, grid: Any) -> list[tuple[str, Any]]:
+    library: Any = import_module("skphys.constraints")
+    named = library.name_constraints(constraints)
+    if boundary is not None:
+        named = [*named, *library.boundary_constraints(boundary, grid)]
+    if not named:
+        raise ValueError("Say what should hold: give constraints=, boundary= or both.")
+    return named
+
+
+def _name(estimator: Any) -> str:
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    return type(last).__name__

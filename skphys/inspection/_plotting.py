@@ -1,0 +1,45 @@
+"""What the displays share."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from skphys.grids import Axis
+
+ALIASES = {
+    "c": "color",
+    "ls": "linestyle",
+    "lw": "linewidth",
+    "ms": "markersize",
+    "fc": "facecolor",
+}
+
+
+def import_pyplot(caller: str) -> Any:
+    """Return matplotlib.pyplot, or say who needs it."""
+    try:
+        return import_module("matplotlib.pyplot")
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs matplotlib: install it, e.g. as the extra skphys[plot]."
+        ) from error
+
+
+def style(defaults: dict[str, Any], given: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the default style with what the user gave in its place."""
+    given = given or {}
+    return {**defaults, **{ALIASES.get(key, key): value for key, value in given.items()}}
+
+
+def cell_edges(axis: Axis) -> np.ndarray:
+    """Return the edges of cells around the points of an axis, to paint them."""
+    if axis.edges is not None:
+        return axis.edges
+    if axis.size == 1:
+        return axis.points[0] + np.array([-0.5, 0.5])
+    middle = axis.points[:-1] + 0.5 * np.diff(axis.points)
+    first, last = axis.points[0], axis.points[-1]
+    return np.concatenate([[2.0 * first - middle[0]], middle, [2.0 * last - middle[-1]]])
