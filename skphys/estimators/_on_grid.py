@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skphys.constraints import Constraint
+from skphys.constraints._system import value_columns
 from skphys.grids import Components, Grid
 
 
@@ -71,7 +72,13 @@ class RegriddedMixin:
         Raises
         ------
         ValueError
-            If the backbone is no operator, or the constraints cannot be stated on `grid`.
+            If the backbone is no operator, the constraints cannot be stated on `grid`, or their
+            values are in columns of X that would be others.
+
+        Notes
+        -----
+        Where X holds fields, it needs them on the new grid. Callables of X have to look for their
+        values where they are then, and arrays along a face must fit both grids.
         """
         check_is_fitted(self, "estimator_")
         moved: Any = copy(self)
@@ -102,9 +109,20 @@ def _expect_features(moved: Any, fitted: Any) -> None:
     after = getattr(moved.estimator_, "n_features_in_", None)
     if before is None or after is None or before == after or before > fitted.n_features_in_:
         return
+    _check_columns(moved.constraints_)
     moved.n_features_in_ = fitted.n_features_in_ + after - before
     if hasattr(moved, "feature_names_in_"):
         del moved.feature_names_in_
+
+
+def _check_columns(constraints: Any) -> None:
+    """Raise if values are in columns of X whose positions move with the number of points."""
+    for key in value_columns(constraints):
+        if isinstance(key, int) and key >= 0:
+            raise ValueError(
+                f"X holds other columns on the new grid, so Column({key}) is not what it was. "
+                f"Count value columns from the end, Column(-1), or name them in a DataFrame."
+            )
 
 
 def interpolated(values: np.ndarray, grid: Any, other: Any) -> np.ndarray:
