@@ -250,3 +250,22 @@ def test_a_pipeline_in_reading_order():
         make_constrained_pipeline(Single(), BOUNDARY, BOUNDARY)
     with pytest.raises(ValueError, match="Constraints come last"):
         make_constrained_pipeline(BOUNDARY, Single())
+
+
+def test_a_plain_net_is_projected():
+    torch, skorch = pytest.importorskip("torch"), pytest.importorskip("skorch")
+    net = skorch.NeuralNetRegressor(
+        torch.nn.Linear,
+        module__in_features=3,
+        module__out_features=len(GRID["x"]),
+        max_epochs=2,
+        train_split=None,
+        verbose=0,
+    )
+    model = fitted(make_pipeline(StandardScaler(), net), random_state=0)
+    u = model.predict(X)
+    assert model.method_ == "project" and u.dtype == np.float64
+    np.testing.assert_allclose(u[:, 0], X[:, 0], rtol=1e-13)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), u)
+    with pytest.raises(ValueError, match="fit of NeuralNetRegressor has no parameter"):
+        fitted(net, method="lift")
