@@ -149,20 +149,21 @@ def _as_frames(
 
 def parameter_interval(problem: Problem, value: float | Interval) -> Interval:
     """Return the interval that a parameter is drawn from: both ends equal for one number."""
-    interval = _interval(problem.parameter, value)
+    interval = as_interval(problem.parameter, value)
     problem.check_parameter(interval)
     return interval
 
 
 def time_interval(problem: Problem, t: float | Interval | None) -> Interval:
     """Return the interval of times, the problem's own by default."""
-    interval = _interval("t", problem.times if t is None else t)
+    interval = as_interval("t", problem.times if t is None else t)
     if interval[0] < 0.0:
         raise ValueError(f"t must be non-negative, got {t!r}.")
     return interval
 
 
-def _interval(name: str, value: Any) -> Interval:
+def as_interval(name: str, value: Any) -> Interval:
+    """Return the two ends of an interval, equal for one number."""
     try:
         low, high = (float(end) for end in ((value, value) if np.ndim(value) == 0 else value))
     except (TypeError, ValueError):
