@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         preprocessing,
     )
     from .estimators import (
+        BoundaryEnforcedOperator,
         ConservationConstrainedRegressor,
         EnsembleRegressor,
         PointwiseRegressor,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BoundaryEnforcedOperator",
     "ConservationConstrainedRegressor",
     "EnsembleRegressor",
     "FNORegressor",

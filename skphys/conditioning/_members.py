@@ -12,6 +12,8 @@ from skphys.conditioning._arrays import Array, eps, transpose
 from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Sum
 from skphys.conditioning._gaussian import Gaussian
 
+ROUNDING = 8.0  # units of rounding by which the mean of members that agree may differ from them
+
 
 def match_moments(
     means: Array, stds: Array | None = None, independent: Callable[[Array], Covariance] = Diagonal
@@ -40,7 +42,7 @@ def match_moments(
     mean = xp.mean(means, axis=0)
     deviations = means - mean
     # Members that agree differ by the rounding of their mean, which is no variance.
-    rounding = 8.0 * eps(means) * xp.max(abs(means), axis=0)
+    rounding = ROUNDING * eps(means) * xp.max(abs(means), axis=0)
     deviations = xp.where(abs(deviations) > rounding, deviations, 0.0)
     factor = transpose(xp.moveaxis(deviations, 0, -2)) / n_members**0.5
     if stds is not None:
@@ -73,7 +75,7 @@ class Mixture:
 
     def variance(self) -> Array:
         """Return the mean of the variances plus the variance of the means."""
-        return self._average(m.variance() + (m.mean - self.mean) ** 2 for m in self.members)
+        return self._average(m.variance() + self._deviation(m) ** 2 for m in self.members)
 
     def std(self) -> Array:
         """Return the marginal standard deviations."""
@@ -81,7 +83,7 @@ class Mixture:
 
     def dense(self) -> Array:
         """Return the mean of the covariances plus the covariance of the means."""
-        return self._average(m.dense() + self._outer(m.mean - self.mean) for m in self.members)
+        return self._average(m.dense() + self._outer(self._deviation(m)) for m in self.members)
 
     def sample(self, n_samples: int, random_state: Any = None) -> Array:
         """Draw a member, then a field of that member; shape (n_samples, ..., n_points)."""
@@ -96,6 +98,13 @@ class Mixture:
             if count
         ]
         return xp.concat(drawn, axis=0)[rng.permutation(n_samples)]
+
+    def _deviation(self, member: Gaussian) -> Array:
+        """Return how far a member is from the mean; rounding, where members agree, is nothing."""
+        xp = array_namespace(self.mean)
+        deviation = member.mean - self.mean
+        rounding = ROUNDING * eps(self.mean) * (abs(member.mean) + abs(self.mean))
+        return xp.where(abs(deviation) > rounding, deviation, 0.0)
 
     def _average(self, terms: Any) -> Array:
         return sum(terms) / len(self.members)

@@ -1,5 +1,6 @@
 """Estimators: thin shells over grids, constraints, predictive distributions and conditioning."""
 
+from skphys.estimators._boundary import BoundaryEnforcedOperator
 from skphys.estimators._conservation import ConservationConstrainedRegressor
 from skphys.estimators._ensemble import EnsembleRegressor
 from skphys.estimators._make import make_constrained_pipeline
@@ -7,6 +8,7 @@ from skphys.estimators._pointwise import PointwiseRegressor
 from skphys.estimators._report import ConstraintReport
 
 __all__ = [
+    "BoundaryEnforcedOperator",
     "ConservationConstrainedRegressor",
     "ConstraintReport",
     "EnsembleRegressor",

@@ -1,4 +1,4 @@
-"""Asking the backbone: fields, or the points of several fields, with or without a covariance."""
+"""Asking the backbone: what it is given, and fields, or the points of several, from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy as np
 from sklearn.model_selection import GroupKFold
 from sklearn.utils import _safe_indexing
 
+from skphys.constraints._system import NamedConstraints, value_columns
+from skphys.constraints._values import find_column
 from skphys.predictive import Prediction, offers_covariance, predict_distribution, residual_std
+from skphys.predictive._backbone import final_estimator, is_frozen
 
 ARRAYS_BY_SAMPLE = ("mean", "std", "cov")
 ARRAYS_BY_MEMBER = ("member_means", "member_stds")
@@ -55,6 +58,39 @@ def predict_points(
                     for own in rows.reshape(n_fields, n_points)
                 ]
             )
+
+
+def tell_grid(backbone: Any, grid: Any) -> None:
+    """Give a grid to an unfitted operator that has a parameter for it, and None there."""
+    operator = final_estimator(backbone)
+    if not hasattr(operator, "get_params") or is_frozen(backbone):
+        return
+    if operator.get_params(deep=False).get("grid", ...) is None:
+        operator.set_params(grid=grid)
+
+
+def without_value_columns(
+    X: Any, constraints: NamedConstraints, grid: Any, feature_names: Any = None
+) -> Any:
+    """Return X without the columns that only constraints look at.
+
+    Parameters
+    ----------
+    X : array or DataFrame of shape (n_samples, n_features)
+        What the constrained estimator got.
+    constraints : list of (str, Constraint)
+        Which take values from columns.
+    grid : Grid, Mesh, Components or ColumnGrid
+        The last of these says which columns are coordinates, and stay.
+    feature_names : array of str, default=None
+        Names of the columns of X, if X itself has none.
+    """
+    names = getattr(X, "columns", feature_names)
+    dropped = {find_column(X, key, names) for key in value_columns(constraints)}
+    dropped -= {find_column(X, key, names) for key in getattr(grid, "structure", ())}
+    if not dropped:
+        return X
+    return _safe_indexing(X, [c for c in range(X.shape[1]) if c not in dropped], axis=1)
 
 
 def out_of_fold_std(

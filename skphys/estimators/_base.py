@@ -28,6 +28,7 @@ from skphys.estimators._layouts import Batch, Layout
 from skphys.estimators._priors import posterior, priors
 from skphys.estimators._projected import Projected
 from skphys.estimators._report import ConstraintReport, joined, report
+from skphys.predictive import Prediction
 
 
 class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
@@ -266,11 +267,16 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             if spread and position == 0 and not batch.prediction.states_uncertainty:
                 _warn_unit_variance(self)
             with _naming(batch):
-                prior = priors(batch.prediction, self.members, batch.independent)
+                how = self._treatment(batch.prediction)
+                prior = priors(batch.prediction, how, batch.independent)
                 conditioned = posterior(
                     prior, batch.system, batch.inequalities, self.project_samples
                 )
             yield batch, prior, conditioned
+
+    def _treatment(self, prediction: Prediction) -> str:
+        """Return what to do with members: "moments" or "each"."""
+        return self.members
 
     def _as_fitted(self, array: np.ndarray) -> np.ndarray:
         """Drop the axis of points if y had none in fit."""

@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from copy import deepcopy
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any, ClassVar
 
-import numpy as np
-from scipy import sparse
-from sklearn.base import _fit_context, clone
-from sklearn.utils import _safe_indexing, check_array, check_consistent_length, get_tags
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    _routing_enabled,
-    process_routing,
-)
-from sklearn.utils.validation import column_or_1d, validate_data
 
 from skphys.constraints import Constraint, InequalityConstraint, name_constraints
-from skphys.constraints._system import value_columns
-from skphys.constraints._values import find_column
-from skphys.estimators._backbone import out_of_fold_std, predict_points
-from skphys.estimators._base import ConstrainedRegressor
-from skphys.estimators._field_rows import FieldRows
-from skphys.estimators._layouts import Batch, Layout, likely_fields
+from skphys.constraints._system import NamedConstraints
 from skphys.estimators._named_params import NamedConstraintsMixin
-from skphys.estimators._point_rows import PointRows
-from skphys.estimators._priors import correlation_lengths
-from skphys.estimators._random import set_random_states
-from skphys.estimators._targets import warn_if_outside, warn_if_violated
+from skphys.estimators._table_fit import TableConstrainedRegressor
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
-from skphys.predictive import Prediction, fit_backbone, predict_distribution, residual_std
-from skphys.predictive._backbone import final_estimator
-from skphys.predictive._nets import seeded
 
 
-def _select(X: Any, kept: list[int] | None) -> Any:
-    return X if kept is None else _safe_indexing(X, kept, axis=1)
-
-
-class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegressor):
+class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRegressor):
     """Wrap any regressor so that its predicted fields obey conservation laws exactly.
 
     The backbone's prediction is taken as a Gaussian field and conditioned on the constraints: mean,
@@ -209,197 +181,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, ConstrainedRegress
         UserWarning
             If the training targets violate the constraints by more than the quadrature's error.
         """
-        X, y = self._check_training_data(X, y)
-        constraints = [(name, clone(c)) for name, c in name_constraints(self.constraints)]
-        layout = self._training_layout(X, y)
-        names = getattr(X, "columns", None)
-        for key in value_columns(constraints):
-            find_column(X, key, names)
-        for _, constraint in constraints if self._is_table() else []:
-            constraint.check_axes(layout.grid.names)
-        if isinstance(layout, PointRows):
-            warn_if_outside(layout, X)
-        warn_if_violated(layout, X, y, constraints)
-        routed = self._routed(fit_params)
-        kept = self._columns_for_backbone(X, constraints, layout.grid)
-        select = partial(_select, kept=kept)
-        backbone = clone(self.estimator)
-        seed = set_random_states(backbone, self.random_state)
-        with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
-            fit_backbone(backbone, select(X), y, **routed)
-            if self.uncertainty == "residual":
-                std = self._residual_std(backbone, X, y, layout, select, routed)
-                self.residual_std_ = std
-        self.estimator_ = backbone
-        self.constraints_ = constraints
-        self.grid_ = layout.grid
-        self._kept_columns = kept
-        self._domain = layout.domain if isinstance(layout, PointRows) else None
-        self._single_point = isinstance(layout, FieldRows) and y.ndim == 1
-        return self
+        return self._fit(X, y, fit_params)
 
-    def _columns_for_backbone(self, X: Any, constraints: Any, grid: Any) -> list[int] | None:
-        """Return the columns that not only constraints look at; None if these are all."""
-        if not self.drop_value_columns:
-            return None
-        names = getattr(X, "columns", None)
-        dropped = {find_column(X, key, names) for key in value_columns(constraints)}
-        if isinstance(grid, ColumnGrid):
-            dropped -= {find_column(X, key, names) for key in grid.structure}
-        return [column for column in range(X.shape[1]) if column not in dropped]
-
-    def _check_training_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        X = self._check_X(X, reset=True)
-        y = check_array(
-            y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="y", estimator=self
-        )
-        if y.ndim > 2:
-            raise ValueError(
-                f"y must hold one field a row, flattened in C order: y.reshape(len(y), -1); got "
-                f"shape {y.shape}."
-            )
-        if self._is_table():
-            y = column_or_1d(y, warn=True)
-        check_consistent_length(X, y)
-        return X, y
-
-    def _check_X(self, X: Any, reset: bool = False) -> Any:
-        X = X.tocsr() if sparse.issparse(X) else X if hasattr(X, "shape") else np.asarray(X)
-        if len(X.shape) < 2:
-            raise ValueError(
-                f"X must be 2-D, one row a {'point' if self._is_table() else 'field'}; got shape "
-                f"{X.shape}. Reshape your data, X.reshape(1, -1) for a single row."
-            )
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        if self._is_table() and not hasattr(X, "columns"):
-            X = check_array(X, input_name="X", estimator=self)
-        return X
-
-    def _is_table(self) -> bool:
-        return isinstance(self.grid, ColumnGrid)
-
-    def _training_layout(self, X: Any, y: np.ndarray) -> FieldRows | PointRows:
-        if isinstance(self.grid, ColumnGrid):
-            names = getattr(X, "columns", None)
-            domain = self.grid.learn_domain(X, feature_names=names)
-            correlation_lengths(self.correlation_length, self.grid.names)
-            return PointRows(self.grid, domain, names, self.correlation_length)
-        n_points = 1 if y.ndim == 1 else y.shape[1]
-        grid = Grid.unit(n_points) if self.grid is None else self.grid
-        if grid.n_points != n_points:
-            raise ValueError(
-                f"y has {n_points} column(s), but the grid has {grid.n_points} points "
-                f"{dict(zip(grid.names, grid.shape, strict=True))}: y must hold one field a row, "
-                f"flattened in C order."
-            )
-        layout = FieldRows(grid, getattr(X, "columns", None), self.correlation_length)
-        layout.independent()  # raises if correlation_length does not fit the grid
-        return layout
-
-    def _layout(self) -> Layout:
-        names = getattr(self, "feature_names_in_", None)
-        if isinstance(self.grid_, ColumnGrid):
-            return PointRows(self.grid_, self._domain, names, self.correlation_length)
-        return FieldRows(self.grid_, names, self.correlation_length)
-
-    def _batches(self, X: Any, constraint_values: Mapping[str, Any] | None) -> Iterator[Batch]:
-        predict = (
-            self._predict_points if isinstance(self.grid_, ColumnGrid) else self._predict_fields
-        )
-        return self._layout().batches(X, predict, self.constraints_, constraint_values or {})
-
-    def _predict_fields(self, X: Any) -> Prediction:
-        return self._spread(predict_distribution(self.estimator_, _select(X, self._kept_columns)))
-
-    def _predict_points(self, X: Any, sizes: Any) -> Iterator[Prediction]:
-        return map(
-            self._spread, predict_points(self.estimator_, _select(X, self._kept_columns), sizes)
-        )
-
-    def _spread(self, prediction: Prediction) -> Prediction:
-        """Put the residuals' spread in the place of the backbone's own if told so."""
-        if self.uncertainty != "residual":
-            return prediction
-        std = np.broadcast_to(self.residual_std_, prediction.mean.shape)
-        return Prediction(prediction.mean, std, constraints=prediction.constraints)
-
-    def _predict_unconditioned(
-        self, X: Any, *, rows: str = "fields", want_cov: bool = True
-    ) -> Prediction:
-        """Hand the Gaussian and the rows up to an outer constraint, which conditions once."""
-        if rows != "fields" or isinstance(self.grid_, ColumnGrid):
-            raise ValueError(
-                "In a long table constrained estimators cannot be nested; give all constraints to "
-                "the outer one: constraints=[law, other_law]."
-            )
-        if self.correlation_length is not None:
-            raise ValueError(
-                "Of nested constrained estimators the outermost one makes the covariance; give "
-                "correlation_length to it, and leave it None here."
-            )
-        X = self._checked(X)
-        prediction = self._predict_fields(X)
-        layout = FieldRows(self.grid_, getattr(self, "feature_names_in_", None))
-        system = layout.system(X, self.constraints_, fields=likely_fields(prediction))
-        also = layout.inequalities(X, self.constraints_)
-        systems = (system, also) if also.names else (system,)
-        return replace(prediction, constraints=(*prediction.constraints, *systems))
-
-    def _residual_std(
-        self, backbone: Any, X: Any, y: np.ndarray, layout: Any, select: Any, fit_params: Any
-    ) -> Any:
-        """Return the residuals' spread, on the calibration data or out of fold."""
-        rows = "points" if isinstance(layout, PointRows) else "fields"
-        if self.calibration is None:
-            fields = layout.labels(X)
-            return out_of_fold_std(backbone, select(X), y, fields, rows, fit_params)
-        if len(self.calibration) != 2:
-            raise ValueError(
-                f"calibration must be a pair (X, y); got {len(self.calibration)} items."
-            )
-        held_X, held_y = self.calibration
-        held = select(self._check_X(held_X)), held_y
-        return residual_std(backbone, rows=rows, calibration=held)
-
-    def _routed(self, fit_params: dict[str, Any]) -> dict[str, Any]:
-        if _routing_enabled():
-            return process_routing(self, "fit", **fit_params).estimator.fit
-        return fit_params
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Return how metadata is routed: fit parameters go to the backbone.
-
-        Returns
-        -------
-        MetadataRouter
-            Encapsulating the routing information.
-        """
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(
-                estimator=self.estimator,
-                method_mapping=MethodMapping().add(caller="fit", callee="fit"),
-            )
-        )
-
-    def __sklearn_tags__(self) -> Any:
-        """Inherit the backbone's tags."""
-        tags = super().__sklearn_tags__()
-        try:
-            inner = get_tags(self.estimator)
-        except (AttributeError, TypeError):
-            return tags
-        tags.input_tags = deepcopy(inner.input_tags)
-        tags.target_tags = deepcopy(inner.target_tags)
-        tags.target_tags.required = True
-        tags.regressor_tags = deepcopy(inner.regressor_tags) or tags.regressor_tags
-        tags.non_deterministic = inner.non_deterministic
-        if self._is_table():
-            tags.target_tags.multi_output = False
-            tags.input_tags.sparse = False
-        return tags
+    def _declared(self, grid: Any) -> NamedConstraints:
+        return name_constraints(self.constraints)

@@ -40,6 +40,8 @@ class FieldRows(Layout):
         How errors that come without a correlation are correlated along the axes.
     """
 
+    rows = "fields"
+
     def __init__(
         self,
         grid: Grid | Mesh | Components,

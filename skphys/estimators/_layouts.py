@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class Batch:
 
 class Layout(ABC):
     """How the rows of X make fields."""
+
+    rows: ClassVar[str]  # what the rows of X are, "fields" or "points"
 
     @abstractmethod
     def output_shape(self, X: Any) -> tuple[int, ...]:

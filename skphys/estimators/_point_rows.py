@@ -44,6 +44,8 @@ class PointRows(Layout):
         How errors that come without a correlation are correlated along the space columns.
     """
 
+    rows = "points"
+
     def __init__(
         self,
         grid: ColumnGrid,

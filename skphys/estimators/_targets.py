@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skphys.constraints import EqualitySystem, InequalityConstraint
+from skphys.constraints import BoundaryConstraint, EqualitySystem, InequalityConstraint
 from skphys.constraints._values import FieldTable, columns_of
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._point_rows import PointRows
@@ -113,7 +113,7 @@ def warn_if_outside(layout: PointRows, X: Any) -> None:
         else "Fields cannot be predicted there. Check the domain, and that the coordinates are in "
         "its units."
     )
-    warnings.warn(f"The training table: {fault} {hint}", UserWarning, stacklevel=4)
+    warnings.warn(f"The training table: {fault} {hint}", UserWarning, stacklevel=6)
 
 
 def _warn(name: str, size: float, cause: str) -> None:
@@ -121,7 +121,7 @@ def _warn(name: str, size: float, cause: str) -> None:
         f"The training targets violate constraint {name!r} by up to {size:.3g}, more than its "
         f"discretization explains. {cause}",
         UserWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
 
 
@@ -141,10 +141,14 @@ def _cause(constraint: Any, layout: FieldRows | PointRows, X: Any, y: np.ndarray
             f"The targets have mean 0 and standard deviation 1: they seem to come from a "
             f"TransformedTargetRegressor around the constraint. {outermost}"
         )
-    return (
-        f"Check the values, the grid's coordinates and the quadrature, or give it a noise; and "
-        f"that no transformer or target transform sits outside. {outermost}"
-    )
+    if isinstance(constraint, BoundaryConstraint):
+        check = (
+            "Check the values, derivatives being along the outward normal, the grid's coordinates "
+            "and the order of the stencil"
+        )
+    else:
+        check = "Check the values, the grid's coordinates and the quadrature, or give it a noise"
+    return f"{check}; and that no transformer or target transform sits outside. {outermost}"
 
 
 def _standardised(columns: np.ndarray) -> bool:

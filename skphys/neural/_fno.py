@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from skphys.neural._spectral import SpectralConv, Transform
 
-
 Modulation = Callable[[Tensor], Tensor]
 
 
