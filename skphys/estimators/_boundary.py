@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, StrOptions
@@ -11,18 +11,24 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from skphys.constraints import EqualitySystem, boundary_constraints
 from skphys.constraints._system import NamedConstraints
 from skphys.estimators._backbone import tell_grid
-from skphys.estimators._embedding import EmbeddedOperator, ask, check_embedding
+from skphys.estimators._embedding import (
+    EmbeddedOperator,
+    ask,
+    check_embedding,
+    numeric_inputs,
+    shifted,
+)
 from skphys.estimators._field_fit import FieldConstrainedRegressor
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._named_boundary import NamedBoundaryMixin
-from skphys.estimators._packed import boundary_batch
+from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.estimators._settled import settled
 from skphys.grids import Components, Grid
 from skphys.predictive import Prediction
 
 AUTO = "auto"
 PROJECT = "project"
-EMBEDDED = "kernel"  # what "auto" asks of an operator that can be told about the boundary
+BEST = "lift"  # what "auto" tries first
 
 
 class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
@@ -48,12 +54,17 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         Where the fields live; y has shape (n_samples, n_points), in C order. None will do without a
         boundary only. An operator whose own `grid` is None gets this one.
     method : {"auto", "kernel", "lift", "project"}, default="auto"
-        What happens while the operator trains. "project": nothing; works with any backbone, also a
-        trained one. "kernel" corrects the kernel inside each layer, as BOON does, and "lift" adds
-        what the output misses at the boundary, smoothly continued; both give the operator the
-        boundary's values as inputs as well. They need an operator whose ``fit`` has a parameter
-        `boundary`, such as `FNORegressor`. "auto" takes "kernel" with such an operator, and
-        "project" with others.
+        What happens while the backbone trains. "project": nothing; works with any backbone, also a
+        trained one. "lift": it learns what a background field leaves, which satisfies the boundary
+        and is found in closed form; works with any backbone that is still to be trained. "kernel"
+        corrects the kernel inside each layer, as BOON does; it needs one axis, and an operator
+        whose ``fit`` has a parameter `boundary`, such as `FNORegressor`. Such an operator gets
+        the boundary's values as inputs as well, with "lift", too. "auto" is "lift" for such an
+        operator, "project" for other backbones.
+    pivot : {"scalar", "block"}, default="scalar"
+        With "kernel": whether one number stands for a layer's kernel between two boundary points,
+        as in the released code of BOON, or the matrix between all channels, which decouples
+        boundary and interior exactly.
     members : {"moments", "each"}, default="moments"
         What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
         the members' low-rank covariance. "each" conditions each member by itself, with independent
@@ -77,6 +88,9 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         The fitted backbone.
     method_ : {"kernel", "lift", "project"}
         The method in use.
+    background_ : Background or None
+        With "lift", what the backbone did not have to learn; ``background_.kind_`` says which of
+        its candidates was taken.
     constraints_ : list of (str, BoundaryConstraint)
         The conditions with the names of their faces.
     grid_ : Grid or Components
@@ -138,6 +152,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         "boundary": [Mapping, None],
         "grid": [Grid, Components, None],
         "method": [StrOptions({"auto", "kernel", "lift", "project"})],
+        "pivot": [StrOptions({"scalar", "block"})],
         "members": [StrOptions({"moments", "each"})],
         "uncertainty": [StrOptions({"auto", "residual"})],
         "calibration": [tuple, list, None],
@@ -152,6 +167,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         grid: Grid | Components | None = None,
         *,
         method: str = "auto",
+        pivot: str = "scalar",
         members: str = "moments",
         uncertainty: str = "auto",
         calibration: tuple[Any, Any] | None = None,
@@ -162,6 +178,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         self.boundary = boundary
         self.grid = grid
         self.method = method
+        self.pivot = pivot
         self.members = members
         self.uncertainty = uncertainty
         self.calibration = calibration
@@ -200,9 +217,9 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
             If the training fields contradict the boundary by more than the stencils' error.
         """
         self._fit(X, y, fit_params)
-        self.method_ = PROJECT
+        self.method_, self.background_ = PROJECT, None
         if isinstance(self.estimator_, EmbeddedOperator):
-            self.method_ = self.estimator_.method
+            self.method_, self.background_ = self.estimator_.method, self.estimator_.background_
             self.estimator_ = self.estimator_.estimator_
         return self
 
@@ -221,14 +238,16 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         tell_grid(backbone, self.grid)
         if self.method == PROJECT or not constraints:
             return backbone
-        method = EMBEDDED if self.method == AUTO else self.method
+        method = BEST if self.method == AUTO else self.method
         try:
-            check_embedding(backbone, constraints, grid, method)
+            check_embedding(backbone, constraints, grid, method, hook_only=self.method == AUTO)
         except ValueError:
             if self.method == AUTO:
                 return backbone
             raise
-        return EmbeddedOperator(backbone, constraints, grid, method, self.drop_value_columns)
+        return EmbeddedOperator(
+            backbone, constraints, grid, method, self.pivot, self.drop_value_columns
+        )
 
     def _seen_by_backbone(
         self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any
@@ -253,9 +272,45 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
             self._system(X, constraint_values)  # raises if they are not as they should be
         names = getattr(self, "feature_names_in_", None)
         stated = self.constraints_, self.grid_
-        batch = boundary_batch(*stated, self.method_, X, constraint_values, names)
+        batch = boundary_batch(
+            *stated, self.method_, X, constraint_values, pivot=self.pivot, feature_names=names
+        )
         seen = self._seen_by_backbone(X, self.estimator_, *stated)
-        return self._spread(ask(self.estimator_, seen, batch))
+        prediction = self._spread(ask(self.estimator_, seen, batch))
+        if self.background_ is None:
+            return prediction
+        return shifted(
+            prediction, self.background_(numeric_inputs(X, *stated, names), batch.values)
+        )
+
+    def on_grid(self, grid: Grid | Components) -> Self:
+        """Return a fitted copy that predicts on another grid, usually a finer one.
+
+        What must hold is stated anew there, and holds exactly. The background of "lift" is
+        interpolated by cubic splines, and set right where values are prescribed.
+
+        Parameters
+        ----------
+        grid : Grid or Components
+            With the axes of the one in fit, other points.
+
+        Returns
+        -------
+        BoundaryEnforcedOperator
+            A copy, with the same weights where the backbone is an operator. Standard deviations
+            from residuals are interpolated.
+
+        Raises
+        ------
+        ValueError
+            If the backbone is no operator, the conditions cannot be stated on `grid`, or their
+            values are in columns of X that would be others.
+        """
+        moved = super().on_grid(grid)
+        if self.background_ is not None:
+            embedding = embed_boundary(moved.constraints_, grid, self.method_)
+            moved.background_ = self.background_.on_grid(embedding, grid)
+        return moved
 
     def _system(self, X: Any, constraint_values: Mapping[str, Any] | None) -> EqualitySystem:
         layout = FieldRows(self.grid_, getattr(self, "feature_names_in_", None))

@@ -8,22 +8,29 @@ affair: the boundary is enforced after it all the same.
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.validation import has_fit_parameter
 
 from skphys.estimators._backbone import without_value_columns
+from skphys.estimators._background import Background
+from skphys.estimators._lift import grid_parts
 from skphys.estimators._packed import boundary_batch, embed_boundary
+from skphys.grids import Components, Grid
 from skphys.neural._boundary_batch import BoundaryBatch, BoundaryEmbedding
 from skphys.predictive import Prediction, fit_backbone, predict_distribution
 from skphys.predictive._backbone import is_frozen
 from skphys.predictive._registry import METHODS
 
 HOOK = "boundary"
+KERNEL, LIFT = "kernel", "lift"
 
 
 def operator_of(estimator: Any) -> Any:
@@ -33,7 +40,9 @@ def operator_of(estimator: Any) -> Any:
     return estimator
 
 
-def check_embedding(estimator: Any, constraints: Any, grid: Any, method: str) -> None:
+def check_embedding(
+    estimator: Any, constraints: Any, grid: Any, method: str, *, hook_only: bool = False
+) -> None:
     """Raise if a backbone cannot be told about a boundary.
 
     Parameters
@@ -46,50 +55,59 @@ def check_embedding(estimator: Any, constraints: Any, grid: Any, method: str) ->
         Where the fields live.
     method : {"kernel", "lift"}
         What it would be asked to do.
+    hook_only : bool, default=False
+        Whether to refuse operators without the hook even if the method does without it.
 
     Raises
     ------
     ValueError
         Saying why, and what to do instead.
     """
-    reason = _refusal(estimator)
+    reason = _refusal(estimator, needs_hook=hook_only or method == KERNEL)
     if reason is not None:
         raise ValueError(
             f"method={method!r} builds the boundary into an operator while it trains, but "
             f"{reason}. Use method='project', which works with any backbone, or 'auto', or an "
             f"operator such as FNORegressor."
         )
-    embed_boundary(constraints, grid, method)
+    embedding = embed_boundary(constraints, grid, method)
+    if method == KERNEL:
+        _check_kernel(embedding, grid)
 
 
-def _refusal(estimator: Any) -> str | None:
+def _check_kernel(embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
+    """Raise if layers cannot be corrected for this boundary."""
+    parts = grid_parts(grid)
+    if len(parts) > 1 or parts[0][0].n_axes > 1:
+        raise ValueError(
+            f"method='kernel' corrects layers along one axis, for one component; the grid has "
+            f"{len(parts)} component(s) with the axes {list(parts[0][0].names)}. Use "
+            f"method='lift' or 'project'."
+        )
+
+
+def _refusal(estimator: Any, needs_hook: bool) -> str | None:
     """Say why a backbone cannot be told about a boundary; None if it can."""
     operator = operator_of(estimator)
     name = type(operator).__name__
-    if has_fit_parameter(operator, HOOK):
-        return None
     if is_frozen(estimator):
         return f"{name} is trained already, without the boundary"
+    if has_fit_parameter(operator, HOOK) or not needs_hook:
+        return None
     return f"fit of {name} has no parameter {HOOK!r}"
 
 
-def _embed(operator: Any, embedding: BoundaryEmbedding) -> Any:
-    """Return an unfitted operator that has the hook, for one that `check_embedding` takes."""
-    return operator
-
-
-def _with_hook(estimator: Any, embedding: BoundaryEmbedding) -> tuple[Any, str]:
-    """Give the last step of an unfitted backbone the hook; return it, and the hook's name in fit.
+def _with_hook(estimator: Any) -> tuple[Any, str]:
+    """Ask the last step of an unfitted backbone for its hook; return both.
 
     Pipelines, which must be clones, are changed.
     """
     if not isinstance(estimator, Pipeline):
-        operator = _embed(estimator, embedding)
-        if _routing_enabled() and hasattr(operator, "set_fit_request"):
-            operator.set_fit_request(**{HOOK: True})
-        return operator, HOOK
+        if _routing_enabled() and hasattr(estimator, "set_fit_request"):
+            estimator.set_fit_request(**{HOOK: True})
+        return estimator, HOOK
     name, last = estimator.steps[-1]
-    last, hook = _with_hook(last, embedding)
+    last, hook = _with_hook(last)
     estimator.steps[-1] = (name, last)
     return estimator, hook if _routing_enabled() else f"{name}__{hook}"
 
@@ -114,6 +132,8 @@ class EmbeddedOperator(BaseEstimator):
     ----------
     estimator_ : estimator
         The fitted backbone.
+    background_ : Background or None
+        With "lift", the part of the fields that the backbone does not learn.
     """
 
     def __init__(
@@ -122,27 +142,49 @@ class EmbeddedOperator(BaseEstimator):
         constraints: Any,
         grid: Any,
         method: str,
+        pivot: str = "scalar",
         drop_value_columns: bool = False,
     ) -> None:
         self.estimator = estimator
         self.constraints = constraints
         self.grid = grid
         self.method = method
+        self.pivot = pivot
         self.drop_value_columns = drop_value_columns
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> EmbeddedOperator:
         """Fit the operator with the boundary's values in X."""
         self.feature_names_ = getattr(X, "columns", None)
         batch = self._batch(X)
-        backbone, hook = _with_hook(clone(self.estimator), batch.embedding)
-        params = {**fit_params, hook: batch}
-        self.estimator_ = fit_backbone(backbone, self._seen(X), y, **params)
+        self.background_ = None
+        if self.method == LIFT:
+            batch, y = self._subtract_background(X, y, batch)
+        backbone = clone(self.estimator)
+        if has_fit_parameter(operator_of(backbone), HOOK):
+            backbone, hook = _with_hook(backbone)
+            fit_params = {**fit_params, hook: batch}
+        self.estimator_ = fit_backbone(backbone, self._seen(X), y, **fit_params)
         return self
+
+    def _subtract_background(self, X: Any, y: Any, batch: BoundaryBatch) -> tuple[Any, Any]:
+        """Return what is left of the fields, and the boundary with the norms of the whole."""
+        inputs = self._inputs(X)
+        self.background_ = Background(batch.embedding, self.grid).fit(inputs, batch.values, y)
+        norms = [np.linalg.norm(y[:, part], axis=1) for _, part in grid_parts(self.grid)]
+        rest = y - self.background_(inputs, batch.values)
+        return replace(batch, norms=np.stack(norms, axis=1)), rest
+
+    def _inputs(self, X: Any) -> np.ndarray:
+        return numeric_inputs(X, self.constraints, self.grid, self.feature_names_)
 
     def _predict_distribution(
         self, X: Any, *, rows: str = "fields", want_cov: bool = True
     ) -> Prediction:
-        return ask(self.estimator_, self._seen(X), self._batch(X), want_cov=want_cov)
+        batch = self._batch(X)
+        prediction = ask(self.estimator_, self._seen(X), batch, want_cov=want_cov)
+        if self.background_ is None:
+            return prediction
+        return shifted(prediction, self.background_(self._inputs(X), batch.values))
 
     def _seen(self, X: Any) -> Any:
         if not self.drop_value_columns:
@@ -151,11 +193,13 @@ class EmbeddedOperator(BaseEstimator):
 
     def _batch(self, X: Any) -> BoundaryBatch:
         names = self.feature_names_
-        return boundary_batch(self.constraints, self.grid, self.method, X, feature_names=names)
+        return boundary_batch(
+            self.constraints, self.grid, self.method, X, pivot=self.pivot, feature_names=names
+        )
 
 
 def ask(backbone: Any, X: Any, batch: BoundaryBatch, *, want_cov: bool = True) -> Prediction:
-    """Ask a backbone that was told about the boundary in fit.
+    """Ask a backbone that was told about the boundary in fit, if it could be told.
 
     Parameters
     ----------
@@ -168,6 +212,8 @@ def ask(backbone: Any, X: Any, batch: BoundaryBatch, *, want_cov: bool = True) -
     want_cov : bool, default=True
         Whether to ask for a covariance where one is offered.
     """
+    if not has_fit_parameter(operator_of(backbone), HOOK):
+        return predict_distribution(backbone, X, want_cov=want_cov)
     while isinstance(backbone, Pipeline):
         for _, step in backbone.steps[:-1]:
             X = X if step in (None, "passthrough") else step.transform(X)
@@ -177,6 +223,33 @@ def ask(backbone: Any, X: Any, batch: BoundaryBatch, *, want_cov: bool = True) -
     if members is not None and len(members) == 1 and prediction.member_stds is None:
         return Prediction(prediction.mean)  # one point states no uncertainty
     return prediction
+
+
+def numeric_inputs(X: Any, constraints: Any, grid: Any, feature_names: Any = None) -> np.ndarray:
+    """Return the numeric columns of X that are not boundary values, (n_samples, n_inputs).
+
+    Columns that are whole fields stay together, even if a value is taken from one of them.
+    """
+    if np.prod(X.shape[1:]) % grid_parts(grid)[0][0].n_points:
+        X = without_value_columns(X, constraints, grid, feature_names)
+    if hasattr(X, "select_dtypes"):
+        X = X.select_dtypes("number")
+    if sparse.issparse(X):
+        return np.empty((X.shape[0], 0))
+    try:
+        return np.asarray(X, dtype=np.float64).reshape(len(X), -1)
+    except (TypeError, ValueError):
+        return np.empty((len(X), 0))
+
+
+def shifted(prediction: Prediction, by: np.ndarray) -> Prediction:
+    """Return a prediction with fields (n_samples, n_points) added to all its means."""
+    members = prediction.member_means
+    return replace(
+        prediction,
+        mean=prediction.mean + by,
+        member_means=None if members is None else members + by,
+    )
 
 
 class Asked:

@@ -16,7 +16,7 @@ NamedFaces = Sequence[tuple[str, BoundaryConstraint]]
 
 
 def embed_boundary(
-    constraints: NamedFaces, grid: Grid | Components, method: str
+    constraints: NamedFaces, grid: Grid | Components, method: str, pivot: str = "scalar"
 ) -> BoundaryEmbedding:
     """Describe a boundary for an operator.
 
@@ -28,6 +28,8 @@ def embed_boundary(
         Where the fields live.
     method : {"kernel", "lift"}
         What the operator is asked to do.
+    pivot : {"scalar", "block"}, default="scalar"
+        Of "kernel".
 
     Raises
     ------
@@ -40,7 +42,7 @@ def embed_boundary(
         face = _embedded(name, constraint, grid, start)
         faces.append(face)
         start = face.values.stop
-    return BoundaryEmbedding(method, tuple(faces))
+    return BoundaryEmbedding(method, tuple(faces), pivot)
 
 
 def _embedded(
@@ -67,6 +69,8 @@ def boundary_batch(
     method: str,
     X: Any,
     given: Mapping[str, Any] | None = None,
+    *,
+    pivot: str = "scalar",
     feature_names: Any = None,
 ) -> BoundaryBatch:
     """Describe a boundary, with its values for the rows of X.
@@ -83,10 +87,12 @@ def boundary_batch(
         Where declared values are looked up.
     given : dict of str to array, optional
         Values by name, in place of declared ones.
+    pivot : {"scalar", "block"}, default="scalar"
+        Of "kernel".
     feature_names : array of str, default=None
         Names of the columns of X, if X itself has none.
     """
-    embedding = embed_boundary(constraints, grid, method)
+    embedding = embed_boundary(constraints, grid, method, pivot)
     values = _packed(constraints, grid, X, given or {}, feature_names)
     return BoundaryBatch(embedding, values)
 

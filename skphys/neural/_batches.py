@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+Batch = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+
 
 @dataclass(frozen=True, eq=False)
 class Fields(Dataset):
@@ -23,19 +25,22 @@ class Fields(Dataset):
         Targets.
     values : Tensor of shape (n, V) or None
         Boundary values, if any.
+    norms : Tensor of shape (n, O) or None
+        Sizes that a relative loss divides by, if they are not the targets' own.
     """
 
     x: Tensor
     y: Tensor
     values: Tensor | None = None
+    norms: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def take(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def take(self, index: Tensor) -> Batch:
         """Return the samples at (E, B) positions, with two leading axes."""
-        values = None if self.values is None else self.values[index]
-        return self.x[index], self.y[index], values
+        given = (None if part is None else part[index] for part in (self.values, self.norms))
+        return self.x[index], self.y[index], *given
 
     def subset(self, index: Tensor) -> Fields:
         """Return the samples at (n,) positions."""
@@ -92,8 +97,8 @@ class MemberBatches:
         self.shuffle = shuffle
         self.n_batches = -(-len(fields) // batch_size)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-        """Yield inputs (E, B, C, *shape), targets and boundary values of one epoch."""
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield inputs (E, B, C, *shape), targets, boundary values and norms of one epoch."""
         order = torch.as_tensor(self._order(number), device=self.fields.x.device)
         for index in torch.tensor_split(order, self.n_batches, dim=1):
             yield self.fields.take(index)

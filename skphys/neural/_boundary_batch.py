@@ -71,6 +71,13 @@ class BoundaryEmbedding:
         """Number of values of all faces together."""
         return max((face.values.stop for face in self.faces), default=0)
 
+    def same_points(self, other: BoundaryEmbedding) -> bool:
+        """Say whether another embedding of this boundary is on the same points."""
+        return all(
+            mine.shape == face.shape and np.array_equal(mine.stencil, face.stencil)
+            for mine, face in zip(self.faces, other.faces, strict=True)
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class BoundaryBatch:

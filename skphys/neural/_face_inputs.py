@@ -29,11 +29,15 @@ class FaceInputs(nn.Module):
 
     def __init__(self, embedding: BoundaryEmbedding) -> None:
         super().__init__()
+        self.set_faces(embedding)
+        self.register_buffer("mean", torch.zeros(len(self.faces)))
+        self.register_buffer("std", torch.full((len(self.faces),), torch.inf))
+
+    def set_faces(self, embedding: BoundaryEmbedding) -> None:
+        """Take the same faces, maybe with other points."""
         self.faces: tuple[EmbeddedFace, ...] = tuple(
             face for face in embedding.faces if face.values.stop > face.values.start
         )
-        self.register_buffer("mean", torch.zeros(len(self.faces)))
-        self.register_buffer("std", torch.full((len(self.faces),), torch.inf))
 
     def set_scaling(self, values: Tensor) -> None:
         """Take mean and deviation of each face from training values (n, V)."""

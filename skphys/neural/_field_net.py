@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -90,10 +91,8 @@ class FieldNet(nn.Module):
         self.vanish: Vanish | None = None
         if embedding is not None and embedding.method == "lift":
             self.vanish = Vanish(embedding, points)
-        if embedding is not None and embedding.method == "kernel":
-            correction = KernelCorrection(embedding, self.fno.transform)
-            for layer in self.fno.spectral:
-                layer.correction = correction
+        if embedding is not None:
+            self.set_boundary(embedding)
         if heteroscedastic:
             self.spread = nn.Sequential(
                 MemberLinear(PROJECTION_CHANNELS + n_inputs, SPREAD_CHANNELS, n_members),
@@ -124,9 +123,19 @@ class FieldNet(nn.Module):
             self.vanish.set_points(points)
         self._set_coordinates(points)
 
+    def set_boundary(self, embedding: BoundaryEmbedding) -> None:
+        """Take the same conditions on the points in use, which may be others than in training."""
+        self.embedding = embedding
+        if self.inputs is not None:
+            self.inputs.set_faces(embedding)
+        if embedding.method == "kernel":
+            correction = KernelCorrection(embedding, self.fno.transform)
+            for layer in self.fno.spectral:
+                layer.correction = correction.to(next(self.parameters()).device)
+
     def _set_coordinates(self, points: Sequence[Any]) -> None:
         """Take coordinates, from -1 to 1, as channels."""
-        axes = [torch.as_tensor(p, dtype=torch.float64) for p in points]
+        axes = [torch.tensor(np.asarray(p), dtype=torch.float64) for p in points]
         axes = [2.0 * (a - a[0]) / (a[-1] - a[0]) - 1.0 if len(a) > 1 else 0.0 * a for a in axes]
         channels = torch.stack(torch.meshgrid(*axes, indexing="ij")).float()
         channels = channels.to(next(self.parameters()).device)

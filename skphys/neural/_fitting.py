@@ -35,7 +35,8 @@ LEAST_WIDTH = 128  # of the layer before the last
 # Parameters that change nothing about what is learned.
 SILENT = ("checkpoint", "device", "random_state", "verbose")
 
-Arrays = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]
+Maybe = NDArray[np.float32] | None
+Arrays = tuple[NDArray[np.float32], NDArray[np.float32], Maybe, Maybe]
 
 
 def fit_net(model: Any, arrays: Arrays, embedding: Any, previous: Any = None) -> FieldTrainer:
@@ -46,7 +47,8 @@ def fit_net(model: Any, arrays: Arrays, embedding: Any, previous: Any = None) ->
     model : FNORegressor
         Whose parameters count, and whose layout is known.
     arrays : tuple of ndarray
-        Inputs (n, C, *shape), targets (n, O, *shape), and boundary values (n, V) or None.
+        Inputs (n, C, *shape), targets (n, O, *shape), boundary values (n, V) or None, and the
+        norms (n, O) of the fields that the targets are a part of, or None.
     embedding : object or None
         What the net is told about boundaries.
     previous : FieldTrainer or None
@@ -63,11 +65,12 @@ def fit_net(model: Any, arrays: Arrays, embedding: Any, previous: Any = None) ->
     if checkpoint is not None and (state := checkpoint.load()) is not None:
         split_seed, *seeds = state["seeds"]
     data = _split(model, arrays, split_seed, device)
+    units = loss_units(data.train.y, data.train.norms)
     net = FieldTrainer(
         FieldNet,
         **{f"module__{name}": value for name, value in net_arguments(model, embedding).items()},
         criterion__kind=model.loss,
-        **{f"criterion__{name}": value for name, value in loss_units(data.train.y).items()},
+        **{f"criterion__{name}": value for name, value in units.items()},
         optimizer__weight_decay=recipe.weight_decay,
         optimizer__fused=device.type in ("cpu", "cuda"),
         lr=recipe.lr,
@@ -115,10 +118,13 @@ def net_on_points(net: FieldTrainer, points: list[NDArray[np.float64]]) -> Field
 
 
 def net_outputs(
-    model: Any, x: NDArray[np.float32], values: NDArray[np.float32] | None
+    model: Any, x: NDArray[np.float32], values: NDArray[np.float32] | None, embedding: Any = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Return means and deviations (E, n, O * n_points) of a fitted `FNORegressor`."""
     module = module_on(model.net_.module_, usable_device(model.device, model.net_))
+    if embedding is not None and not embedding.same_points(module.embedding):
+        module = copy.deepcopy(module)
+        module.set_boundary(embedding)
     inputs = torch.as_tensor(x), None if values is None else torch.as_tensor(values)
     width = max(LEAST_WIDTH, model.hidden_channels)
     means, stds = predict_batches(module, inputs, model.n_members, width)
@@ -160,9 +166,7 @@ def _draw_seeds(model: Any) -> list[int]:
 
 
 def _split(model: Any, arrays: Arrays, seed: int, device: torch.device) -> Split:
-    x, y = (torch.as_tensor(a, device=device) for a in arrays[:2])
-    values = None if arrays[2] is None else torch.as_tensor(arrays[2], device=device)
-    fields = Fields(x, y, values)
+    fields = Fields(*(None if a is None else torch.as_tensor(a, device=device) for a in arrays))
     if not model.early_stopping:
         return Split(fields)
     return split_fields(fields, model.validation_fraction, seed)

@@ -105,7 +105,7 @@ def count_channels(n_features: int, sample_shape: tuple[int, ...] | None, grid: 
 def to_channels(rows: NDArray[Any], shape: tuple[int, ...], what: str) -> NDArray[np.float32]:
     """Return rows (n, C * n_points) as float32 of shape (n, C, *shape)."""
     with np.errstate(over="ignore"):
-        rows = np.ascontiguousarray(rows, dtype=np.float32)
+        rows = np.require(rows, np.float32, ["C", "W"])  # torch warns of arrays not writeable
     if not np.isfinite(rows).all():
         raise ValueError(
             f"{what} has values beyond the range of float32, in which the net computes; scale them."

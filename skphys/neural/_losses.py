@@ -45,8 +45,16 @@ class FieldLoss(nn.Module):
         self.register_buffer("norms", torch.as_tensor(norms, dtype=torch.float32))
         self.register_buffer("scales", torch.as_tensor(scales, dtype=torch.float32))
 
-    def forward(self, output: Tensor | tuple[Tensor, Tensor], target: Tensor) -> Tensor:
-        """Return the losses (E,) of outputs (E, B, C, *shape), or of means and deviations."""
+    def forward(
+        self,
+        output: Tensor | tuple[Tensor, Tensor],
+        target: Tensor,
+        norms: Tensor | None = None,
+    ) -> Tensor:
+        """Return the losses (E,) of outputs (E, B, C, *shape), or of means and deviations.
+
+        `norms` (E, B, C) stand for those of the targets, where these are parts of fields.
+        """
         mean, std = output if isinstance(output, tuple) else (output, None)
         if mean.shape != target.shape:  # torch would broadcast
             raise ValueError(
@@ -55,18 +63,19 @@ class FieldLoss(nn.Module):
             )
         mean, target = mean.float().flatten(3), target.flatten(3)
         if std is None:
-            return self._of_means(mean, target)
+            return self._of_means(mean, target, norms)
         std = std.float().flatten(3)
         if self.kind == "nll":
             return self._likelihood(mean, std, target)
-        return self._of_means(mean, target) + self._likelihood(mean.detach(), std, target)
+        return self._of_means(mean, target, norms) + self._likelihood(mean.detach(), std, target)
 
-    def _of_means(self, mean: Tensor, target: Tensor) -> Tensor:
+    def _of_means(self, mean: Tensor, target: Tensor, norms: Tensor | None) -> Tensor:
         error = mean - target
         if self.kind == "mse":
             return (error / self.scales[:, None]).square().mean((1, 2, 3))
-        norms = torch.linalg.vector_norm(target, dim=3).clamp_min(self.norms)
-        return (torch.linalg.vector_norm(error, dim=3) / norms).mean((1, 2))
+        if norms is None:
+            norms = torch.linalg.vector_norm(target, dim=3)
+        return (torch.linalg.vector_norm(error, dim=3) / norms.clamp_min(self.norms)).mean((1, 2))
 
     def _likelihood(self, mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
         error = (mean - target) / std
@@ -74,15 +83,17 @@ class FieldLoss(nn.Module):
         return (0.5 * error.square() + log_std).mean((1, 2, 3)) + HALF_LOG_2PI
 
 
-def loss_units(y: Tensor) -> dict[str, tuple[float, ...]]:
+def loss_units(y: Tensor, sizes: Tensor | None = None) -> dict[str, tuple[float, ...]]:
     """Return the `norms` and `scales` of `FieldLoss` for training fields (n, C, *shape).
 
     Components that are zero, or constant, get 1. Fields of one point are compared with the mean
-    norm: to be right relative to a number near zero is worth nothing.
+    norm: to be right relative to a number near zero is worth nothing. `sizes` (n, C) are the norms
+    of the fields, where y is a part of them.
     """
     fields = y.flatten(2).cpu().double()  # not every device has float64
     smallest = SMALLEST_NORM if fields.shape[2] > 1 else 1.0
-    norms = smallest * torch.linalg.vector_norm(fields, dim=2).mean(0)
+    sizes = torch.linalg.vector_norm(fields, dim=2) if sizes is None else sizes.cpu().double()
+    norms = smallest * sizes.mean(0)
     scales = fields.transpose(0, 1).flatten(1).std(1, correction=0)
     return {"norms": _positive(norms), "scales": _positive(scales)}
 

@@ -274,10 +274,12 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         self._check_loss()
         arrays = self._training_arrays(X, y)
         values, embedding = _unpack(boundary, len(arrays[0]))
+        norms = getattr(boundary, "norms", None)
+        norms = None if norms is None else np.asarray(norms, dtype=np.float32)
         from skphys.neural._fitting import fit_net
 
         previous = getattr(self, "net_", None) if self.warm_start else None
-        self.net_ = fit_net(self, (*arrays, values), embedding, previous)
+        self.net_ = fit_net(self, (*arrays, values, norms), embedding, previous)
         self._embedding = embedding
         self._read_history()
         return self
@@ -408,7 +410,7 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
             )
         from skphys.neural._fitting import net_outputs
 
-        return net_outputs(self, to_channels(X, self.grid_.shape, "X"), values)
+        return net_outputs(self, to_channels(X, self.grid_.shape, "X"), values, embedding)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")

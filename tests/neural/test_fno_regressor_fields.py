@@ -54,7 +54,9 @@ def test_targets_reach_the_loss_in_c_order(monkeypatch):
     X, y = RNG.normal(size=(5, 48)), RNG.normal(size=(5, 96))
     seen = []
     forward = "skphys.neural._losses.FieldLoss.forward"
-    monkeypatch.setattr(forward, lambda self, u, y: (seen.append(y), (u - y).square().mean())[1])
+    monkeypatch.setattr(
+        forward, lambda self, u, y, norms: (seen.append(y), (u - y).square().mean())[1]
+    )
     tiny(grid=Components(u=PLANE, v=PLANE), max_epochs=1).fit(X, y)
     ours = seen[0][0].numpy()
     expected = y.reshape(5, 2, 8, 6).astype(np.float32)

@@ -48,12 +48,13 @@ def test_members_start_and_shuffle_differently():
 
 def test_targets_and_boundary_values_stay_with_their_samples():
     x = torch.arange(12.0).reshape(12, 1, 1)
-    split = split_fields(Fields(x, 2 * x, 3 * x[:, 0]), 0.25, seed=0)
+    split = split_fields(Fields(x, 2 * x, 3 * x[:, 0], 4 * x[:, 0]), 0.25, seed=0)
     assert (len(split), len(split.valid)) == (9, 3)
     for fields in (split.train, split.valid):
-        for x, y, values in MemberBatches(fields, 2, seeds=(1, 2)).epoch(0):
+        for x, y, values, norms in MemberBatches(fields, 2, seeds=(1, 2)).epoch(0):
             torch.testing.assert_close(y, 2 * x)
             torch.testing.assert_close(values, 3 * x[..., 0])
+            torch.testing.assert_close(norms, 4 * x[..., 0])
 
 
 @pytest.mark.parametrize("seed", [0, np.random.RandomState(3)])

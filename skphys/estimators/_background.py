@@ -1,0 +1,234 @@
+"""The field that a backbone does not have to learn: it satisfies the boundary by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skphys.estimators._lift import SmoothLift, grid_parts
+from skphys.grids import Components, Grid
+from skphys.grids._resample import resample
+from skphys.neural._boundary_batch import BoundaryEmbedding
+
+Array = NDArray[np.float64]
+
+# Ridges to choose from, relative to the largest eigenvalue of the features' inner products.
+RIDGES = tuple(10.0**exponent for exponent in range(-12, 1, 2))
+MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with their cube
+# The linear map is taken if it leaves this part, or less, of what the smooth lift leaves: then the
+# operator is linear, or nearly so, and it extrapolates. If not, it would only get in the way.
+NEARLY_LINEAR = 0.1
+TINY = 1e-8  # deviations below this part of a feature's size are rounding
+
+
+class Background:
+    """What boundary values, and the input if the operator is nearly linear, say of a field.
+
+    Three candidates are compared by leave-one-out errors on the training fields: the mean field
+    with its prescribed *values* set right by a smooth lift; the same with all conditions, slopes
+    too; and the affine map of input and boundary values that ridge regression finds, which is the
+    conditional mean of a Gaussian with the training fields' covariance. Its values are set right,
+    too; its slopes are as accurate as the fields, more than a stencil is, and stay.
+
+    Parameters
+    ----------
+    embedding : BoundaryEmbedding
+        The boundary.
+    grid : Grid or Components
+        Where the fields live.
+
+    Attributes
+    ----------
+    kind_ : {"values", "smooth", "linear"}
+        The candidate chosen.
+    errors_ : dict of str to float
+        Leave-one-out errors: the mean norm of what is left of the fields.
+    """
+
+    def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
+        self.embedding, self.grid = embedding, grid
+
+    def fit(self, inputs: Array, values: Array, y: Array) -> Background:
+        """Choose a candidate.
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n, n_inputs)
+            Numeric inputs; there may be none.
+        values : ndarray of shape (n, n_values)
+            Boundary values.
+        y : ndarray of shape (n, n_points)
+            The fields.
+        """
+        self._lifts = {
+            "values": SmoothLift(_dirichlet(self.embedding), self.grid),
+            "smooth": SmoothLift(self.embedding, self.grid),
+        }
+        # Shifting all fields by the mean of what the lift leaves is right on average, too.
+        shifts = {name: _shift(lift, values, y) for name, lift in self._lifts.items()}
+        left = {
+            name: y - lift.correct(np.zeros_like(y) + shifts[name], values)
+            for name, lift in self._lifts.items()
+        }
+        n = len(y)
+        step = -(-n // MAX_SAMPLES)
+        self.errors_ = {name: _mean_norm(r) * n / max(n - 1, 1) for name, r in left.items()}
+        self.kind_ = min(self.errors_, key=lambda name: self.errors_[name])
+        self._shift = shifts[self.kind_]
+        self.n_inputs_ = inputs.shape[1]
+        features = np.concatenate([inputs, values], axis=1)
+        self._affine = _AffineMap().fit(features[::step], y[::step])
+        self.errors_["linear"] = self._affine.error_
+        if self.errors_["linear"] <= NEARLY_LINEAR * self.errors_[self.kind_]:
+            self.kind_ = "linear"
+        else:
+            del self._affine
+        return self
+
+    def __call__(self, inputs: Array, values: Array) -> Array:
+        """Return the background of samples, (n, n_points)."""
+        if self.kind_ == "linear":
+            fields = self._affine(np.concatenate([inputs, values], axis=1))
+            return self._lifts["values"].correct(fields, values)
+        fields = np.broadcast_to(self._shift, (len(values), len(self._shift)))
+        return self._lifts[self.kind_].correct(fields, values)
+
+    def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
+        """Return the background on other points of the same axes."""
+        return RegriddedBackground(self, embedding, grid)
+
+
+class RegriddedBackground:
+    """A background on other points than those it was learned on.
+
+    Inputs are interpolated to those, and fields from them; what is prescribed on the new points is
+    set right there.
+
+    Parameters
+    ----------
+    learned : Background
+        Fitted.
+    embedding : BoundaryEmbedding
+        The boundary on the new points.
+    grid : Grid or Components
+        The new points.
+    """
+
+    def __init__(
+        self, learned: Background, embedding: BoundaryEmbedding, grid: Grid | Components
+    ) -> None:
+        self.learned, self.embedding, self.grid = learned, embedding, grid
+        self._lift = SmoothLift(
+            embedding if learned.kind_ == "smooth" else _dirichlet(embedding), grid
+        )
+
+    def __call__(self, inputs: Array, values: Array) -> Array:
+        """Return the background of samples, (n, n_points)."""
+        learned = self.learned
+        if learned.kind_ == "linear":
+            features = [self._inputs(inputs), self._values(values)]
+            fields = learned._affine(np.concatenate(features, axis=1))
+        else:
+            fields = np.broadcast_to(learned._shift, (len(values), len(learned._shift)))
+        return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
+
+    def _inputs(self, inputs: Array) -> Array:
+        """Return the inputs on the points of training."""
+        old, new = (grid_parts(grid)[0][0] for grid in (self.learned.grid, self.grid))
+        more = inputs.shape[1] - self.learned.n_inputs_
+        if more == 0:
+            return inputs
+        n_channels, rest = divmod(more, new.n_points - old.n_points)
+        if rest or not 0 <= n_channels * old.n_points <= self.learned.n_inputs_:
+            raise ValueError(
+                f"X has {inputs.shape[1]} input column(s), and had {self.learned.n_inputs_} in "
+                f"fit, which is not a number of fields at {new.n_points} instead of "
+                f"{old.n_points} points. On another grid X must hold whole input fields first."
+            )
+        width = n_channels * new.n_points
+        fields = inputs[:, :width].reshape(-1, new.n_points)
+        fields = resample(fields, new, old).reshape(len(inputs), -1)
+        return np.concatenate([fields, inputs[:, width:]], axis=1)
+
+    def _values(self, values: Array) -> Array:
+        """Return the values on the faces of training."""
+        parts = [np.empty((len(values), 0))]
+        old, new = grid_parts(self.learned.grid), grid_parts(self.grid)
+        for before, after in zip(self.learned.embedding.faces, self.embedding.faces, strict=True):
+            face = values[:, after.values]
+            if before.shape != after.shape and face.shape[1]:
+                grids = (_without(g[after.component][0], after.axis) for g in (new, old))
+                face = resample(face, *grids)
+            parts.append(face)
+        return np.concatenate(parts, axis=1)
+
+
+def resample_parts(fields: Array, grid: Grid | Components, other: Grid | Components) -> Array:
+    """Interpolate fields of one or several components to other points."""
+    pairs = zip(grid_parts(grid), grid_parts(other), strict=True)
+    return np.concatenate(
+        [resample(fields[:, columns], old, new) for (old, columns), (new, _) in pairs], axis=1
+    )
+
+
+def _without(grid: Grid, axis: int) -> Grid:
+    """Return the grid of a face."""
+    return Grid(**{name: a for number, (name, a) in enumerate(grid.axes.items()) if number != axis})
+
+
+def _dirichlet(embedding: BoundaryEmbedding) -> BoundaryEmbedding:
+    faces = tuple(face for face in embedding.faces if face.kind == "dirichlet")
+    return BoundaryEmbedding(embedding.method, faces, embedding.pivot)
+
+
+def _shift(lift: SmoothLift, values: Array, y: Array) -> Array:
+    return (y - lift.correct(np.zeros_like(y), values)).mean(axis=0)
+
+
+def _mean_norm(fields: Array) -> float:
+    return float(np.linalg.norm(fields, axis=1).mean())
+
+
+class _AffineMap:
+    """Ridge regression in the dual, with the ridge of least leave-one-out error."""
+
+    def fit(self, features: Array, y: Array) -> _AffineMap:
+        self.mean, self.target = features.mean(axis=0), y.mean(axis=0)
+        std = features.std(axis=0)
+        varies = std > TINY * np.maximum(np.abs(features).max(axis=0), std.max(initial=0.0))
+        self.scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+        Z = self._standardised(features)
+        rest = y - self.target
+        eigenvalues, vectors = np.linalg.eigh(Z @ Z.T)
+        eigenvalues = np.maximum(eigenvalues, 0.0)
+        rotated = vectors.T @ rest
+        trials = (
+            [
+                (_left_out(eigenvalues, vectors, rotated, rest, ridge * eigenvalues[-1]), ridge)
+                for ridge in RIDGES
+            ]
+            if eigenvalues[-1] > 0.0
+            else [(np.inf, 1.0)]
+        )
+        self.error_, ridge = min(trials)
+        damped = eigenvalues + ridge * max(eigenvalues[-1], 1e-300)
+        kept = eigenvalues > 0.0
+        self.directions = Z.T @ (vectors[:, kept] / damped[kept])
+        self.coefficients = rotated[kept]
+        return self
+
+    def __call__(self, features: Array) -> Array:
+        return self.target + self._standardised(features) @ self.directions @ self.coefficients
+
+    def _standardised(self, features: Array) -> Array:
+        return (features - self.mean) * self.scale
+
+
+def _left_out(
+    eigenvalues: Array, vectors: Array, rotated: Array, rest: Array, ridge: float
+) -> float:
+    """Return the mean norm of leave-one-out residuals."""
+    shrunk = eigenvalues / (eigenvalues + ridge)
+    residuals = rest - (vectors * shrunk) @ rotated
+    leverage = np.einsum("ij,j,ij->i", vectors, shrunk, vectors) + 1.0 / len(rest)
+    return _mean_norm(residuals / np.maximum(1.0 - leverage, 1e-10)[:, None])

@@ -1,0 +1,48 @@
+"""Fields on other points of the same axes, by cubic splines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline, make_interp_spline
+
+from skphys.grids._axis import Axis
+from skphys.grids._grid import Grid
+
+
+def resample(fields: Any, grid: Grid, other: Grid) -> NDArray[np.float64]:
+    """Interpolate fields from the points of a grid to those of another.
+
+    Parameters
+    ----------
+    fields : array-like of shape (n, grid.n_points)
+        Fields in C order.
+    grid, other : Grid
+        From where to where, with the same axes; outside the points of `grid` the nearest counts.
+
+    Returns
+    -------
+    ndarray of shape (n, other.n_points)
+        Of fourth order in the spacing, where the fields are smooth.
+    """
+    fields = np.asarray(fields, dtype=np.float64)
+    values = fields.reshape(len(fields), *grid.shape)
+    for number, (axis, new) in enumerate(
+        zip(grid.axes.values(), other.axes.values(), strict=True), start=1
+    ):
+        if not np.array_equal(axis.points, new.points):
+            values = _along(values, axis, new.points, number)
+    return values.reshape(len(fields), -1)
+
+
+def _along(values: NDArray[Any], axis: Axis, points: Any, number: int) -> NDArray[Any]:
+    if axis.size == 1:
+        return np.repeat(values, len(points), axis=number)
+    if axis.period is not None:
+        nodes = np.append(axis.points, axis.points[0] + axis.period)
+        closed = np.concatenate([values, values.take([0], axis=number)], axis=number)
+        return CubicSpline(nodes, closed, axis=number, bc_type="periodic")(points)
+    spline = make_interp_spline(axis.points, values, k=min(3, axis.size - 1), axis=number)
+    return spline(np.clip(points, axis.points[0], axis.points[-1]))
