@@ -45,6 +45,10 @@ class KernelCorrection(nn.Module):
     boundary constraints", ICLR 2023, arXiv 2212.07477, algorithms 1 to 3.
     """
 
+    stencils: Tensor
+    impulses: Tensor
+    read: Tensor
+
     def __init__(
         self, embedding: BoundaryEmbedding, transform: Transform, ridge: float = RIDGE
     ) -> None:
@@ -54,7 +58,7 @@ class KernelCorrection(nn.Module):
         faces = embedding.faces
         stencils = np.stack([face.stencil for face in faces])
         ends = [-1 if face.side == "right" else 0 for face in faces]
-        points = transform.points[0]
+        self.points = points = transform.points[0]
         impulses = modes.analysis(points)[:, ends].T
         read = stencils @ modes.synthesis(points, real=True)
         self._put("stencils", stencils, torch.float32)
@@ -76,9 +80,20 @@ class KernelCorrection(nn.Module):
         weight : Tensor of shape (E, M, C, C, 2)
             Its weights, as real and imaginary parts.
         """
-        missing = self.stencils @ x - (self.read @ out).real
-        solve = self._by_blocks if self.pivot == "block" else self._by_scalars
-        return self.impulses.T @ solve(missing, self._pivot(weight)).to(out.dtype)
+        return self.modes(self.stencils @ x - (self.read @ out).real, weight)
+
+    def modes(self, missing: Tensor, weight: Tensor) -> Tensor:
+        """Return the modes of ``E d``, (E, B, M, C), from what the conditions miss.
+
+        Parameters
+        ----------
+        missing : Tensor of shape (E, B, F, C)
+            ``S x - S K x``, for each face.
+        weight : Tensor of shape (E, M, C, C, 2)
+            The layer's weights.
+        """
+        changes = boundary_changes(missing, self._pivot(weight), self.pivot, self.ridge)
+        return self.impulses.T @ changes.to(self.impulses.dtype)
 
     def _pivot(self, weight: Tensor) -> Tensor:
         """Return ``A`` as (E, F, C out, F, C in)."""
@@ -86,18 +101,28 @@ class KernelCorrection(nn.Module):
         factors = torch.stack([pairs.real, -pairs.imag])
         return torch.einsum("rfgm,emior->efogi", factors, weight)
 
-    def _by_blocks(self, missing: Tensor, pivot: Tensor) -> Tensor:
-        members, faces, channels = pivot.shape[:3]
-        matrix = pivot.reshape(members, faces * channels, -1)
-        right = missing.flatten(2)
-        solution = _regularised(matrix, right, self.ridge)
-        return solution.reshape(*missing.shape[:2], faces, channels)
 
-    def _by_scalars(self, missing: Tensor, pivot: Tensor) -> Tensor:
-        matrix = pivot[:, :, 0].sum(-1)
-        right = missing.transpose(-1, -2).flatten(1, 2)
-        solution = _regularised(matrix, right, self.ridge)
-        return solution.reshape(*missing.shape[:2], -1, missing.shape[2]).transpose(-1, -2)
+def boundary_changes(missing: Tensor, matrix: Tensor, pivot: str, ridge: float = RIDGE) -> Tensor:
+    """Return ``d = A^-1 (S x - S K x)``, of shape (E, B, F, C).
+
+    Parameters
+    ----------
+    missing : Tensor of shape (E, B, F, C)
+        ``S x - S K x``.
+    matrix : Tensor of shape (E, F, C, F, C)
+        ``A = S K E``: face and channel that are measured, then those that are changed.
+    pivot : {"scalar", "block"}
+        What of ``A`` counts.
+    ridge : float, default=1e-3
+        Regularisation.
+    """
+    members, faces, channels = matrix.shape[:3]
+    if pivot == "block":
+        matrix = matrix.reshape(members, faces * channels, -1)
+        return _regularised(matrix, missing.flatten(2), ridge).reshape(missing.shape)
+    matrix = matrix[:, :, 0].sum(-1)
+    solution = _regularised(matrix, missing.transpose(-1, -2).flatten(1, 2), ridge)
+    return solution.reshape(*missing.shape[:2], channels, faces).transpose(-1, -2)
 
 
 def _regularised(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
