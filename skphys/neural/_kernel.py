@@ -55,9 +55,7 @@ class KernelCorrection(nn.Module):
         super().__init__()
         self.pivot, self.ridge = embedding.pivot, ridge
         modes = transform.modes[0]
-        faces = embedding.faces
-        stencils = np.stack([face.stencil for face in faces])
-        ends = [-1 if face.side == "right" else 0 for face in faces]
+        stencils, ends = boundary_points(embedding)
         self.points = points = transform.points[0]
         impulses = modes.analysis(points)[:, ends].T
         read = stencils @ modes.synthesis(points, real=True)
@@ -100,6 +98,15 @@ class KernelCorrection(nn.Module):
         pairs = self.read[:, None] * self.impulses[None]
         factors = torch.stack([pairs.real, -pairs.imag])
         return torch.einsum("rfgm,emior->efogi", factors, weight)
+
+
+def boundary_points(embedding: BoundaryEmbedding) -> tuple[np.ndarray, list[int]]:
+    """Return what conditions measure, (F, N), and the positions of the points to be changed.
+
+    What they measure is in the same units, so that a ridge suits values beside slopes, too.
+    """
+    stencils = [face.stencil / np.abs(face.stencil).max() for face in embedding.faces]
+    return np.stack(stencils), [-1 if face.side == "right" else 0 for face in embedding.faces]
 
 
 def boundary_changes(missing: Tensor, matrix: Tensor, pivot: str, ridge: float = RIDGE) -> Tensor:

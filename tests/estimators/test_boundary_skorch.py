@@ -107,7 +107,7 @@ CASES = [(method, "scalar") for method in ("auto", *METHODS)] + [("kernel", "blo
 @pytest.mark.parametrize("method, pivot", CASES)
 def test_an_operator_in_a_skorch_net(operator, method, pivot):
     model = wrapped(operator, method, pivot=pivot).fit(X, Y)
-    assert model.method_ == ("project" if method == "auto" else method)
+    assert model.method_ == ("lift" if method == "auto" else method)
     u = model.predict(X)
     assert u.dtype == np.float64
     assert_obeys(u)
