@@ -55,11 +55,8 @@ class KernelCorrection(nn.Module):
         super().__init__()
         self.pivot, self.ridge = embedding.pivot, ridge
         modes = transform.modes[0]
-        faces = embedding.faces
-        # In the same units: a ridge suits values beside slopes, too.
-        stencils = np.stack([face.stencil / np.abs(face.stencil).max() for face in faces])
-        ends = [-1 if face.side == "right" else 0 for face in faces]
-        points = transform.points[0]
+        stencils, ends = boundary_points(embedding)
+        self.points = points = transform.points[0]
         impulses = modes.analysis(points)[:, ends].T
         read = stencils @ modes.synthesis(points, real=True)
         self._put("stencils", stencils, torch.float32)
@@ -81,9 +78,20 @@ class KernelCorrection(nn.Module):
         weight : Tensor of shape (E, M, C, C, 2)
             Its weights, as real and imaginary parts.
         """
-        missing = self.stencils @ x - (self.read @ out).real
-        solve = self._by_blocks if self.pivot == "block" else self._by_scalars
-        return self.impulses.T @ solve(missing, self._pivot(weight)).to(out.dtype)
+        return self.modes(self.stencils @ x - (self.read @ out).real, weight)
+
+    def modes(self, missing: Tensor, weight: Tensor) -> Tensor:
+        """Return the modes of ``E d``, (E, B, M, C), from what the conditions miss.
+
+        Parameters
+        ----------
+        missing : Tensor of shape (E, B, F, C)
+            ``S x - S K x``, for each face.
+        weight : Tensor of shape (E, M, C, C, 2)
+            The layer's weights.
+        """
+        changes = boundary_changes(missing, self._pivot(weight), self.pivot, self.ridge)
+        return self.impulses.T @ changes.to(self.impulses.dtype)
 
     def _pivot(self, weight: Tensor) -> Tensor:
         """Return ``A`` as (E, F, C out, F, C in)."""
@@ -91,18 +99,37 @@ class KernelCorrection(nn.Module):
         factors = torch.stack([pairs.real, -pairs.imag])
         return torch.einsum("rfgm,emior->efogi", factors, weight)
 
-    def _by_blocks(self, missing: Tensor, pivot: Tensor) -> Tensor:
-        members, faces, channels = pivot.shape[:3]
-        matrix = pivot.reshape(members, faces * channels, -1)
-        right = missing.flatten(2)
-        solution = _regularised(matrix, right, self.ridge)
-        return solution.reshape(*missing.shape[:2], faces, channels)
 
-    def _by_scalars(self, missing: Tensor, pivot: Tensor) -> Tensor:
-        matrix = pivot[:, :, 0].sum(-1)
-        right = missing.transpose(-1, -2).flatten(1, 2)
-        solution = _regularised(matrix, right, self.ridge)
-        return solution.reshape(*missing.shape[:2], -1, missing.shape[2]).transpose(-1, -2)
+def boundary_points(embedding: BoundaryEmbedding) -> tuple[np.ndarray, list[int]]:
+    """Return what conditions measure, (F, N), and the positions of the points to be changed.
+
+    What they measure is in the same units, so that a ridge suits values beside slopes, too.
+    """
+    stencils = [face.stencil / np.abs(face.stencil).max() for face in embedding.faces]
+    return np.stack(stencils), [-1 if face.side == "right" else 0 for face in embedding.faces]
+
+
+def boundary_changes(missing: Tensor, matrix: Tensor, pivot: str, ridge: float = RIDGE) -> Tensor:
+    """Return ``d = A^-1 (S x - S K x)``, of shape (E, B, F, C).
+
+    Parameters
+    ----------
+    missing : Tensor of shape (E, B, F, C)
+        ``S x - S K x``.
+    matrix : Tensor of shape (E, F, C, F, C)
+        ``A = S K E``: face and channel that are measured, then those that are changed.
+    pivot : {"scalar", "block"}
+        What of ``A`` counts.
+    ridge : float, default=1e-3
+        Regularisation.
+    """
+    members, faces, channels = matrix.shape[:3]
+    if pivot == "block":
+        matrix = matrix.reshape(members, faces * channels, -1)
+        return _regularised(matrix, missing.flatten(2), ridge).reshape(missing.shape)
+    matrix = matrix[:, :, 0].sum(-1)
+    solution = _regularised(matrix, missing.transpose(-1, -2).flatten(1, 2), ridge)
+    return solution.reshape(*missing.shape[:2], channels, faces).transpose(-1, -2)
 
 
 def _regularised(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
