@@ -28,9 +28,8 @@ TINY, ROUNDING = 1e-8, 1e-13
 class Background:
     """What boundary values, and the input if the operator is nearly linear, say of a field.
 
-    Three candidates are compared by leave-one-out errors on the training fields: the mean field
-    with its prescribed *values* set right by a smooth lift; the same with all conditions, slopes
-    too; and the affine map of input and boundary values that ridge regression finds, which is the
+    Three candidates are compared on the training fields: the smooth lift of the prescribed
+    *values*; that of all conditions, slopes too; and the affine map of input and boundary values that ridge regression finds, which is the
     conditional mean of a Gaussian with the training fields' covariance. Its values are set right,
     too; its slopes are as accurate as the fields, more than a stencil is, and stay.
 
@@ -46,7 +45,8 @@ class Background:
     kind_ : {"values", "smooth", "linear"}
         The candidate chosen.
     errors_ : dict of str to float
-        Leave-one-out errors: the mean norm of what is left of the fields.
+        Leave-one-out errors, as the mean norm of what is left of the fields; of the lifts, with
+        the mean of the others taken off as well.
     units_ : tuple of float
         What the rest of each component is measured in by those who learn it.
     """
@@ -71,12 +71,9 @@ class Background:
             "values": SmoothLift(_dirichlet(self.embedding), self.grid),
             "smooth": SmoothLift(self.embedding, self.grid),
         }
-        shifts = {}
-        self.errors_ = {}
-        for name, lift in self._lifts.items():
-            shifts[name], self.errors_[name] = _shift(lift, values, y)
+        self.errors_ = {name: _spread(lift, values, y) for name, lift in self._lifts.items()}
         self.kind_ = min(self.errors_, key=lambda name: self.errors_[name])
-        self._shift = shifts[self.kind_]
+        self._n_points = y.shape[1]
         self.n_inputs_ = inputs.shape[1]
         features = np.concatenate([inputs, values], axis=1)
         some = _distinct(features, y)
@@ -91,8 +88,8 @@ class Background:
         if self.kind_ == "linear":
             fields = self._affine(np.concatenate([inputs, values], axis=1))
             return self._lifts["values"].correct(fields, values)
-        fields = np.broadcast_to(self._shift, (len(values), len(self._shift)))
-        return self._lifts[self.kind_].correct(fields, values)
+        # The mean of what is left stays: of a moving front, only a backbone knows where it is.
+        return self._lifts[self.kind_].correct(np.zeros((len(values), self._n_points)), values)
 
     def set_units(self, rest: Array, y: Array) -> Array:
         """Measure the rest so that it varies as much as the fields y, and return the units.
@@ -145,7 +142,7 @@ class RegriddedBackground:
             features = [self._inputs(inputs), self._values(values)]
             fields = learned._affine(np.concatenate(features, axis=1))
         else:
-            fields = np.broadcast_to(learned._shift, (len(values), len(learned._shift)))
+            return self._lift.correct(np.zeros((len(values), self.grid.n_points)), values)
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
 
     @property
@@ -229,15 +226,12 @@ def _distinct(features: Array, y: Array) -> slice | NDArray[np.intp]:
     return slice(None) if len(distinct) == len(y) else distinct
 
 
-def _shift(lift: SmoothLift, values: Array, y: Array) -> tuple[Array, float]:
-    """Return the mean of what a lift leaves, and the leave-one-out error with it.
-
-    Shifting all fields by it is right on average, too.
-    """
+def _spread(lift: SmoothLift, values: Array, y: Array) -> float:
+    """Return how far what a lift leaves is from its mean over the other samples."""
     n = len(y)
     shift = (y - lift.correct(np.zeros_like(y), values)).mean(axis=0)
     left = y - lift.correct(np.broadcast_to(shift, y.shape), values)
-    return shift, _mean_norm(left) * n / (n - 1) if n > 1 else np.inf
+    return _mean_norm(left) * n / (n - 1) if n > 1 else np.inf
 
 
 def _mean_norm(fields: Array) -> float:
