@@ -29,9 +29,10 @@ class Background:
     """What boundary values, and the input if the operator is nearly linear, say of a field.
 
     Three candidates are compared on the training fields: the smooth lift of the prescribed
-    *values*; that of all conditions, slopes too; and the affine map of input and boundary values that ridge regression finds, which is the
-    conditional mean of a Gaussian with the training fields' covariance. Its values are set right,
-    too; its slopes are as accurate as the fields, more than a stencil is, and stay.
+    *values*; that of all conditions, slopes too; and the affine map of input and boundary values
+    that ridge regression finds, which is the conditional mean of a Gaussian with the training
+    fields' covariance. Its values are set right, too; its slopes are as accurate as the fields,
+    more than a stencil is, and stay.
 
     Parameters
     ----------
