@@ -42,7 +42,7 @@ class Recipe:
 
 
 RECIPES = {
-    "tuned": Recipe(lr=4e-3, weight_decay=0.0, scheduler="one_cycle"),
+    "tuned": Recipe(lr=8e-3, weight_decay=0.0, scheduler="one_cycle"),
     "boon": Recipe(lr=1e-3, weight_decay=1e-4, scheduler="step"),
 }
 

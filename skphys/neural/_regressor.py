@@ -50,13 +50,13 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         Where the fields live: the axes with their points, and which of them are periodic.
         `Components` with one and the same grid for each: several fields in a row of y. None: even
         nodes along one axis, one for each column of y.
-    padding : float or "reflect", default=0.0
+    padding : float or "reflect", default=0.25
         Part of its length by which an axis that is not periodic is extended, by zeros, before it
         is closed to a ring. "reflect" closes it by its mirror image, so that the ring has no
         jump; the modes are then those of twice the length.
     recipe : {"tuned", "boon"}, default="tuned"
         What `lr`, `weight_decay` and `scheduler` are unless they are given: Adam with a one-cycle
-        rate of at most 4e-3 and no weight decay; or, as in [2]_, a rate of 1e-3 that is halved
+        rate of at most 8e-3 and no weight decay; or, as in [2]_, a rate of 1e-3 that is halved
         every 50 epochs and a weight decay of 1e-4.
     max_epochs : int, default=200
         Number of times that each member sees each sample.
@@ -200,7 +200,7 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         n_layers: int = 4,
         *,
         grid: Grid | Components | None = None,
-        padding: float | str = 0.0,
+        padding: float | str = 0.25,
         recipe: str = "tuned",
         max_epochs: int = 200,
         batch_size: int = 20,

@@ -103,7 +103,7 @@ def test_one_cycle():
     """Up to the largest rate over three tenths of the steps, then down, along half cosines."""
     n_steps = 40
     step = np.arange(0, n_steps, 4)
-    peak, top = 0.3 * n_steps - 1, 4e-3
+    peak, top = 0.3 * n_steps - 1, 8e-3
     up = np.cos(np.pi * np.clip(step / peak, 0, 1))
     down = np.cos(np.pi * np.clip((step - peak) / (n_steps - 1 - peak), 0, 1))
     rising = top / 25 + (top - top / 25) * (1 - up) / 2
