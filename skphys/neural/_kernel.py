@@ -9,12 +9,16 @@ in the space of modes, within one application of the layer.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
-from skphys.neural._spectral import Transform
+
+if TYPE_CHECKING:
+    from skphys.neural._spectral import SpectralConv, Transform
 
 RIDGE = 1e-3  # of the pivot, relative to its mean square; 0 decouples exactly
 
@@ -55,49 +59,52 @@ class KernelCorrection(nn.Module):
         stencils = np.stack([face.stencil for face in faces])
         ends = [-1 if face.side == "right" else 0 for face in faces]
         points = transform.points[0]
-        impulses = modes.analysis(points)[:, ends].T
+        forward = modes.analysis(points)
         read = stencils @ modes.synthesis(points, real=True)
-        self._put("stencils", stencils, torch.float32)
-        self._put("impulses", impulses, torch.complex64)
+        self._put("into", np.concatenate([forward.real, forward.imag, stencils]), torch.float32)
+        self._put("impulses", forward[:, ends].T, torch.complex64)
         self._put("read", read, torch.complex64)
 
     def _put(self, name: str, matrix: np.ndarray, kind: torch.dtype) -> None:
         self.register_buffer(name, torch.as_tensor(matrix, dtype=kind), persistent=False)
 
-    def forward(self, x: Tensor, out: Tensor, weight: Tensor) -> Tensor:
-        """Return the modes of ``E d``, (E, B, M, C), which the layer then mixes.
+    def forward(self, x: Tensor, layer: SpectralConv) -> Tensor:
+        """Return the modes (E, B, M, C) of ``x + E d``, for fields x (E, B, N, C).
 
         Parameters
         ----------
         x : Tensor of shape (E, B, N, C)
             What the layer reads.
-        out : Tensor of shape (E, B, M, C)
-            The modes of what it would return.
-        weight : Tensor of shape (E, M, C, C, 2)
-            Its weights, as real and imaginary parts.
+        layer : SpectralConv
+            The layer, still without the correction.
         """
-        missing = self.stencils @ x - (self.read @ out).real
+        n_faces, n_modes = self.read.shape
+        re, im, wanted = torch.matmul(self.into, x).split([n_modes, n_modes, n_faces], dim=-2)
+        modes = torch.complex(re, im)
         solve = self._by_blocks if self.pivot == "block" else self._by_scalars
-        return self.impulses.T @ solve(missing, self._pivot(weight)).to(out.dtype)
+        return modes + self.impulses.T @ solve(modes, wanted, layer).to(modes.dtype)
 
-    def _pivot(self, weight: Tensor) -> Tensor:
-        """Return ``A`` as (E, F, C out, F, C in)."""
-        pairs = self.read[:, None] * self.impulses[None]
-        factors = torch.stack([pairs.real, -pairs.imag])
-        return torch.einsum("rfgm,emior->efogi", factors, weight)
+    def _by_blocks(self, modes: Tensor, wanted: Tensor, layer: SpectralConv) -> Tensor:
+        missing = wanted - self._measure(layer.mix(modes))
+        members, _, faces, channels = missing.shape
+        weight = torch.view_as_complex(layer.weight).flatten(2)
+        pairs = (self.read[:, None] * self.impulses).flatten(0, 1)
+        pivot = (pairs @ weight).real.reshape(members, faces, faces, channels, channels)
+        matrix = pivot.permute(0, 1, 4, 2, 3).reshape(members, faces * channels, -1)
+        return _regularised(matrix, missing.flatten(2), self.ridge).reshape(missing.shape)
 
-    def _by_blocks(self, missing: Tensor, pivot: Tensor) -> Tensor:
-        members, faces, channels = pivot.shape[:3]
-        matrix = pivot.reshape(members, faces * channels, -1)
-        right = missing.flatten(2)
-        solution = _regularised(matrix, right, self.ridge)
-        return solution.reshape(*missing.shape[:2], faces, channels)
+    def _by_scalars(self, modes: Tensor, wanted: Tensor, layer: SpectralConv) -> Tensor:
+        members, batch, faces, channels = wanted.shape
+        probes = self.impulses[..., None].expand(members, -1, -1, channels)
+        measured = self._measure(layer.mix(torch.cat([modes, probes], 1)))
+        given, probed = measured.split([batch, faces], dim=1)
+        missing = (wanted - given).transpose(-1, -2)
+        solution = _regularised(probed[..., 0].mT, missing.flatten(1, 2), self.ridge)
+        return solution.reshape(missing.shape).transpose(-1, -2)
 
-    def _by_scalars(self, missing: Tensor, pivot: Tensor) -> Tensor:
-        matrix = pivot[:, :, 0].sum(-1)
-        right = missing.transpose(-1, -2).flatten(1, 2)
-        solution = _regularised(matrix, right, self.ridge)
-        return solution.reshape(*missing.shape[:2], -1, missing.shape[2]).transpose(-1, -2)
+    def _measure(self, modes: Tensor) -> Tensor:
+        """Return the conditions' left-hand sides (E, B, F, C) of modes (E, B, M, C)."""
+        return (self.read @ modes).real
 
 
 def _regularised(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:

@@ -114,8 +114,8 @@ class SpectralConv(nn.Module):
         if torch.is_autocast_enabled(kind):  # there is no complex number of half the precision
             with torch.autocast(kind, enabled=False):
                 return self.forward(x.float())
-        modes = self.transform.analyse(x)
-        out = self.mix(modes)
-        if self.correction is not None:
-            out = out + self.mix(self.correction(x, out, self.weight))
-        return self.transform.synthesise(out)
+        if self.correction is None:
+            modes = self.transform.analyse(x)
+        else:
+            modes = self.correction(x, self)
+        return self.transform.synthesise(self.mix(modes))
