@@ -62,7 +62,9 @@ class KernelCorrection(nn.Module):
         forward = modes.analysis(points)
         read = stencils @ modes.synthesis(points, real=True)
         self._put("into", np.concatenate([forward.real, forward.imag, stencils]), torch.float32)
-        self._put("impulses", forward[:, ends].T, torch.complex64)
+        impulses = forward[:, ends]
+        self._put("impulses", np.concatenate([impulses.real, impulses.imag]), torch.float32)
+        self._put("probes", impulses.T, torch.complex64)
         self._put("read", read, torch.complex64)
 
     def _put(self, name: str, matrix: np.ndarray, kind: torch.dtype) -> None:
@@ -79,42 +81,39 @@ class KernelCorrection(nn.Module):
             The layer, still without the correction.
         """
         n_faces, n_modes = self.read.shape
-        re, im, wanted = torch.matmul(self.into, x).split([n_modes, n_modes, n_faces], dim=-2)
-        modes = torch.complex(re, im)
+        parts, wanted = torch.matmul(self.into, x).split([2 * n_modes, n_faces], dim=-2)
+        modes = torch.complex(*parts.chunk(2, dim=-2))
         solve = self._by_blocks if self.pivot == "block" else self._by_scalars
-        return modes + self.impulses.T @ solve(modes, wanted, layer).to(modes.dtype)
+        parts = parts + self.impulses @ solve(modes, wanted, layer)
+        return torch.complex(*parts.chunk(2, dim=-2))
 
     def _by_blocks(self, modes: Tensor, wanted: Tensor, layer: SpectralConv) -> Tensor:
         missing = wanted - self._measure(layer.mix(modes))
         members, _, faces, channels = missing.shape
         weight = torch.view_as_complex(layer.weight).flatten(2)
-        pairs = (self.read[:, None] * self.impulses).flatten(0, 1)
+        pairs = (self.read[:, None] * self.probes).flatten(0, 1)
         pivot = (pairs @ weight).real.reshape(members, faces, faces, channels, channels)
         matrix = pivot.permute(0, 1, 4, 2, 3).reshape(members, faces * channels, -1)
-        return _regularised(matrix, missing.flatten(2), self.ridge).reshape(missing.shape)
+        return _solve(matrix, missing.flatten(2).mT, self.ridge).mT.reshape(missing.shape)
 
     def _by_scalars(self, modes: Tensor, wanted: Tensor, layer: SpectralConv) -> Tensor:
         members, batch, faces, channels = wanted.shape
-        probes = self.impulses[..., None].expand(members, -1, -1, channels)
+        probes = self.probes[..., None].expand(members, -1, -1, channels)
         measured = self._measure(layer.mix(torch.cat([modes, probes], 1)))
         given, probed = measured.split([batch, faces], dim=1)
-        missing = (wanted - given).transpose(-1, -2)
-        solution = _regularised(probed[..., 0].mT, missing.flatten(1, 2), self.ridge)
-        return solution.reshape(missing.shape).transpose(-1, -2)
+        eye = torch.eye(faces, device=given.device)
+        return _solve(probed[..., 0].mT, eye, self.ridge)[:, None] @ (wanted - given)
 
     def _measure(self, modes: Tensor) -> Tensor:
         """Return the conditions' left-hand sides (E, B, F, C) of modes (E, B, M, C)."""
         return (self.read @ modes).real
 
 
-def _regularised(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
-    """Solve ``matrix @ z = r`` for each row r of (E, B, n), by least squares with a ridge."""
+def _solve(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
+    """Solve ``matrix @ z = right`` for each member, by least squares with a ridge."""
     if ridge == 0.0:
-        return torch.linalg.solve(matrix, right.transpose(1, 2)).transpose(1, 2)
-    normal = matrix.transpose(1, 2) @ matrix
+        return torch.linalg.solve(matrix, right.expand(*matrix.shape[:2], -1))
+    normal = matrix.mT @ matrix
     size = normal.diagonal(dim1=1, dim2=2).mean(1)
     eye = torch.eye(len(normal[0]), device=matrix.device, dtype=matrix.dtype)
-    normal = normal + ridge * size[:, None, None] * eye
-    return torch.linalg.solve(normal, matrix.transpose(1, 2) @ right.transpose(1, 2)).transpose(
-        1, 2
-    )
+    return torch.linalg.solve(normal + ridge * size[:, None, None] * eye, matrix.mT @ right)
