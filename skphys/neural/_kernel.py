@@ -113,7 +113,9 @@ def _solve(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
     """Solve ``matrix @ z = right`` for each member, by least squares with a ridge."""
     if ridge == 0.0:
         return torch.linalg.solve(matrix, right.expand(*matrix.shape[:2], -1))
-    normal = matrix.mT @ matrix
-    size = normal.diagonal(dim1=1, dim2=2).mean(1)
-    eye = torch.eye(len(normal[0]), device=matrix.device, dtype=matrix.dtype)
-    return torch.linalg.solve(normal + ridge * size[:, None, None] * eye, matrix.mT @ right)
+    square = torch.bmm(matrix.mT, matrix)
+    size = square.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    eye = torch.eye(square.shape[1], device=matrix.device)
+    normal = torch.addcmul(square, size, eye, value=ridge)
+    # Positive definite: it needs no check, for which a device would have to be waited for.
+    return torch.linalg.solve_ex(normal, matrix.mT @ right)[0]
