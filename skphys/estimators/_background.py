@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,10 +45,13 @@ class Background:
         The candidate chosen.
     errors_ : dict of str to float
         Leave-one-out errors: the mean norm of what is left of the fields.
+    units_ : tuple of float
+        What the rest of each component is measured in by those who learn it.
     """
 
     def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
         self.embedding, self.grid = embedding, grid
+        self.units_: tuple[float, ...] = (1.0,) * len(grid_parts(grid))
 
     def fit(self, inputs: Array, values: Array, y: Array) -> Background:
         """Choose a candidate.
@@ -93,6 +98,21 @@ class Background:
         fields = np.broadcast_to(self._shift, (len(values), len(self._shift)))
         return self._lifts[self.kind_].correct(fields, values)
 
+    def set_units(self, rest: Array, y: Array) -> Array:
+        """Measure the rest so that it varies as much as the fields y, and return the units.
+
+        A recipe for the fields then suits the rest, too, however small it is.
+        """
+        parts = [part for _, part in grid_parts(self.grid)]
+        deviations = [(rest[:, part].std(), y[:, part].std()) for part in parts]
+        self.units_ = tuple(float(r / s) if r > 0.0 and s > 0.0 else 1.0 for r, s in deviations)
+        return self.units
+
+    @property
+    def units(self) -> Array:
+        """The units at each point, (n_points,)."""
+        return _at_points(self.units_, self.grid)
+
     def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
         """Return the background on other points of the same axes."""
         return RegriddedBackground(self, embedding, grid)
@@ -132,6 +152,15 @@ class RegriddedBackground:
             fields = np.broadcast_to(learned._shift, (len(values), len(learned._shift)))
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
 
+    @property
+    def units(self) -> Array:
+        """The units at each point, (n_points,)."""
+        return _at_points(self.learned.units_, self.grid)
+
+    def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
+        """Return the background on other points of the same axes."""
+        return self.learned.on_grid(embedding, grid)
+
     def _inputs(self, inputs: Array) -> Array:
         """Return the inputs on the points of training."""
         old, new = (grid_parts(grid)[0][0] for grid in (self.learned.grid, self.grid))
@@ -168,6 +197,13 @@ def resample_parts(fields: Array, grid: Grid | Components, other: Grid | Compone
     pairs = zip(grid_parts(grid), grid_parts(other), strict=True)
     return np.concatenate(
         [resample(fields[:, columns], old, new) for (old, columns), (new, _) in pairs], axis=1
+    )
+
+
+def _at_points(values: Sequence[float], grid: Grid | Components) -> Array:
+    """Return a value for each component at all of its points."""
+    return np.concatenate(
+        [np.full(g.n_points, v) for v, (g, _) in zip(values, grid_parts(grid), strict=True)]
     )
 
 

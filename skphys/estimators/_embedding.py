@@ -19,14 +19,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.estimators._backbone import without_value_columns
+from skphys.estimators._backbone import tell_net, without_value_columns
 from skphys.estimators._background import Background
 from skphys.estimators._lift import grid_parts
 from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.grids import Components, Grid
 from skphys.neural._boundary_batch import BoundaryBatch, BoundaryEmbedding
 from skphys.predictive import Prediction, fit_backbone, predict_distribution
-from skphys.predictive._backbone import is_frozen
+from skphys.predictive._backbone import final_estimator, is_frozen
+from skphys.predictive._nets import is_net, is_process
 from skphys.predictive._registry import METHODS
 
 HOOK = "boundary"
@@ -63,15 +64,16 @@ def check_embedding(
     ValueError
         Saying why, and what to do instead.
     """
-    reason = _refusal(estimator, needs_hook=hook_only or method == KERNEL)
+    kernel = method == KERNEL
+    reason = _refusal(estimator, hook_only or kernel, kernel)
     if reason is not None:
         raise ValueError(
             f"method={method!r} builds the boundary into an operator while it trains, but "
             f"{reason}. Use method='project', which works with any backbone, or 'auto', or an "
-            f"operator such as FNORegressor."
+            f"operator such as FNORegressor, or for 'kernel' a skorch net with spectral layers."
         )
     embedding = embed_boundary(constraints, grid, method)
-    if method == KERNEL:
+    if kernel:
         _check_kernel(embedding, grid)
 
 
@@ -86,13 +88,19 @@ def _check_kernel(embedding: BoundaryEmbedding, grid: Grid | Components) -> None
         )
 
 
-def _refusal(estimator: Any, needs_hook: bool) -> str | None:
+def has_layers(estimator: Any) -> bool:
+    """Say whether there may be spectral layers inside: those of a skorch net's module."""
+    net = final_estimator(estimator)
+    return is_net(net) and not is_process(net)
+
+
+def _refusal(estimator: Any, needs_hook: bool, kernel: bool) -> str | None:
     """Say why a backbone cannot be told about a boundary; None if it can."""
     operator = operator_of(estimator)
     name = type(operator).__name__
     if is_frozen(estimator):
         return f"{name} is trained already, without the boundary"
-    if has_fit_parameter(operator, HOOK) or not needs_hook:
+    if has_fit_parameter(operator, HOOK) or not needs_hook or (kernel and has_layers(estimator)):
         return None
     return f"fit of {name} has no parameter {HOOK!r}"
 
@@ -156,22 +164,30 @@ class EmbeddedOperator(BaseEstimator):
         """Fit the operator with the boundary's values in X."""
         self.feature_names_ = getattr(X, "columns", None)
         batch = self._batch(X)
-        self.background_ = None
-        if self.method == LIFT:
-            batch, y = self._subtract_background(X, y, batch)
+        self.background_: Background | None = None
         backbone = clone(self.estimator)
-        if has_fit_parameter(operator_of(backbone), HOOK):
+        hooked = has_fit_parameter(operator_of(backbone), HOOK)
+        if self.method == LIFT:
+            batch, y = self._subtract_background(X, y, batch, rescale=not hooked)
+        if hooked:
             backbone, hook = _with_hook(backbone)
             fit_params = {**fit_params, hook: batch}
+        elif self.method == KERNEL:
+            backbone = tell_net(backbone, self.grid, batch.embedding)
         self.estimator_ = fit_backbone(backbone, self._seen(X), y, **fit_params)
         return self
 
-    def _subtract_background(self, X: Any, y: Any, batch: BoundaryBatch) -> tuple[Any, Any]:
+    def _subtract_background(
+        self, X: Any, y: Any, batch: BoundaryBatch, rescale: bool
+    ) -> tuple[Any, Any]:
         """Return what is left of the fields, and the boundary with the norms of the whole."""
         inputs = self._inputs(X)
-        self.background_ = Background(batch.embedding, self.grid).fit(inputs, batch.values, y)
+        background = Background(batch.embedding, self.grid).fit(inputs, batch.values, y)
         norms = [np.linalg.norm(y[:, part], axis=1) for _, part in grid_parts(self.grid)]
-        rest = y - self.background_(inputs, batch.values)
+        rest = y - background(inputs, batch.values)
+        if rescale:
+            rest = rest / background.set_units(rest, y)
+        self.background_ = background
         return replace(batch, norms=np.stack(norms, axis=1)), rest
 
     def _inputs(self, X: Any) -> np.ndarray:
@@ -184,7 +200,8 @@ class EmbeddedOperator(BaseEstimator):
         prediction = ask(self.estimator_, self._seen(X), batch, want_cov=want_cov)
         if self.background_ is None:
             return prediction
-        return shifted(prediction, self.background_(self._inputs(X), batch.values))
+        background = self.background_(self._inputs(X), batch.values)
+        return shifted(prediction, background, self.background_.units)
 
     def _seen(self, X: Any) -> Any:
         if not self.drop_value_columns:
@@ -242,13 +259,20 @@ def numeric_inputs(X: Any, constraints: Any, grid: Any, feature_names: Any = Non
         return np.empty((len(X), 0))
 
 
-def shifted(prediction: Prediction, by: np.ndarray) -> Prediction:
-    """Return a prediction with fields (n_samples, n_points) added to all its means."""
-    members = prediction.member_means
+def shifted(prediction: Prediction, by: np.ndarray, units: np.ndarray) -> Prediction:
+    """Return a prediction in units of its own, (n_points,), with fields added to all its means."""
+
+    def scaled(array: np.ndarray | None) -> np.ndarray | None:
+        return None if array is None else array * units
+
+    members, cov = scaled(prediction.member_means), scaled(prediction.cov)
     return replace(
         prediction,
-        mean=prediction.mean + by,
+        mean=prediction.mean * units + by,
+        std=scaled(prediction.std),
+        cov=None if cov is None else cov * units[:, None],
         member_means=None if members is None else members + by,
+        member_stds=scaled(prediction.member_stds),
     )
 
 

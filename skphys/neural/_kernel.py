@@ -49,6 +49,11 @@ class KernelCorrection(nn.Module):
     boundary constraints", ICLR 2023, arXiv 2212.07477, algorithms 1 to 3.
     """
 
+    into: Tensor
+    stencils: Tensor
+    impulses: Tensor
+    read: Tensor
+
     def __init__(
         self, embedding: BoundaryEmbedding, transform: Transform, ridge: float = RIDGE
     ) -> None:
@@ -58,55 +63,97 @@ class KernelCorrection(nn.Module):
         faces = embedding.faces
         stencils = np.stack([face.stencil for face in faces])
         ends = [-1 if face.side == "right" else 0 for face in faces]
-        points = transform.points[0]
+        self.points = points = transform.points[0]
         forward = modes.analysis(points)
         read = stencils @ modes.synthesis(points, real=True)
         self._put("into", np.concatenate([forward.real, forward.imag, stencils]), torch.float32)
-        impulses = forward[:, ends]
-        self._put("impulses", np.concatenate([impulses.real, impulses.imag]), torch.float32)
-        self._put("probes", impulses.T, torch.complex64)
+        self._put("stencils", stencils, torch.float32)
+        self._put("impulses", forward[:, ends].T, torch.complex64)
         self._put("read", read, torch.complex64)
 
     def _put(self, name: str, matrix: np.ndarray, kind: torch.dtype) -> None:
         self.register_buffer(name, torch.as_tensor(matrix, dtype=kind), persistent=False)
 
     def forward(self, x: Tensor, layer: SpectralConv) -> Tensor:
-        """Return the modes (E, B, M, C) of ``x + E d``, for fields x (E, B, N, C).
+        """Return the modes (E, B, M, C) of ``x + E d``, which the layer then mixes.
 
         Parameters
         ----------
         x : Tensor of shape (E, B, N, C)
             What the layer reads.
         layer : SpectralConv
-            The layer, still without the correction.
+            The layer.
         """
-        n_faces, n_modes = self.read.shape
-        parts, wanted = torch.matmul(self.into, x).split([2 * n_modes, n_faces], dim=-2)
+        faces, n_modes = self.read.shape
+        parts, wanted = torch.matmul(self.into, x).split([2 * n_modes, faces], dim=-2)
         modes = torch.complex(*parts.chunk(2, dim=-2))
-        solve = self._by_blocks if self.pivot == "block" else self._by_scalars
-        parts = parts + self.impulses @ solve(modes, wanted, layer)
-        return torch.complex(*parts.chunk(2, dim=-2))
+        if self.pivot == "block":
+            missing = wanted - self._measure(layer.mix(modes))
+            return modes + self.modes(missing, layer.weight)
+        # The response of channel 0 to all channels, from the layer itself: less work than the
+        # whole pivot.
+        units = self.impulses[..., None].expand(len(x), -1, -1, x.shape[-1])
+        measured = self._measure(layer.mix(torch.cat([modes, units], 1)))
+        given, responses = measured.split([x.shape[1], faces], dim=1)
+        return modes + self._spread(_by_scalars(wanted - given, responses[..., 0].mT, self.ridge))
 
-    def _by_blocks(self, modes: Tensor, wanted: Tensor, layer: SpectralConv) -> Tensor:
-        missing = wanted - self._measure(layer.mix(modes))
-        members, _, faces, channels = missing.shape
-        weight = torch.view_as_complex(layer.weight).flatten(2)
-        pairs = (self.read[:, None] * self.probes).flatten(0, 1)
-        pivot = (pairs @ weight).real.reshape(members, faces, faces, channels, channels)
-        matrix = pivot.permute(0, 1, 4, 2, 3).reshape(members, faces * channels, -1)
-        return _solve(matrix, missing.flatten(2).mT, self.ridge).mT.reshape(missing.shape)
+    def modes(self, missing: Tensor, weight: Tensor) -> Tensor:
+        """Return the modes of ``E d``, (E, B, M, C), from what the conditions miss.
 
-    def _by_scalars(self, modes: Tensor, wanted: Tensor, layer: SpectralConv) -> Tensor:
-        members, batch, faces, channels = wanted.shape
-        probes = self.probes[..., None].expand(members, -1, -1, channels)
-        measured = self._measure(layer.mix(torch.cat([modes, probes], 1)))
-        given, probed = measured.split([batch, faces], dim=1)
-        eye = torch.eye(faces, device=given.device)
-        return _solve(probed[..., 0].mT, eye, self.ridge)[:, None] @ (wanted - given)
+        Parameters
+        ----------
+        missing : Tensor of shape (E, B, F, C)
+            ``S x - S K x``, for each face.
+        weight : Tensor of shape (E, M, C, C, 2)
+            The layer's weights.
+        """
+        changes = boundary_changes(missing, self._pivot(weight), self.pivot, self.ridge)
+        return self._spread(changes)
+
+    def _spread(self, changes: Tensor) -> Tensor:
+        """Return the modes of changes (E, B, F, C) at the boundary points."""
+        return self.impulses.T @ changes.to(self.impulses.dtype)
 
     def _measure(self, modes: Tensor) -> Tensor:
         """Return the conditions' left-hand sides (E, B, F, C) of modes (E, B, M, C)."""
         return (self.read @ modes).real
+
+    def _pivot(self, weight: Tensor) -> Tensor:
+        """Return ``A`` as (E, F, C out, F, C in)."""
+        faces, channels = len(self.read), weight.shape[2]
+        pairs = (self.read[:, None] * self.impulses).flatten(0, 1)
+        pivot = (pairs @ torch.view_as_complex(weight).flatten(2)).real
+        return pivot.reshape(-1, faces, faces, channels, channels).permute(0, 1, 4, 2, 3)
+
+
+def boundary_changes(missing: Tensor, matrix: Tensor, pivot: str, ridge: float = RIDGE) -> Tensor:
+    """Return ``d = A^-1 (S x - S K x)``, of shape (E, B, F, C).
+
+    Parameters
+    ----------
+    missing : Tensor of shape (E, B, F, C)
+        ``S x - S K x``.
+    matrix : Tensor of shape (E, F, C, F, C)
+        ``A = S K E``: face and channel that are measured, then those that are changed.
+    pivot : {"scalar", "block"}
+        What of ``A`` counts.
+    ridge : float, default=1e-3
+        Regularisation.
+    """
+    if pivot == "block":
+        return _by_blocks(missing, matrix, ridge)
+    return _by_scalars(missing, matrix[:, :, 0].sum(-1), ridge)
+
+
+def _by_blocks(missing: Tensor, matrix: Tensor, ridge: float) -> Tensor:
+    members, faces, channels = matrix.shape[:3]
+    matrix = matrix.reshape(members, faces * channels, -1)
+    return _solve(matrix, missing.flatten(2).mT, ridge).mT.reshape(missing.shape)
+
+
+def _by_scalars(missing: Tensor, matrix: Tensor, ridge: float) -> Tensor:
+    eye = torch.eye(matrix.shape[1], device=matrix.device)
+    return _solve(matrix, eye, ridge)[:, None] @ missing
 
 
 def _solve(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
