@@ -7,7 +7,7 @@ the FNO of the package neuraloperator, which keeps 16 modes of a real field when
 ``n_modes=30``, with its defaults and cut down to our layers; and with ``--official`` a checkout of
 the authors' BOON (github.com/amazon-science/boon), from which the script imports.
 
-Then what members, padding and the enforcement in predict cost. Contenders take turns, and each
+Then what padding, members and the enforcement in predict cost. Contenders take turns, and each
 ratio is the median of the ratios of neighbouring turns, in CPU seconds, so that a shared machine
 matters little; what counts are the ratios.
 
@@ -137,8 +137,8 @@ def variants(n_points):
     """Return training steps of other plain nets, and of five members together."""
     return {
         "plain": our_step(regressor(n_points)),
-        "padding 0.25": our_step(regressor(n_points, padding=0.25)),
-        "padding reflect": our_step(regressor(n_points, padding="reflect")),
+        "without padding": our_step(regressor(n_points, padding=0.0)),
+        "mirrored": our_step(regressor(n_points, padding="reflect")),
         "five members": our_step(regressor(n_points, n_members=5)),
     }
 
