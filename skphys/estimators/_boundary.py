@@ -61,8 +61,8 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         corrects the kernel inside each layer, as BOON does; it needs one axis, and an operator
         whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a skorch net with
         spectral layers in its module. An operator with the parameter gets the boundary's values
-        as inputs as well, with "lift", too. "auto" is "lift" for such an operator, "project" for
-        other backbones.
+        as inputs as well, with "lift", too. "auto" is "lift" for such an operator and for skorch
+        nets, "project" for other backbones.
     pivot : {"scalar", "block"}, default="scalar"
         With "kernel": whether one number stands for a layer's kernel between two boundary points,
         as in the released code of BOON, or the matrix between all channels, which decouples
@@ -196,6 +196,8 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         self.drop_value_columns = drop_value_columns
         self.random_state = random_state
 
+    background_: Background | RegriddedBackground | None
+
     # The backbone and the conditions validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, **fit_params: Any) -> BoundaryEnforcedOperator:
@@ -228,8 +230,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
             If the training fields contradict the boundary by more than the stencils' error.
         """
         self._fit(X, y, fit_params)
-        self.method_ = PROJECT
-        self.background_: Background | RegriddedBackground | None = None
+        self.method_, self.background_ = PROJECT, None
         if isinstance(self.estimator_, EmbeddedOperator):
             self.method_, self.background_ = self.estimator_.method, self.estimator_.background_
             self.estimator_ = self.estimator_.estimator_

@@ -57,15 +57,15 @@ def check_embedding(
     method : {"kernel", "lift"}
         What it would be asked to do.
     hook_only : bool, default=False
-        Whether to refuse operators without the hook even if the method does without it.
+        Whether to refuse regressors without the hook, other than skorch nets, even if the method
+        does without it.
 
     Raises
     ------
     ValueError
         Saying why, and what to do instead.
     """
-    kernel = method == KERNEL
-    reason = _refusal(estimator, hook_only or kernel, kernel)
+    reason = _refusal(estimator, needs_hook=hook_only or method == KERNEL)
     if reason is not None:
         raise ValueError(
             f"method={method!r} builds the boundary into an operator while it trains, but "
@@ -73,7 +73,7 @@ def check_embedding(
             f"operator such as FNORegressor, or for 'kernel' a skorch net with spectral layers."
         )
     embedding = embed_boundary(constraints, grid, method)
-    if kernel:
+    if method == KERNEL:
         _check_kernel(embedding, grid)
 
 
@@ -88,19 +88,15 @@ def _check_kernel(embedding: BoundaryEmbedding, grid: Grid | Components) -> None
         )
 
 
-def has_layers(estimator: Any) -> bool:
-    """Say whether there may be spectral layers inside: those of a skorch net's module."""
-    net = final_estimator(estimator)
-    return is_net(net) and not is_process(net)
-
-
-def _refusal(estimator: Any, needs_hook: bool, kernel: bool) -> str | None:
+def _refusal(estimator: Any, needs_hook: bool) -> str | None:
     """Say why a backbone cannot be told about a boundary; None if it can."""
     operator = operator_of(estimator)
     name = type(operator).__name__
     if is_frozen(estimator):
         return f"{name} is trained already, without the boundary"
-    if has_fit_parameter(operator, HOOK) or not needs_hook or (kernel and has_layers(estimator)):
+    net = final_estimator(estimator)
+    is_module = is_net(net) and not is_process(net)  # its layers can be corrected
+    if has_fit_parameter(operator, HOOK) or is_module or not needs_hook:
         return None
     return f"fit of {name} has no parameter {HOOK!r}"
 
@@ -160,15 +156,18 @@ class EmbeddedOperator(BaseEstimator):
         self.pivot = pivot
         self.drop_value_columns = drop_value_columns
 
+    background_: Background | None
+
     def fit(self, X: Any, y: Any, **fit_params: Any) -> EmbeddedOperator:
         """Fit the operator with the boundary's values in X."""
         self.feature_names_ = getattr(X, "columns", None)
         batch = self._batch(X)
-        self.background_: Background | None = None
+        self.background_ = None
         backbone = clone(self.estimator)
         hooked = has_fit_parameter(operator_of(backbone), HOOK)
         if self.method == LIFT:
-            batch, y = self._subtract_background(X, y, batch, rescale=not hooked)
+            rescale = is_net(final_estimator(backbone))  # its recipe is for fields of some size
+            batch, y = self._subtract_background(X, y, batch, rescale)
         if hooked:
             backbone, hook = _with_hook(backbone)
             fit_params = {**fit_params, hook: batch}
@@ -181,14 +180,14 @@ class EmbeddedOperator(BaseEstimator):
         self, X: Any, y: Any, batch: BoundaryBatch, rescale: bool
     ) -> tuple[Any, Any]:
         """Return what is left of the fields, and the boundary with the norms of the whole."""
-        inputs = self._inputs(X)
-        background = Background(batch.embedding, self.grid).fit(inputs, batch.values, y)
-        norms = [np.linalg.norm(y[:, part], axis=1) for _, part in grid_parts(self.grid)]
-        rest = y - background(inputs, batch.values)
+        inputs, fields = self._inputs(X), y.reshape(len(y), -1)
+        background = Background(batch.embedding, self.grid).fit(inputs, batch.values, fields)
+        norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(self.grid)]
+        rest = fields - background(inputs, batch.values)
         if rescale:
-            rest = rest / background.set_units(rest, y)
+            rest = rest / background.set_units(rest, fields)
         self.background_ = background
-        return replace(batch, norms=np.stack(norms, axis=1)), rest
+        return replace(batch, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)
 
     def _inputs(self, X: Any) -> np.ndarray:
         return numeric_inputs(X, self.constraints, self.grid, self.feature_names_)

@@ -60,9 +60,7 @@ class KernelCorrection(nn.Module):
         super().__init__()
         self.pivot, self.ridge = embedding.pivot, ridge
         modes = transform.modes[0]
-        faces = embedding.faces
-        stencils = np.stack([face.stencil for face in faces])
-        ends = [-1 if face.side == "right" else 0 for face in faces]
+        stencils, ends = boundary_points(embedding)
         self.points = points = transform.points[0]
         forward = modes.analysis(points)
         read = stencils @ modes.synthesis(points, real=True)
@@ -124,6 +122,15 @@ class KernelCorrection(nn.Module):
         pairs = (self.read[:, None] * self.impulses).flatten(0, 1)
         pivot = (pairs @ torch.view_as_complex(weight).flatten(2)).real
         return pivot.reshape(-1, faces, faces, channels, channels).permute(0, 1, 4, 2, 3)
+
+
+def boundary_points(embedding: BoundaryEmbedding) -> tuple[np.ndarray, list[int]]:
+    """Return what conditions measure, (F, N), and the positions of the points to be changed.
+
+    What they measure is in the same units, so that a ridge suits values beside slopes, too.
+    """
+    stencils = [face.stencil / np.abs(face.stencil).max() for face in embedding.faces]
+    return np.stack(stencils), [-1 if face.side == "right" else 0 for face in embedding.faces]
 
 
 def boundary_changes(missing: Tensor, matrix: Tensor, pivot: str, ridge: float = RIDGE) -> Tensor:

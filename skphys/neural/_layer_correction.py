@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
-from skphys.neural._kernel import KernelCorrection, boundary_changes
+from skphys.neural._kernel import KernelCorrection, boundary_changes, boundary_points
 from skphys.neural._spectral import SpectralConv, Transform
 from skphys.neural._transforms import axis_modes
 
@@ -88,8 +88,8 @@ class CorrectResponses:
 
     def __init__(self, embedding: BoundaryEmbedding) -> None:
         self.embedding = embedding
-        self.stencils = torch.tensor(np.stack([face.stencil for face in embedding.faces])).float()
-        self.ends = [-1 if face.side == "right" else 0 for face in embedding.faces]
+        stencils, self.ends = boundary_points(embedding)
+        self.stencils = torch.tensor(stencils).float()
 
     def __call__(self, layer: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
         """Return ``K (x + E d)`` for an output ``K x``."""

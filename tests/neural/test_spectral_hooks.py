@@ -68,7 +68,7 @@ def dense(layer, x, embedding):
     units = torch.eye(channels * n).reshape(-1, channels, n)
     K = (layer(units) - zero).detach().double().numpy()  # (C in, N in) x C out x N out
     K = K.reshape(channels, n, channels, n).transpose(2, 3, 0, 1)  # o, m, i, n
-    S = np.stack([face.stencil for face in embedding.faces])
+    S = np.stack([face.stencil / np.abs(face.stencil).max() for face in embedding.faces])
     ends = [0, n - 1]
     A = np.einsum("fm,omig->fogi", S, K[:, :, :, ends])
     x, out = x.double().numpy(), layer(x).detach().double().numpy()
