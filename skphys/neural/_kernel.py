@@ -49,7 +49,6 @@ class KernelCorrection(nn.Module):
     boundary constraints", ICLR 2023, arXiv 2212.07477, algorithms 1 to 3.
     """
 
-    into: Tensor
     stencils: Tensor
     impulses: Tensor
     read: Tensor
@@ -62,11 +61,10 @@ class KernelCorrection(nn.Module):
         modes = transform.modes[0]
         stencils, ends = boundary_points(embedding)
         self.points = points = transform.points[0]
-        forward = modes.analysis(points)
+        impulses = modes.analysis(points)[:, ends].T
         read = stencils @ modes.synthesis(points, real=True)
-        self._put("into", np.concatenate([forward.real, forward.imag, stencils]), torch.float32)
         self._put("stencils", stencils, torch.float32)
-        self._put("impulses", forward[:, ends].T, torch.complex64)
+        self._put("impulses", impulses, torch.complex64)
         self._put("read", read, torch.complex64)
 
     def _put(self, name: str, matrix: np.ndarray, kind: torch.dtype) -> None:
@@ -82,9 +80,7 @@ class KernelCorrection(nn.Module):
         layer : SpectralConv
             The layer.
         """
-        faces, n_modes = self.read.shape
-        parts, wanted = torch.matmul(self.into, x).split([2 * n_modes, faces], dim=-2)
-        modes = torch.complex(*parts.chunk(2, dim=-2))
+        modes, wanted = layer.transform.analyse_with(self.stencils, x)
         if self.pivot == "block":
             missing = wanted - self._measure(layer.mix(modes))
             return modes + self.modes(missing, layer.weight)
@@ -92,7 +88,7 @@ class KernelCorrection(nn.Module):
         # whole pivot.
         units = self.impulses[..., None].expand(len(x), -1, -1, x.shape[-1])
         measured = self._measure(layer.mix(torch.cat([modes, units], 1)))
-        given, responses = measured.split([x.shape[1], faces], dim=1)
+        given, responses = measured.split([x.shape[1], len(self.read)], dim=1)
         return modes + self._spread(_by_scalars(wanted - given, responses[..., 0].mT, self.ridge))
 
     def modes(self, missing: Tensor, weight: Tensor) -> Tensor:
@@ -159,7 +155,7 @@ def _by_blocks(missing: Tensor, matrix: Tensor, ridge: float) -> Tensor:
 
 
 def _by_scalars(missing: Tensor, matrix: Tensor, ridge: float) -> Tensor:
-    eye = torch.eye(matrix.shape[1], device=matrix.device)
+    eye = torch.eye(matrix.shape[1], device=matrix.device, dtype=matrix.dtype)
     return _solve(matrix, eye, ridge)[:, None] @ missing
 
 
@@ -169,7 +165,7 @@ def _solve(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
         return torch.linalg.solve(matrix, right.expand(*matrix.shape[:2], -1))
     square = torch.bmm(matrix.mT, matrix)
     size = square.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
-    eye = torch.eye(square.shape[1], device=matrix.device)
+    eye = torch.eye(square.shape[1], device=matrix.device, dtype=matrix.dtype)
     normal = torch.addcmul(square, size, eye, value=ridge)
     # Positive definite: it needs no check, for which a device would have to be waited for.
     return torch.linalg.solve_ex(normal, matrix.mT @ right)[0]

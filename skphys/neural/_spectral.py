@@ -66,6 +66,15 @@ class Transform(nn.Module):
             x = _along(getattr(self, f"_into_{number}"), x, 2 + number)
         return x
 
+    def analyse_with(self, rows: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the coefficients (E, B, M, C), and what rows (F, N) make of fields on one axis.
+
+        Taken together they read the fields once.
+        """
+        parts = torch.matmul(torch.cat([self._into, rows]), x)
+        parts, products = parts.split([len(self._into), len(rows)], dim=-2)
+        return torch.complex(*parts.chunk(2, dim=-2)), products
+
     def synthesise(self, x: Tensor) -> Tensor:
         """Take complex coefficients (E, B, *n_modes, C) to fields (E, B, *shape, C)."""
         for number in range(len(self.modes) - 1):
