@@ -78,8 +78,9 @@ class Background:
         self.kind_ = min(self.errors_, key=lambda name: self.errors_[name])
         self._shift = shifts[self.kind_]
         self.n_inputs_ = inputs.shape[1]
-        some = _at_most(MAX_SAMPLES, len(y))
-        affine = _AffineMap().fit(np.concatenate([inputs[some], values[some]], axis=1), y[some])
+        features = np.concatenate([inputs, values], axis=1)
+        some = _distinct(features, y)
+        affine = _AffineMap().fit(features[some], y[some])
         self.errors_["linear"] = affine.error_
         if affine.error_ < NEARLY_LINEAR * self.errors_[self.kind_]:
             self.kind_, self._affine = "linear", affine
@@ -216,9 +217,16 @@ def _dirichlet(embedding: BoundaryEmbedding) -> BoundaryEmbedding:
     return BoundaryEmbedding(embedding.method, faces, embedding.pivot)
 
 
-def _at_most(size: int, n: int) -> slice | NDArray[np.intp]:
-    """Return `size` random positions of n, or all of them."""
-    return slice(None) if n <= size else np.random.default_rng(0).permutation(n)[:size]
+def _distinct(features: Array, y: Array) -> slice | NDArray[np.intp]:
+    """Return the positions of different samples, at most `MAX_SAMPLES`.
+
+    Leaving out one of two equal samples says nothing; a bootstrap has many.
+    """
+    hashes = [hash((x.tobytes(), u.tobytes())) for x, u in zip(features, y, strict=True)]
+    distinct = np.array(list({key: number for number, key in enumerate(hashes)}.values()))
+    if len(distinct) > MAX_SAMPLES:
+        return np.random.default_rng(0).permutation(distinct)[:MAX_SAMPLES]
+    return slice(None) if len(distinct) == len(y) else distinct
 
 
 def _shift(lift: SmoothLift, values: Array, y: Array) -> tuple[Array, float]:

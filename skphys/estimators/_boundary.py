@@ -87,7 +87,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
     Attributes
     ----------
     estimator_ : estimator
-        The fitted backbone.
+        The fitted backbone; with "lift" it predicts what `background_` leaves.
     method_ : {"kernel", "lift", "project"}
         The method in use.
     background_ : Background or None

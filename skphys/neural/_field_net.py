@@ -58,6 +58,7 @@ class FieldNet(nn.Module):
     y_mean: Tensor
     y_std: Tensor
     coordinates: Tensor
+    vanish: Vanish | None
 
     def __init__(
         self,
@@ -95,20 +96,26 @@ class FieldNet(nn.Module):
             FaceModulation(n_faces, hidden_channels, n_members)
             for _ in range(n_layers if n_faces else 0)
         )
-        self.vanish: Vanish | None = None
-        if embedding is not None and embedding.method == "lift":
-            self.vanish = Vanish(embedding, points)
+        self.vanish = None
         if embedding is not None:
-            self.set_boundary(embedding)
+            self._add_boundary(embedding)
         if heteroscedastic:
             self.spread = _spread(PROJECTION_CHANNELS + n_inputs, out_channels, n_members)
-        for name, size in (("x", in_channels), ("y", out_channels)):
-            self.register_buffer(f"{name}_mean", torch.zeros(size, *(1,) * len(points)))
-            self.register_buffer(f"{name}_std", torch.ones(size, *(1,) * len(points)))
+        self._add_units(in_channels, out_channels, len(points))
         self._ends = [
             (p[0], p[-1]) if span is None else span for p, span in zip(points, spans, strict=True)
         ]
         self._set_coordinates(points)
+
+    def _add_boundary(self, embedding: BoundaryEmbedding) -> None:
+        if embedding.method == "lift":
+            self.vanish = Vanish(embedding, self.fno.transform.points)
+        self.set_boundary(embedding)
+
+    def _add_units(self, in_channels: int, out_channels: int, n_axes: int) -> None:
+        for name, size in (("x", in_channels), ("y", out_channels)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size, *(1,) * n_axes))
+            self.register_buffer(f"{name}_std", torch.ones(size, *(1,) * n_axes))
 
     def set_scaling(self, x: Tensor, y: Tensor, values: Tensor | None = None) -> None:
         """Take units from training data (n, C, *shape), (n, O, *shape) and (n, V)."""

@@ -194,6 +194,16 @@ def test_noise_is_not_mistaken_for_a_linear_operator(n_samples, n_inputs):
     np.testing.assert_allclose(found(inputs, values)[:, 0], X[:, 0], atol=1e-13)
 
 
+def test_equal_samples_do_not_vouch_for_each_other():
+    """As in a bootstrap: without care, a map that interpolates would look perfect."""
+    X = RNG.normal(size=(20, 300))
+    y = RNG.normal(size=(20, LINE.n_points))
+    y[:, 0] = X[:, 0]
+    found, _, _ = background(np.repeat(X, 3, axis=0), np.repeat(y, 3, axis=0))
+    assert found.kind_ == "values"
+    assert found.errors_["linear"] == background(X, y)[0].errors_["linear"]
+
+
 def test_linear_problems_and_others_are_told_apart():
     for make, kind in [
         (datasets.make_heat_rod, {"linear"}),
