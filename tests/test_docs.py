@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = "constraints conditioning datasets estimators grids metrics predictive".split()
+PACKAGES = (
+    "constraints conditioning datasets estimators grids inspection metrics neural predictive "
+    "preprocessing"
+).split()
 
 
 def fenced(language):

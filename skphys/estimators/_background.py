@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import helmert, qr
 
 from skphys.estimators._lift import SmoothLift, grid_parts
 from skphys.grids import Components, Grid
@@ -18,17 +21,18 @@ MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with t
 # The linear map is taken if it leaves this part, or less, of what the smooth lift leaves: then the
 # operator is linear, or nearly so, and it extrapolates. If not, it would only get in the way.
 NEARLY_LINEAR = 0.1
-TINY = 1e-8  # deviations below this part of a feature's size are rounding
+# Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
+TINY, ROUNDING = 1e-8, 1e-13
 
 
 class Background:
     """What boundary values, and the input if the operator is nearly linear, say of a field.
 
-    Three candidates are compared by leave-one-out errors on the training fields: the mean field
-    with its prescribed *values* set right by a smooth lift; the same with all conditions, slopes
-    too; and the affine map of input and boundary values that ridge regression finds, which is the
-    conditional mean of a Gaussian with the training fields' covariance. Its values are set right,
-    too; its slopes are as accurate as the fields, more than a stencil is, and stay.
+    Three candidates are compared on the training fields: the smooth lift of the prescribed
+    *values*; that of all conditions, slopes too; and the affine map of input and boundary values
+    that ridge regression finds, which is the conditional mean of a Gaussian with the training
+    fields' covariance. Its values are set right, too; its slopes are as accurate as the fields,
+    more than a stencil is, and stay.
 
     Parameters
     ----------
@@ -42,11 +46,15 @@ class Background:
     kind_ : {"values", "smooth", "linear"}
         The candidate chosen.
     errors_ : dict of str to float
-        Leave-one-out errors: the mean norm of what is left of the fields.
+        Leave-one-out errors, as the mean norm of what is left of the fields; of the lifts, with
+        the mean of the others taken off as well.
+    units_ : tuple of float
+        What the rest of each component is measured in by those who learn it.
     """
 
     def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
         self.embedding, self.grid = embedding, grid
+        self.units_: tuple[float, ...] = (1.0,) * len(grid_parts(grid))
 
     def fit(self, inputs: Array, values: Array, y: Array) -> Background:
         """Choose a candidate.
@@ -64,25 +72,16 @@ class Background:
             "values": SmoothLift(_dirichlet(self.embedding), self.grid),
             "smooth": SmoothLift(self.embedding, self.grid),
         }
-        # Shifting all fields by the mean of what the lift leaves is right on average, too.
-        shifts = {name: _shift(lift, values, y) for name, lift in self._lifts.items()}
-        left = {
-            name: y - lift.correct(np.zeros_like(y) + shifts[name], values)
-            for name, lift in self._lifts.items()
-        }
-        n = len(y)
-        step = -(-n // MAX_SAMPLES)
-        self.errors_ = {name: _mean_norm(r) * n / max(n - 1, 1) for name, r in left.items()}
+        self.errors_ = {name: _spread(lift, values, y) for name, lift in self._lifts.items()}
         self.kind_ = min(self.errors_, key=lambda name: self.errors_[name])
-        self._shift = shifts[self.kind_]
+        self._n_points = y.shape[1]
         self.n_inputs_ = inputs.shape[1]
         features = np.concatenate([inputs, values], axis=1)
-        self._affine = _AffineMap().fit(features[::step], y[::step])
-        self.errors_["linear"] = self._affine.error_
-        if self.errors_["linear"] <= NEARLY_LINEAR * self.errors_[self.kind_]:
-            self.kind_ = "linear"
-        else:
-            del self._affine
+        some = _distinct(features, y)
+        affine = _AffineMap().fit(features[some], y[some])
+        self.errors_["linear"] = affine.error_
+        if affine.error_ < NEARLY_LINEAR * self.errors_[self.kind_]:
+            self.kind_, self._affine = "linear", affine
         return self
 
     def __call__(self, inputs: Array, values: Array) -> Array:
@@ -90,8 +89,23 @@ class Background:
         if self.kind_ == "linear":
             fields = self._affine(np.concatenate([inputs, values], axis=1))
             return self._lifts["values"].correct(fields, values)
-        fields = np.broadcast_to(self._shift, (len(values), len(self._shift)))
-        return self._lifts[self.kind_].correct(fields, values)
+        # The mean of what is left stays: of a moving front, only a backbone knows where it is.
+        return self._lifts[self.kind_].correct(np.zeros((len(values), self._n_points)), values)
+
+    def set_units(self, rest: Array, y: Array) -> Array:
+        """Measure the rest so that it varies as much as the fields y, and return the units.
+
+        A recipe for the fields then suits the rest, too, however small it is.
+        """
+        parts = [part for _, part in grid_parts(self.grid)]
+        deviations = [(rest[:, part].std(), y[:, part].std()) for part in parts]
+        self.units_ = tuple(float(r / s) if r > 0.0 and s > 0.0 else 1.0 for r, s in deviations)
+        return self.units
+
+    @property
+    def units(self) -> Array:
+        """The units at each point, (n_points,)."""
+        return _at_points(self.units_, self.grid)
 
     def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
         """Return the background on other points of the same axes."""
@@ -129,22 +143,35 @@ class RegriddedBackground:
             features = [self._inputs(inputs), self._values(values)]
             fields = learned._affine(np.concatenate(features, axis=1))
         else:
-            fields = np.broadcast_to(learned._shift, (len(values), len(learned._shift)))
+            return self._lift.correct(np.zeros((len(values), self.grid.n_points)), values)
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
+
+    @property
+    def units(self) -> Array:
+        """The units at each point, (n_points,)."""
+        return _at_points(self.learned.units_, self.grid)
+
+    def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
+        """Return the background on still other points."""
+        return self.learned.on_grid(embedding, grid)
 
     def _inputs(self, inputs: Array) -> Array:
         """Return the inputs on the points of training."""
-        old, new = (grid_parts(grid)[0][0] for grid in (self.learned.grid, self.grid))
-        more = inputs.shape[1] - self.learned.n_inputs_
-        if more == 0:
-            return inputs
-        n_channels, rest = divmod(more, new.n_points - old.n_points)
-        if rest or not 0 <= n_channels * old.n_points <= self.learned.n_inputs_:
+        learned = self.learned
+        old, new = (grid_parts(grid)[0][0] for grid in (learned.grid, self.grid))
+        more = inputs.shape[1] - learned.n_inputs_
+        if old.n_points == new.n_points:
+            n_channels, rest = learned.n_inputs_ // old.n_points, more
+        else:
+            n_channels, rest = divmod(more, new.n_points - old.n_points)
+        if rest or not 0 <= n_channels * old.n_points <= learned.n_inputs_:
             raise ValueError(
-                f"X has {inputs.shape[1]} input column(s), and had {self.learned.n_inputs_} in "
+                f"X has {inputs.shape[1]} input column(s), and had {learned.n_inputs_} in "
                 f"fit, which is not a number of fields at {new.n_points} instead of "
                 f"{old.n_points} points. On another grid X must hold whole input fields first."
             )
+        if n_channels == 0:
+            return inputs
         width = n_channels * new.n_points
         fields = inputs[:, :width].reshape(-1, new.n_points)
         fields = resample(fields, new, old).reshape(len(inputs), -1)
@@ -156,7 +183,7 @@ class RegriddedBackground:
         old, new = grid_parts(self.learned.grid), grid_parts(self.grid)
         for before, after in zip(self.learned.embedding.faces, self.embedding.faces, strict=True):
             face = values[:, after.values]
-            if before.shape != after.shape and face.shape[1]:
+            if before.shape and face.shape[1]:
                 grids = (_without(g[after.component][0], after.axis) for g in (new, old))
                 face = resample(face, *grids)
             parts.append(face)
@@ -171,6 +198,13 @@ def resample_parts(fields: Array, grid: Grid | Components, other: Grid | Compone
     )
 
 
+def _at_points(values: Sequence[float], grid: Grid | Components) -> Array:
+    """Return a value for each component at all of its points."""
+    return np.concatenate(
+        [np.full(g.n_points, v) for v, (g, _) in zip(values, grid_parts(grid), strict=True)]
+    )
+
+
 def _without(grid: Grid, axis: int) -> Grid:
     """Return the grid of a face."""
     return Grid(**{name: a for number, (name, a) in enumerate(grid.axes.items()) if number != axis})
@@ -181,8 +215,24 @@ def _dirichlet(embedding: BoundaryEmbedding) -> BoundaryEmbedding:
     return BoundaryEmbedding(embedding.method, faces, embedding.pivot)
 
 
-def _shift(lift: SmoothLift, values: Array, y: Array) -> Array:
-    return (y - lift.correct(np.zeros_like(y), values)).mean(axis=0)
+def _distinct(features: Array, y: Array) -> slice | NDArray[np.intp]:
+    """Return the positions of different samples, at most `MAX_SAMPLES`.
+
+    Leaving out one of two equal samples says nothing; a bootstrap has many.
+    """
+    hashes = [hash((x.tobytes(), u.tobytes())) for x, u in zip(features, y, strict=True)]
+    distinct = np.array(list({key: number for number, key in enumerate(hashes)}.values()))
+    if len(distinct) > MAX_SAMPLES:
+        return np.random.default_rng(0).permutation(distinct)[:MAX_SAMPLES]
+    return slice(None) if len(distinct) == len(y) else distinct
+
+
+def _spread(lift: SmoothLift, values: Array, y: Array) -> float:
+    """Return how far what a lift leaves is from its mean over the other samples."""
+    n = len(y)
+    shift = (y - lift.correct(np.zeros_like(y), values)).mean(axis=0)
+    left = y - lift.correct(np.broadcast_to(shift, y.shape), values)
+    return _mean_norm(left) * n / (n - 1) if n > 1 else np.inf
 
 
 def _mean_norm(fields: Array) -> float:
@@ -193,42 +243,57 @@ class _AffineMap:
     """Ridge regression in the dual, with the ridge of least leave-one-out error."""
 
     def fit(self, features: Array, y: Array) -> _AffineMap:
-        self.mean, self.target = features.mean(axis=0), y.mean(axis=0)
-        std = features.std(axis=0)
-        varies = std > TINY * np.maximum(np.abs(features).max(axis=0), std.max(initial=0.0))
-        self.scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+        self._set_units(features)
+        self.target = y.mean(axis=0)
         Z = self._standardised(features)
-        rest = y - self.target
-        eigenvalues, vectors = np.linalg.eigh(Z @ Z.T)
-        eigenvalues = np.maximum(eigenvalues, 0.0)
-        rotated = vectors.T @ rest
-        trials = (
-            [
-                (_left_out(eigenvalues, vectors, rotated, rest, ridge * eigenvalues[-1]), ridge)
-                for ridge in RIDGES
-            ]
-            if eigenvalues[-1] > 0.0
-            else [(np.inf, 1.0)]
-        )
-        self.error_, ridge = min(trials)
-        damped = eigenvalues + ridge * max(eigenvalues[-1], 1e-300)
+        eigenvalues, vectors = _spectrum(Z @ Z.T)
+        largest = eigenvalues.max(initial=0.0)
+        rotated = vectors.T @ (y - self.target)
+        lengths = rotated  # of rows of V @ rotated, which a rotation of the points leaves
+        if rotated.shape[1] > rotated.shape[0]:
+            lengths = qr(rotated.T, mode="r", check_finite=False)[0][: len(rotated)].T
+        self.error_, ridge = np.inf, 1.0
+        if largest > 0.0:
+            self.error_, ridge = min(
+                (_left_out(eigenvalues, vectors, lengths, r * largest), r * largest) for r in RIDGES
+            )
         kept = eigenvalues > 0.0
-        self.directions = Z.T @ (vectors[:, kept] / damped[kept])
+        self.directions = Z.T @ (vectors[:, kept] / (eigenvalues[kept] + ridge))
         self.coefficients = rotated[kept]
         return self
 
     def __call__(self, features: Array) -> Array:
         return self.target + self._standardised(features) @ self.directions @ self.coefficients
 
+    def _set_units(self, features: Array) -> None:
+        """Take mean and deviation of each feature; one not known of all samples says nothing."""
+        known = np.isfinite(features).all(axis=0)
+        features = np.where(known, features, 0.0)
+        std = features.std(axis=0)
+        varies = std > TINY * np.abs(features).max(axis=0)
+        varies &= std > ROUNDING * std.max(initial=0.0)
+        self.mean = features.mean(axis=0)
+        self.scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+
     def _standardised(self, features: Array) -> Array:
+        unknown = ~np.isfinite(features)
+        if unknown.any():
+            features = np.where(unknown, self.mean, features)
         return (features - self.mean) * self.scale
 
 
-def _left_out(
-    eigenvalues: Array, vectors: Array, rotated: Array, rest: Array, ridge: float
-) -> float:
-    """Return the mean norm of leave-one-out residuals."""
-    shrunk = eigenvalues / (eigenvalues + ridge)
-    residuals = rest - (vectors * shrunk) @ rotated
-    leverage = np.einsum("ij,j,ij->i", vectors, shrunk, vectors) + 1.0 / len(rest)
-    return _mean_norm(residuals / np.maximum(1.0 - leverage, 1e-10)[:, None])
+def _spectrum(products: Array) -> tuple[Array, Array]:
+    """Return eigenvalues and vectors, all orthogonal to the constant, of centred products."""
+    basis = helmert(len(products))
+    eigenvalues, vectors = np.linalg.eigh(basis @ products @ basis.T)
+    return np.maximum(eigenvalues, 0.0), basis.T @ vectors
+
+
+def _left_out(eigenvalues: Array, vectors: Array, rotated: Array, ridge: float) -> float:
+    """Return the mean norm of leave-one-out residuals, the mean of the others refitted as well.
+
+    In sums without cancellation, or small ridges would look too good.
+    """
+    left = ridge / (eigenvalues + ridge)
+    residuals = (vectors * left) @ rotated
+    return _mean_norm(residuals / (vectors**2 @ left)[:, None])

@@ -6,11 +6,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._boundary_batch import BoundaryBatch, BoundaryEmbedding, EmbeddedFace
+    from ._plain_fno import FNO
     from ._regressor import FNORegressor
+    from ._spectral_layers import register_spectral_layer, unregister_spectral_layer
 
-__all__ = ["FNORegressor"]
+__all__ = [
+    "FNO",
+    "FNORegressor",
+    "BoundaryBatch",
+    "BoundaryEmbedding",
+    "EmbeddedFace",
+    "register_spectral_layer",
+    "unregister_spectral_layer",
+]
 
-_MODULES = {"FNORegressor": "_regressor"}
+_MODULES = {
+    "BoundaryBatch": "_boundary_batch",
+    "BoundaryEmbedding": "_boundary_batch",
+    "EmbeddedFace": "_boundary_batch",
+    "FNO": "_plain_fno",
+    "FNORegressor": "_regressor",
+    "register_spectral_layer": "_spectral_layers",
+    "unregister_spectral_layer": "_spectral_layers",
+}
 
 
 def __getattr__(name: str) -> Any:
