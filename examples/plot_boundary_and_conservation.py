@@ -75,10 +75,10 @@ law = ConservationLaw(over="x", total=heat, quadrature="simpson")
 # Networks with an uncertainty
 # ----------------------------
 #
-# Five members are trained in one pass, and each predicts a standard deviation, too: their spread
-# alone is too narrow by far. The ensemble is trained twice, without the boundary and with it. The
-# law needs no training, so it goes around the trained models. A wrapped operator hands its Gaussian
-# up to the law unconditioned, so that nothing is conditioned twice.
+# Five members are trained in one pass, and each predicts a standard deviation, too. The ensemble is
+# trained twice, without the boundary and with it. The law needs no training, so it goes around the
+# trained models. A wrapped operator hands its Gaussian up to the law unconditioned, so that nothing
+# is conditioned twice.
 
 operator = make_pipeline(
     GridFeatures(grid, fields=["u0"], scalars=["k", "heater"]),
@@ -140,16 +140,19 @@ print("\n{:45}{:12.1e}{:12.1e}".format("100 samples, with both", *worst))
 # What the table says
 # -------------------
 #
-# **The law alone** makes the heat right, and the fluxes no better: where the law puts the missing
-# heat is for the covariance to decide, and that is wide at the ends.
+# **The law** lowers the error, with and without the boundary, and makes the heat right. It does not
+# know about fluxes: where it puts the missing heat is for the covariance to decide.
 #
-# **The boundary alone** makes the fluxes right. The heat is as wrong as before, because most of it
-# is in the interior.
+# **The boundary** makes the fluxes right, and leaves the heat as wrong as it was, because most of
+# what is missing is missing in the interior.
 #
-# **Both** are better together than either: the lowest error, and intervals that are right. That is
-# no law of nature. With a field over ten times as well, and so ten laws, and an ensemble that
-# stated its spread alone, five members could not say which way to go; the error rose, and the
-# intervals became far too narrow. Knowing more needs a covariance that knows what it does not know.
+# **Both** together hold everything that is known, for the mean and for each sample, and the
+# intervals still contain what they should. The error is that of the law, within what another
+# training would change.
+#
+# It took the standard deviations of the members' own to get there. With their spread alone, which
+# has four directions for five members, the intervals are too narrow before anything is
+# constrained, and laws make them narrower still.
 
 # %%
 # A look at the rods

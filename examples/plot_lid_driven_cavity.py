@@ -21,8 +21,8 @@ trains smaller networks for a shorter time on a coarser grid.
 #
 # The operator takes the first velocity, the speed of the lid *and a time* to the velocity at that
 # time. The alternatives are an operator over time and space at once, whose three-dimensional
-# transforms take ten times as long on a CPU, and one that goes step by step, whose errors add up.
-# Time as an input also lets each training flow be asked at a few random times only.
+# transforms take several times as long on a CPU, and one that goes step by step, whose errors add
+# up. Time as an input also lets each training flow be asked at a few random times only.
 
 import argparse
 from time import perf_counter
@@ -150,7 +150,7 @@ for name, model in models.items():
 #
 # The plain network knows the lid's speed, as a channel, but the fluid slips along every wall, by
 # several hundredths of the lid's speed. Both ways to enforce the boundary end that, at all steps.
-# Between the walls they are about as good as the plain network, a little better or worse: nothing
+# Between the walls they are about as good as the plain network, a little better or worse: little
 # there follows from the velocity of the walls alone. The vorticity gains from the projection,
 # since next to a wall it is the difference between the fluid and the wall.
 
