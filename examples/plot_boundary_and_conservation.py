@@ -184,13 +184,12 @@ for name, color in COLORS.items():
         line_kwargs={"color": color},
         band_kwargs={"color": color},
     )
-    middle.plot(heat(X), miss[name], "o", color=color, markersize=4, label=name)
+    middle.plot(heat(X), miss[name], "o", color=color, markersize=4)
 left.plot(grid["x"], y[worst], color="black", linewidth=1.0, label="exact")
 left.set(xlim=(0, 1), xlabel="position $x$", ylabel="temperature $u$")
 left.set_title("A rod, with 90 % bands")
 left.legend()
 middle.set(xlabel="heat in the rod", ylabel="heat of the mean, less that", title="Heat")
-middle.legend(loc="lower left")
 ConstraintErrorDisplay.from_predictions(
     {name: mean for name, (mean, _) in predictions.items()},
     constraints=[("heat", law)],
