@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import helmert, qr
 
 from skphys.estimators._lift import SmoothLift, grid_parts
 from skphys.grids import Components, Grid
@@ -18,7 +19,8 @@ MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with t
 # The linear map is taken if it leaves this part, or less, of what the smooth lift leaves: then the
 # operator is linear, or nearly so, and it extrapolates. If not, it would only get in the way.
 NEARLY_LINEAR = 0.1
-TINY = 1e-8  # deviations below this part of a feature's size are rounding
+# Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
+TINY, ROUNDING = 1e-8, 1e-13
 
 
 class Background:
@@ -64,25 +66,19 @@ class Background:
             "values": SmoothLift(_dirichlet(self.embedding), self.grid),
             "smooth": SmoothLift(self.embedding, self.grid),
         }
-        # Shifting all fields by the mean of what the lift leaves is right on average, too.
-        shifts = {name: _shift(lift, values, y) for name, lift in self._lifts.items()}
-        left = {
-            name: y - lift.correct(np.zeros_like(y) + shifts[name], values)
-            for name, lift in self._lifts.items()
-        }
-        n = len(y)
-        step = -(-n // MAX_SAMPLES)
-        self.errors_ = {name: _mean_norm(r) * n / max(n - 1, 1) for name, r in left.items()}
+        shifts = {}
+        self.errors_ = {}
+        for name, lift in self._lifts.items():
+            shifts[name], self.errors_[name] = _shift(lift, values, y)
         self.kind_ = min(self.errors_, key=lambda name: self.errors_[name])
         self._shift = shifts[self.kind_]
         self.n_inputs_ = inputs.shape[1]
         features = np.concatenate([inputs, values], axis=1)
-        self._affine = _AffineMap().fit(features[::step], y[::step])
-        self.errors_["linear"] = self._affine.error_
-        if self.errors_["linear"] <= NEARLY_LINEAR * self.errors_[self.kind_]:
-            self.kind_ = "linear"
-        else:
-            del self._affine
+        some = _distinct(features, y)
+        affine = _AffineMap().fit(features[some], y[some])
+        self.errors_["linear"] = affine.error_
+        if affine.error_ < NEARLY_LINEAR * self.errors_[self.kind_]:
+            self.kind_, self._affine = "linear", affine
         return self
 
     def __call__(self, inputs: Array, values: Array) -> Array:
@@ -132,19 +128,27 @@ class RegriddedBackground:
             fields = np.broadcast_to(learned._shift, (len(values), len(learned._shift)))
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
 
+    def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
+        """Return the background on still other points."""
+        return self.learned.on_grid(embedding, grid)
+
     def _inputs(self, inputs: Array) -> Array:
         """Return the inputs on the points of training."""
-        old, new = (grid_parts(grid)[0][0] for grid in (self.learned.grid, self.grid))
-        more = inputs.shape[1] - self.learned.n_inputs_
-        if more == 0:
-            return inputs
-        n_channels, rest = divmod(more, new.n_points - old.n_points)
-        if rest or not 0 <= n_channels * old.n_points <= self.learned.n_inputs_:
+        learned = self.learned
+        old, new = (grid_parts(grid)[0][0] for grid in (learned.grid, self.grid))
+        more = inputs.shape[1] - learned.n_inputs_
+        if old.n_points == new.n_points:
+            n_channels, rest = learned.n_inputs_ // old.n_points, more
+        else:
+            n_channels, rest = divmod(more, new.n_points - old.n_points)
+        if rest or not 0 <= n_channels * old.n_points <= learned.n_inputs_:
             raise ValueError(
-                f"X has {inputs.shape[1]} input column(s), and had {self.learned.n_inputs_} in "
+                f"X has {inputs.shape[1]} input column(s), and had {learned.n_inputs_} in "
                 f"fit, which is not a number of fields at {new.n_points} instead of "
                 f"{old.n_points} points. On another grid X must hold whole input fields first."
             )
+        if n_channels == 0:
+            return inputs
         width = n_channels * new.n_points
         fields = inputs[:, :width].reshape(-1, new.n_points)
         fields = resample(fields, new, old).reshape(len(inputs), -1)
@@ -156,7 +160,7 @@ class RegriddedBackground:
         old, new = grid_parts(self.learned.grid), grid_parts(self.grid)
         for before, after in zip(self.learned.embedding.faces, self.embedding.faces, strict=True):
             face = values[:, after.values]
-            if before.shape != after.shape and face.shape[1]:
+            if before.shape and face.shape[1]:
                 grids = (_without(g[after.component][0], after.axis) for g in (new, old))
                 face = resample(face, *grids)
             parts.append(face)
@@ -181,8 +185,27 @@ def _dirichlet(embedding: BoundaryEmbedding) -> BoundaryEmbedding:
     return BoundaryEmbedding(embedding.method, faces, embedding.pivot)
 
 
-def _shift(lift: SmoothLift, values: Array, y: Array) -> Array:
-    return (y - lift.correct(np.zeros_like(y), values)).mean(axis=0)
+def _distinct(features: Array, y: Array) -> slice | NDArray[np.intp]:
+    """Return the positions of different samples, at most `MAX_SAMPLES`.
+
+    Leaving out one of two equal samples says nothing; a bootstrap has many.
+    """
+    hashes = [hash((x.tobytes(), u.tobytes())) for x, u in zip(features, y, strict=True)]
+    distinct = np.array(list({key: number for number, key in enumerate(hashes)}.values()))
+    if len(distinct) > MAX_SAMPLES:
+        return np.random.default_rng(0).permutation(distinct)[:MAX_SAMPLES]
+    return slice(None) if len(distinct) == len(y) else distinct
+
+
+def _shift(lift: SmoothLift, values: Array, y: Array) -> tuple[Array, float]:
+    """Return the mean of what a lift leaves, and the leave-one-out error with it.
+
+    Shifting all fields by it is right on average, too.
+    """
+    n = len(y)
+    shift = (y - lift.correct(np.zeros_like(y), values)).mean(axis=0)
+    left = y - lift.correct(np.broadcast_to(shift, y.shape), values)
+    return shift, _mean_norm(left) * n / (n - 1) if n > 1 else np.inf
 
 
 def _mean_norm(fields: Array) -> float:
@@ -193,42 +216,57 @@ class _AffineMap:
     """Ridge regression in the dual, with the ridge of least leave-one-out error."""
 
     def fit(self, features: Array, y: Array) -> _AffineMap:
-        self.mean, self.target = features.mean(axis=0), y.mean(axis=0)
-        std = features.std(axis=0)
-        varies = std > TINY * np.maximum(np.abs(features).max(axis=0), std.max(initial=0.0))
-        self.scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+        self._set_units(features)
+        self.target = y.mean(axis=0)
         Z = self._standardised(features)
-        rest = y - self.target
-        eigenvalues, vectors = np.linalg.eigh(Z @ Z.T)
-        eigenvalues = np.maximum(eigenvalues, 0.0)
-        rotated = vectors.T @ rest
-        trials = (
-            [
-                (_left_out(eigenvalues, vectors, rotated, rest, ridge * eigenvalues[-1]), ridge)
-                for ridge in RIDGES
-            ]
-            if eigenvalues[-1] > 0.0
-            else [(np.inf, 1.0)]
-        )
-        self.error_, ridge = min(trials)
-        damped = eigenvalues + ridge * max(eigenvalues[-1], 1e-300)
+        eigenvalues, vectors = _spectrum(Z @ Z.T)
+        largest = eigenvalues.max(initial=0.0)
+        rotated = vectors.T @ (y - self.target)
+        lengths = rotated  # of rows of V @ rotated, which a rotation of the points leaves
+        if rotated.shape[1] > rotated.shape[0]:
+            lengths = qr(rotated.T, mode="r", check_finite=False)[0][: len(rotated)].T
+        self.error_, ridge = np.inf, 1.0
+        if largest > 0.0:
+            self.error_, ridge = min(
+                (_left_out(eigenvalues, vectors, lengths, r * largest), r * largest) for r in RIDGES
+            )
         kept = eigenvalues > 0.0
-        self.directions = Z.T @ (vectors[:, kept] / damped[kept])
+        self.directions = Z.T @ (vectors[:, kept] / (eigenvalues[kept] + ridge))
         self.coefficients = rotated[kept]
         return self
 
     def __call__(self, features: Array) -> Array:
         return self.target + self._standardised(features) @ self.directions @ self.coefficients
 
+    def _set_units(self, features: Array) -> None:
+        """Take mean and deviation of each feature; one not known of all samples says nothing."""
+        known = np.isfinite(features).all(axis=0)
+        features = np.where(known, features, 0.0)
+        std = features.std(axis=0)
+        varies = std > TINY * np.abs(features).max(axis=0)
+        varies &= std > ROUNDING * std.max(initial=0.0)
+        self.mean = features.mean(axis=0)
+        self.scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+
     def _standardised(self, features: Array) -> Array:
+        unknown = ~np.isfinite(features)
+        if unknown.any():
+            features = np.where(unknown, self.mean, features)
         return (features - self.mean) * self.scale
 
 
-def _left_out(
-    eigenvalues: Array, vectors: Array, rotated: Array, rest: Array, ridge: float
-) -> float:
-    """Return the mean norm of leave-one-out residuals."""
-    shrunk = eigenvalues / (eigenvalues + ridge)
-    residuals = rest - (vectors * shrunk) @ rotated
-    leverage = np.einsum("ij,j,ij->i", vectors, shrunk, vectors) + 1.0 / len(rest)
-    return _mean_norm(residuals / np.maximum(1.0 - leverage, 1e-10)[:, None])
+def _spectrum(products: Array) -> tuple[Array, Array]:
+    """Return eigenvalues and vectors, all orthogonal to the constant, of centred products."""
+    basis = helmert(len(products))
+    eigenvalues, vectors = np.linalg.eigh(basis @ products @ basis.T)
+    return np.maximum(eigenvalues, 0.0), basis.T @ vectors
+
+
+def _left_out(eigenvalues: Array, vectors: Array, rotated: Array, ridge: float) -> float:
+    """Return the mean norm of leave-one-out residuals, the mean of the others refitted as well.
+
+    In sums without cancellation, or small ridges would look too good.
+    """
+    left = ridge / (eigenvalues + ridge)
+    residuals = (vectors * left) @ rotated
+    return _mean_norm(residuals / (vectors**2 @ left)[:, None])

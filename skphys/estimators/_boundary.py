@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from skphys.constraints import EqualitySystem, boundary_constraints
 from skphys.constraints._system import NamedConstraints
 from skphys.estimators._backbone import tell_grid
+from skphys.estimators._background import Background, RegriddedBackground
 from skphys.estimators._embedding import (
     EmbeddedOperator,
     ask,
@@ -85,7 +86,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
     Attributes
     ----------
     estimator_ : estimator
-        The fitted backbone.
+        The fitted backbone; with "lift" it predicts what `background_` leaves.
     method_ : {"kernel", "lift", "project"}
         The method in use.
     background_ : Background or None
@@ -184,6 +185,8 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         self.calibration = calibration
         self.drop_value_columns = drop_value_columns
         self.random_state = random_state
+
+    background_: Background | RegriddedBackground | None
 
     # The backbone and the conditions validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)

@@ -152,6 +152,8 @@ class EmbeddedOperator(BaseEstimator):
         self.pivot = pivot
         self.drop_value_columns = drop_value_columns
 
+    background_: Background | None
+
     def fit(self, X: Any, y: Any, **fit_params: Any) -> EmbeddedOperator:
         """Fit the operator with the boundary's values in X."""
         self.feature_names_ = getattr(X, "columns", None)
@@ -168,11 +170,12 @@ class EmbeddedOperator(BaseEstimator):
 
     def _subtract_background(self, X: Any, y: Any, batch: BoundaryBatch) -> tuple[Any, Any]:
         """Return what is left of the fields, and the boundary with the norms of the whole."""
-        inputs = self._inputs(X)
-        self.background_ = Background(batch.embedding, self.grid).fit(inputs, batch.values, y)
-        norms = [np.linalg.norm(y[:, part], axis=1) for _, part in grid_parts(self.grid)]
-        rest = y - self.background_(inputs, batch.values)
-        return replace(batch, norms=np.stack(norms, axis=1)), rest
+        inputs, fields = self._inputs(X), y.reshape(len(y), -1)
+        background = Background(batch.embedding, self.grid).fit(inputs, batch.values, fields)
+        norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(self.grid)]
+        rest = fields - background(inputs, batch.values)
+        self.background_ = background
+        return replace(batch, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)
 
     def _inputs(self, X: Any) -> np.ndarray:
         return numeric_inputs(X, self.constraints, self.grid, self.feature_names_)

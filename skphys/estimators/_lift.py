@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 
 MAX_DEGREE = 3
 WELL_POSED = 1e6  # condition number up to which a degree counts as sufficient
+ROUNDING = 1e-12  # part of a sum's terms; the slope of a constant is not exactly zero
 
 
 class SmoothLift:
@@ -34,7 +35,7 @@ class SmoothLift:
     """
 
     def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
-        self.parts = []
+        self.parts: list[tuple[slice, tuple[int, ...], list[_AxisLift]]] = []
         for component, (part, columns) in enumerate(grid_parts(grid)):
             faces = [face for face in embedding.faces if face.component == component]
             axes = [
@@ -83,18 +84,20 @@ class _AxisLift:
 def _functions(points: Array, stencils: Array) -> Array:
     """Return polynomials (n, m) on which the stencils (m, n) are the identity."""
     points = np.asarray(points, dtype=np.float64)
-    scaled = 2.0 * (points - points[0]) / (points[-1] - points[0]) - 1.0
+    length = points[-1] - points[0] if len(points) > 1 else 1.0
+    scaled = 2.0 * (points - points[0]) / length - 1.0
     for degree in range(len(stencils) - 1, min(MAX_DEGREE, len(points) - 1) + 1):
         basis = legvander(scaled, degree)
         measured = stencils @ basis
+        measured[np.abs(measured) < ROUNDING * (np.abs(stencils) @ np.abs(basis))] = 0.0
         scale = np.linalg.norm(measured, axis=1, keepdims=True)
         if (scale > 0.0).all() and np.linalg.cond(measured / scale) < WELL_POSED:
-            return basis @ np.linalg.pinv(measured)
-    return np.linalg.pinv(stencils)
+            return np.asarray(basis @ np.linalg.pinv(measured), dtype=np.float64)
+    return np.asarray(np.linalg.pinv(stencils), dtype=np.float64)
 
 
 def grid_parts(grid: Any) -> list[tuple[Grid, slice]]:
     """Return the grid of each component, and its columns in y."""
     if isinstance(grid, Components):
-        return [(grid.grids[name], grid.slices[name]) for name in grid]
+        return [(cast(Grid, grid.grids[name]), grid.slices[name]) for name in grid]
     return [(grid, slice(0, grid.n_points))]

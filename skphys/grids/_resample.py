@@ -20,7 +20,7 @@ def resample(fields: Any, grid: Grid, other: Grid) -> NDArray[np.float64]:
     fields : array-like of shape (n, grid.n_points)
         Fields in C order.
     grid, other : Grid
-        From where to where, with the same axes; outside the points of `grid` the nearest counts.
+        From where to where, with the same axes; outside the nodes of `grid` the nearest counts.
 
     Returns
     -------
@@ -45,4 +45,5 @@ def _along(values: NDArray[Any], axis: Axis, points: Any, number: int) -> NDArra
         closed = np.concatenate([values, values.take([0], axis=number)], axis=number)
         return CubicSpline(nodes, closed, axis=number, bc_type="periodic")(points)
     spline = make_interp_spline(axis.points, values, k=min(3, axis.size - 1), axis=number)
-    return spline(np.clip(points, axis.points[0], axis.points[-1]))
+    ends = axis.points if axis.edges is None else axis.edges
+    return spline(np.clip(points, ends[0], ends[-1]))

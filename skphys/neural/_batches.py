@@ -39,8 +39,8 @@ class Fields(Dataset):
 
     def take(self, index: Tensor) -> Batch:
         """Return the samples at (E, B) positions, with two leading axes."""
-        given = (None if part is None else part[index] for part in (self.values, self.norms))
-        return self.x[index], self.y[index], *given
+        values, norms = (None if p is None else p[index] for p in (self.values, self.norms))
+        return self.x[index], self.y[index], values, norms
 
     def subset(self, index: Tensor) -> Fields:
         """Return the samples at (n,) positions."""

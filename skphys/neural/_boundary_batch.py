@@ -54,7 +54,7 @@ class BoundaryEmbedding:
     Attributes
     ----------
     method : {"kernel", "lift"}
-        Correct the kernel inside each layer, or lift the output's mismatch into the interior.
+        Correct the kernel inside each layer, or let the output vanish where values are prescribed.
     faces : tuple of EmbeddedFace
         What holds where.
     pivot : {"scalar", "block"}

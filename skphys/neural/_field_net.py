@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,7 +16,7 @@ from skphys.neural._face_inputs import FaceInputs, FaceModulation
 from skphys.neural._fno import FNO, MemberLinear
 from skphys.neural._kernel import KernelCorrection
 from skphys.neural._spectral import Transform
-from skphys.neural._transforms import axis_modes
+from skphys.neural._transforms import AxisModes, axis_modes
 from skphys.neural._vanish import Vanish
 
 PROJECTION_CHANNELS = 128
@@ -48,7 +49,16 @@ class FieldNet(nn.Module):
         Whether to predict a standard deviation, too.
     embedding : BoundaryEmbedding or None, default=None
         A boundary that the net takes part in.
+    spans : sequence of (tuple of two floats or None), default=None
+        Where each axis begins and ends, if its points are the centres of cells.
     """
+
+    x_mean: Tensor
+    x_std: Tensor
+    y_mean: Tensor
+    y_std: Tensor
+    coordinates: Tensor
+    vanish: Vanish | None
 
     def __init__(
         self,
@@ -64,14 +74,12 @@ class FieldNet(nn.Module):
         n_members: int = 1,
         heteroscedastic: bool = False,
         embedding: BoundaryEmbedding | None = None,
+        spans: Sequence[tuple[float, float] | None] | None = None,
     ) -> None:
         super().__init__()
-        periods = [None] * len(points) if periods is None else periods
-        modes = [
-            axis_modes(p, m, real=number == len(points) - 1, period=period, padding=padding)
-            for number, (p, m, period) in enumerate(zip(points, n_modes, periods, strict=True))
-        ]
-        self.out_channels, self.heteroscedastic = out_channels, heteroscedastic
+        spans = [None] * len(points) if spans is None else spans
+        modes = _modes(points, n_modes, periods, padding, spans)
+        self.heteroscedastic = heteroscedastic
         self.inputs = None if embedding is None else FaceInputs(embedding)
         n_faces = 0 if self.inputs is None else len(self.inputs.faces)
         n_inputs = in_channels + len(points) + n_faces
@@ -88,21 +96,26 @@ class FieldNet(nn.Module):
             FaceModulation(n_faces, hidden_channels, n_members)
             for _ in range(n_layers if n_faces else 0)
         )
-        self.vanish: Vanish | None = None
-        if embedding is not None and embedding.method == "lift":
-            self.vanish = Vanish(embedding, points)
+        self.vanish = None
         if embedding is not None:
-            self.set_boundary(embedding)
+            self._add_boundary(embedding)
         if heteroscedastic:
-            self.spread = nn.Sequential(
-                MemberLinear(PROJECTION_CHANNELS + n_inputs, SPREAD_CHANNELS, n_members),
-                nn.GELU(),
-                MemberLinear(SPREAD_CHANNELS, out_channels, n_members),
-            )
-        for name, size in (("x", in_channels), ("y", out_channels)):
-            self.register_buffer(f"{name}_mean", torch.zeros(size, *(1,) * len(points)))
-            self.register_buffer(f"{name}_std", torch.ones(size, *(1,) * len(points)))
+            self.spread = _spread(PROJECTION_CHANNELS + n_inputs, out_channels, n_members)
+        self._add_units(in_channels, out_channels, len(points))
+        self._ends = [
+            (p[0], p[-1]) if span is None else span for p, span in zip(points, spans, strict=True)
+        ]
         self._set_coordinates(points)
+
+    def _add_boundary(self, embedding: BoundaryEmbedding) -> None:
+        if embedding.method == "lift":
+            self.vanish = Vanish(embedding, self.fno.transform.points)
+        self.set_boundary(embedding)
+
+    def _add_units(self, in_channels: int, out_channels: int, n_axes: int) -> None:
+        for name, size in (("x", in_channels), ("y", out_channels)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size, *(1,) * n_axes))
+            self.register_buffer(f"{name}_std", torch.ones(size, *(1,) * n_axes))
 
     def set_scaling(self, x: Tensor, y: Tensor, values: Tensor | None = None) -> None:
         """Take units from training data (n, C, *shape), (n, O, *shape) and (n, V)."""
@@ -117,10 +130,8 @@ class FieldNet(nn.Module):
             self.inputs.set_scaling(values)
 
     def set_grid(self, points: Sequence[Any]) -> None:
-        """Work on other points from now on."""
+        """Work on other points from now on; a boundary must be set anew after it."""
         self.fno.transform.set_points(points)
-        if self.vanish is not None:
-            self.vanish.set_points(points)
         self._set_coordinates(points)
 
     def set_boundary(self, embedding: BoundaryEmbedding) -> None:
@@ -128,18 +139,20 @@ class FieldNet(nn.Module):
         self.embedding = embedding
         if self.inputs is not None:
             self.inputs.set_faces(embedding)
+        if self.vanish is not None:
+            self.vanish.set_faces(embedding, self.fno.transform.points)
         if embedding.method == "kernel":
             correction = KernelCorrection(embedding, self.fno.transform)
             for layer in self.fno.spectral:
                 layer.correction = correction.to(next(self.parameters()).device)
 
     def _set_coordinates(self, points: Sequence[Any]) -> None:
-        """Take coordinates, from -1 to 1, as channels."""
-        axes = [torch.tensor(np.asarray(p), dtype=torch.float64) for p in points]
-        axes = [2.0 * (a - a[0]) / (a[-1] - a[0]) - 1.0 if len(a) > 1 else 0.0 * a for a in axes]
-        channels = torch.stack(torch.meshgrid(*axes, indexing="ij")).float()
-        channels = channels.to(next(self.parameters()).device)
-        self.register_buffer("coordinates", channels, persistent=False)
+        """Take coordinates, from -1 to 1 on the axes of training, as channels."""
+        axes = [_scaled(p, *ends) for p, ends in zip(points, self._ends, strict=True)]
+        device = next(self.parameters()).device
+        channels = np.stack(np.meshgrid(*axes, indexing="ij"))
+        buffer = torch.as_tensor(channels, dtype=torch.float32, device=device)
+        self.register_buffer("coordinates", buffer, persistent=False)
 
     def forward(self, x: Tensor, values: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """Predict fields (E, B, O, *shape), and deviations if `heteroscedastic`.
@@ -176,3 +189,36 @@ class FieldNet(nn.Module):
             channels.append(faces)
             modulations = [modulation(averages) for modulation in self.modulations]
         return torch.cat(channels, 2).movedim(2, -1), modulations
+
+
+def _modes(
+    points: Sequence[Any],
+    n_modes: Sequence[int],
+    periods: Sequence[float | None] | None,
+    padding: float | str,
+    spans: Sequence[tuple[float, float] | None],
+) -> list[AxisModes]:
+    """Choose the modes of all axes; the last one's are those of a real field."""
+    periods = [None] * len(points) if periods is None else periods
+    last = len(points) - 1
+    return [
+        axis_modes(p, m, real=number == last, period=period, padding=padding, span=span)
+        for number, (p, m, period, span) in enumerate(
+            zip(points, n_modes, periods, spans, strict=True)
+        )
+    ]
+
+
+def _spread(n_inputs: int, out_channels: int, n_members: int) -> nn.Sequential:
+    """Return the layers that predict deviations."""
+    return nn.Sequential(
+        MemberLinear(n_inputs, SPREAD_CHANNELS, n_members),
+        nn.GELU(),
+        MemberLinear(SPREAD_CHANNELS, out_channels, n_members),
+    )
+
+
+def _scaled(points: Any, start: float, stop: float) -> NDArray[np.float64]:
+    """Map [start, stop] to [-1, 1]."""
+    points = np.asarray(points, dtype=np.float64)
+    return 2.0 * (points - start) / (stop - start) - 1.0 if stop > start else 0.0 * points

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -121,7 +122,7 @@ def net_outputs(
     model: Any, x: NDArray[np.float32], values: NDArray[np.float32] | None, embedding: Any = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Return means and deviations (E, n, O * n_points) of a fitted `FNORegressor`."""
-    module = module_on(model.net_.module_, usable_device(model.device, model.net_))
+    module: Any = module_on(model.net_.module_, usable_device(model.device, model.net_))
     if embedding is not None and not embedding.same_points(module.embedding):
         module = copy.deepcopy(module)
         module.set_boundary(embedding)
@@ -156,6 +157,7 @@ def net_arguments(model: Any, embedding: Any) -> dict[str, Any]:
         "n_members": int(model.n_members),
         "heteroscedastic": bool(model.heteroscedastic),
         "embedding": embedding,
+        "spans": [None if a.edges is None else (a.edges[0], a.edges[-1]) for a in axes],
     }
 
 
@@ -166,7 +168,10 @@ def _draw_seeds(model: Any) -> list[int]:
 
 
 def _split(model: Any, arrays: Arrays, seed: int, device: torch.device) -> Split:
-    fields = Fields(*(None if a is None else torch.as_tensor(a, device=device) for a in arrays))
+    x, y, *given = arrays
+    values, norms = (None if a is None else torch.as_tensor(a, device=device) for a in given)
+    fields = Fields(torch.as_tensor(x, device=device), torch.as_tensor(y, device=device))
+    fields = replace(fields, values=values, norms=norms)
     if not model.early_stopping:
         return Split(fields)
     return split_fields(fields, model.validation_fraction, seed)

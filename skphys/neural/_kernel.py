@@ -45,6 +45,10 @@ class KernelCorrection(nn.Module):
     boundary constraints", ICLR 2023, arXiv 2212.07477, algorithms 1 to 3.
     """
 
+    stencils: Tensor
+    impulses: Tensor
+    read: Tensor
+
     def __init__(
         self, embedding: BoundaryEmbedding, transform: Transform, ridge: float = RIDGE
     ) -> None:
@@ -52,7 +56,8 @@ class KernelCorrection(nn.Module):
         self.pivot, self.ridge = embedding.pivot, ridge
         modes = transform.modes[0]
         faces = embedding.faces
-        stencils = np.stack([face.stencil for face in faces])
+        # In the same units: a ridge suits values beside slopes, too.
+        stencils = np.stack([face.stencil / np.abs(face.stencil).max() for face in faces])
         ends = [-1 if face.side == "right" else 0 for face in faces]
         points = transform.points[0]
         impulses = modes.analysis(points)[:, ends].T

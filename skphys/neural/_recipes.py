@@ -21,7 +21,7 @@ HALVED_EVERY = 50  # epochs, of the schedule "step"
 class Recipe:
     """What Adam is told.
 
-    Parameters
+    Attributes
     ----------
     lr : float
         Learning rate; the largest one of the schedules that vary it.

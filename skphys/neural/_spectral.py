@@ -26,6 +26,9 @@ class Transform(nn.Module):
         The coordinates along each axis.
     """
 
+    _into: Tensor
+    _out: Tensor
+
     def __init__(self, modes: Sequence[AxisModes], points: Sequence[Any]) -> None:
         super().__init__()
         self.modes = tuple(modes)

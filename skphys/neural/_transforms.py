@@ -20,7 +20,7 @@ Vector = NDArray[np.float64]
 class AxisModes:
     """Which Fourier modes are kept along an axis, independent of the points on it.
 
-    Parameters
+    Attributes
     ----------
     wavenumbers : ndarray of int, shape (n_modes,)
         In cycles a period.
@@ -30,8 +30,9 @@ class AxisModes:
         Length of the ring on which the axis lies, padding included.
     nyquist : int or None
         Wavenumber whose sine vanishes on the points that the period was made for.
-    wraps : bool, default=False
-        Whether the axis itself is periodic, so that the last interval leads back to the start.
+    extent : float
+        Length of the ring without padding: what is left of it beside the points is the interval
+        that leads from the last one back to the first.
     mirrored : bool, default=False
         Whether the ring is the axis followed by its mirror image: what is analysed is the even
         extension of the values, which has no jump at the ends.
@@ -41,7 +42,7 @@ class AxisModes:
     start: float
     period: float
     nyquist: int | None
-    wraps: bool = False
+    extent: float
     mirrored: bool = False
 
     def phases(self, points: Any) -> Vector:
@@ -72,18 +73,17 @@ class AxisModes:
         return waves * np.where(single, 1.0, 2.0)
 
     def _weights(self, points: Any) -> Vector:
-        """Return the share of the ring that each point stands for."""
+        """Return the share of the ring that each point stands for, by the trapezoid rule."""
         points = np.asarray(points, dtype=np.float64)
         if len(points) == 1:
             return np.ones(1)
         gaps = np.diff(points)
-        if self.wraps:
-            last = self.period - (points[-1] - points[0])
-            before, after = np.append(last, gaps), np.append(gaps, last)
-        elif self.mirrored:
-            before, after = np.append(0.0, gaps), np.append(gaps, 0.0)
-        else:  # an end stands for as much as its neighbour, as on the ring of the discrete FFT
-            before, after = np.append(gaps[0], gaps), np.append(gaps, gaps[-1])
+        if self.mirrored:
+            stop = self.start + 0.5 * self.period
+            first, last = 2.0 * (points[0] - self.start), 2.0 * (stop - points[-1])
+        else:
+            first = last = self.extent - (points[-1] - points[0])
+        before, after = np.append(first, gaps), np.append(gaps, last)
         return 0.5 * (before + after) / self.period
 
 
@@ -94,6 +94,7 @@ def axis_modes(
     real: bool,
     period: float | None = None,
     padding: float | str = 0.0,
+    span: tuple[float, float] | None = None,
 ) -> AxisModes:
     """Choose the modes of an axis.
 
@@ -110,6 +111,9 @@ def axis_modes(
     padding : float or "reflect", default=0.0
         Part of the length by which a ring without a period is longer than the axis; "reflect"
         closes it by its mirror image, and its modes are those of twice the length.
+    span : tuple of two floats, default=None
+        Where the axis begins and ends, if its points are the centres of cells. None: at the first
+        and the last point.
 
     Returns
     -------
@@ -120,15 +124,17 @@ def axis_modes(
     n = len(points)
     k = np.arange(n_modes)
     wavenumbers = k if real else np.concatenate([k, -k[:0:-1]])
+    start, stop = (points[0], points[-1]) if span is None else span
+    start, length = float(start), float(stop - start)
     if n == 1:
-        return AxisModes(wavenumbers, float(points[0]), 1.0, None)
+        return AxisModes(wavenumbers, start, 1.0, None, 1.0)
+    nyquist = n // 2 if n % 2 == 0 else None
     if period is not None:
-        return AxisModes(
-            wavenumbers, float(points[0]), period, n // 2 if n % 2 == 0 else None, True
-        )
-    if padding == "reflect":
-        length = float(points[-1] - points[0])
-        return AxisModes(wavenumbers, float(points[0]), 2.0 * length, None, mirrored=True)
-    ring = (points[-1] - points[0]) * n / (n - 1) * (1.0 + padding)
-    nyquist = n // 2 if padding == 0.0 and n % 2 == 0 else None
-    return AxisModes(wavenumbers, float(points[0]), float(ring), nyquist)
+        return AxisModes(wavenumbers, start, period, nyquist, period)
+    if isinstance(padding, str):
+        nyquist = n - 1 if span is None else None
+        return AxisModes(wavenumbers, start, 2.0 * length, nyquist, length, mirrored=True)
+    # The ring closes in one interval more than there are between nodes.
+    extent = length * n / (n - 1) if span is None else length
+    ring = extent * (1.0 + padding)
+    return AxisModes(wavenumbers, start, ring, nyquist if padding == 0.0 else None, extent)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skphys.neural._boundary_batch import BoundaryEmbedding
+from skphys.neural._boundary_batch import BoundaryEmbedding, EmbeddedFace
 
 
 class Vanish(nn.Module):
@@ -17,7 +17,8 @@ class Vanish(nn.Module):
 
     What a net predicts beside a field that holds the boundary values must be zero there. Along
     each axis in turn the mismatch is continued linearly between two faces, or as a constant from
-    one; the faces of earlier axes are left as they are.
+    one; the faces of earlier axes are left as they are. On cells a face is at an edge, where the
+    condition's stencil reads the value.
 
     Parameters
     ----------
@@ -29,39 +30,43 @@ class Vanish(nn.Module):
 
     def __init__(self, embedding: BoundaryEmbedding, points: Sequence[Any]) -> None:
         super().__init__()
-        faces = [f for f in embedding.faces if f.kind == "dirichlet"]
-        self.keys = sorted({(face.component, face.axis) for face in faces})
-        self.sides = {
-            key: sorted(f.side for f in faces if (f.component, f.axis) == key) for key in self.keys
-        }
-        self.set_points(points)
+        self.set_faces(embedding, points)
 
-    def set_points(self, points: Sequence[Any]) -> None:
-        """Take other points along the axes."""
-        for component, axis in self.keys:
-            name = f"_ramps_{component}_{axis}"
-            old = getattr(self, name, None)
-            ramps = _ramps(points[axis], self.sides[component, axis])
-            device = None if old is None else old.device
-            ramps = torch.as_tensor(ramps, dtype=torch.float32, device=device)
-            self.register_buffer(name, ramps, persistent=False)
+    def set_faces(self, embedding: BoundaryEmbedding, points: Sequence[Any]) -> None:
+        """Take the same faces on other points."""
+        groups: dict[tuple[int, int], list[EmbeddedFace]] = {}
+        for face in embedding.faces:
+            if face.kind == "dirichlet":
+                groups.setdefault((face.component, face.axis), []).append(face)
+        self.keys = sorted(groups)
+        for (component, axis), faces in groups.items():
+            stencils = np.stack([face.stencil for face in faces])
+            self._put(f"_read_{component}_{axis}", stencils.T)
+            self._put(f"_ramps_{component}_{axis}", _ramps(points[axis], stencils))
+
+    def _put(self, name: str, matrix: np.ndarray) -> None:
+        old = getattr(self, name, None)
+        device = None if old is None else old.device
+        new = torch.as_tensor(matrix, dtype=torch.float32, device=device)
+        self.register_buffer(name, new, persistent=False)
 
     def forward(self, fields: Tensor) -> Tensor:
         """Return fields (E, B, O, *shape) that are zero on the faces."""
-        parts = list(fields.unbind(2))
-        for component, axis in self.keys:
-            ramps = getattr(self, f"_ramps_{component}_{axis}")
-            ends = [0 if side == "left" else -1 for side in self.sides[component, axis]]
-            field = parts[component].movedim(2 + axis, -1)
-            faces = torch.stack([field[..., end] for end in ends], -1)
-            parts[component] = (field - faces @ ramps).movedim(-1, 2 + axis)
-        return torch.stack(parts, 2)
+        with torch.autocast(fields.device.type, enabled=False):
+            parts = list(fields.unbind(2))
+            for component, axis in self.keys:
+                read = getattr(self, f"_read_{component}_{axis}")
+                ramps = getattr(self, f"_ramps_{component}_{axis}")
+                field = parts[component].movedim(2 + axis, -1)
+                parts[component] = (field - field @ read @ ramps).movedim(-1, 2 + axis)
+            return torch.stack(parts, 2)
 
 
-def _ramps(points: Any, sides: Sequence[str]) -> np.ndarray:
-    """Return for each side the function that is one there and zero at the other one."""
+def _ramps(points: Any, stencils: np.ndarray) -> np.ndarray:
+    """Return for each stencil the line, or constant, on which it is one and others are zero."""
     points = np.asarray(points, dtype=np.float64)
-    if len(sides) == 1:
+    if len(stencils) == 1:
         return np.ones((1, len(points)))
-    right = (points - points[0]) / (points[-1] - points[0])
-    return np.stack([1.0 - right, right])
+    scaled = (points - points[0]) / (points[-1] - points[0])
+    basis = np.stack([1.0 - scaled, scaled])
+    return np.linalg.solve(basis @ stencils.T, basis)

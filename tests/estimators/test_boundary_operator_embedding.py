@@ -47,7 +47,10 @@ def test_the_operator_gets_the_boundary(method):
 
 
 def test_methods_and_who_they_suit():
-    assert fitted(Single()).method_ == "kernel"
+    told = fitted(Single())
+    assert told.method_ == "lift" and told.estimator_.boundary_.embedding.method == "lift"
+    assert fitted(make_pipeline(StandardScaler(), Single())).method_ == "lift"
+    assert fitted(Single(), method="kernel").background_ is None
     assert fitted(Single(), method="project").method_ == "project"
     assert fitted(Single(), method="project").estimator_.boundary_ is None
     for backbone in (Plain(), RandomForestRegressor(3), FrozenEstimator(Single().fit(X, Y))):
@@ -57,7 +60,9 @@ def test_methods_and_who_they_suit():
     with pytest.raises(ValueError, match=r"lift.*trained already.*method='project'"):
         fitted(FrozenEstimator(Single().fit(X, Y)), method="lift")
     with pytest.raises(ValueError, match="fit of EnsembleRegressor has no parameter"):
-        fitted(EnsembleRegressor(Single()), method="lift")
+        fitted(EnsembleRegressor(Single()), method="kernel")
+    untold = fitted(EnsembleRegressor(Single(), random_state=0), method="lift")
+    assert untold.method_ == "lift" and untold.background_ is not None
     assert fitted(Plain(), boundary=None, method="lift").method_ == "project"
 
 
@@ -172,7 +177,7 @@ FINE = Grid(x=np.linspace(0, 1, 61))
 
 
 @pytest.mark.parametrize("uncertainty", ["auto", "residual"])
-@pytest.mark.parametrize("method", ["project", "kernel"])
+@pytest.mark.parametrize("method", ["project", "kernel", "lift"])
 def test_a_finer_grid(method, uncertainty):
     steps = make_pipeline(StandardScaler(), Single())
     model = fitted(steps, method=method, uncertainty=uncertainty)
@@ -240,7 +245,7 @@ def test_a_pipeline_in_reading_order():
     law = ConservationLaw("x", integral)
     model = make_constrained_pipeline(StandardScaler(), Single(), BOUNDARY, law, grid=GRID)
     u = model.fit(X, Y).predict(X)
-    assert model.estimator_.method_ == "kernel"
+    assert model.estimator_.method_ == "lift"
     np.testing.assert_allclose(u[:, 0], X[:, 0], rtol=1e-13)
     np.testing.assert_allclose(u @ GRID.weights(), integral(X), rtol=1e-13)
     alone = make_constrained_pipeline(Single(), BOUNDARY, method="lift")
@@ -267,5 +272,8 @@ def test_a_plain_net_is_projected():
     assert model.method_ == "project" and u.dtype == np.float64
     np.testing.assert_allclose(u[:, 0], X[:, 0], rtol=1e-13)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), u)
+    lifted = fitted(net, method="lift", random_state=0)
+    assert lifted.method_ == "lift"
+    np.testing.assert_allclose(lifted.predict(X)[:, 0], X[:, 0], rtol=1e-13)
     with pytest.raises(ValueError, match="fit of NeuralNetRegressor has no parameter"):
-        fitted(net, method="lift")
+        fitted(net, method="kernel")

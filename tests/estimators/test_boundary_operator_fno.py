@@ -14,7 +14,17 @@ from skphys import (
     ConservationConstrainedRegressor,
     FNORegressor,
 )
-from skphys.constraints import Column, ConservationLaw, Dirichlet, FromInput, Neumann, Robin
+from skphys.constraints import (
+    Column,
+    ConservationLaw,
+    Dirichlet,
+    FromInput,
+    Neumann,
+    Periodic,
+    Robin,
+)
+from skphys.estimators._embedding import numeric_inputs
+from skphys.estimators._packed import boundary_batch
 from skphys.grids import Axis, Components, Grid
 
 pytest.importorskip("torch")
@@ -62,16 +72,24 @@ def test_check_estimator(estimator, check):
         check(estimator)
 
 
-@pytest.mark.parametrize("method", ["auto", "kernel", "lift", "project"])
+METHODS = [
+    {"method": "project"},
+    {"method": "lift"},
+    {"method": "kernel", "pivot": "scalar"},
+    {"method": "kernel", "pivot": "block"},
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: "-".join(method.values()))
 @pytest.mark.parametrize(
     "params",
     [{}, {"n_members": 3}, {"heteroscedastic": True}, {"n_members": 2, "heteroscedastic": True}],
     ids=["one", "members", "heteroscedastic", "both"],
 )
 def test_boundaries_hold(method, params):
-    model = BoundaryEnforcedOperator(fno(**params), WALLS, GRID, method=method).fit(X, Y)
+    model = BoundaryEnforcedOperator(fno(**params), WALLS, GRID, **method).fit(X, Y)
     u = model.predict(X)
-    assert u.dtype == np.float64
+    assert u.dtype == np.float64 and model.method_ == method["method"]
     check_boundary(u, GRID["x"], X)
     if params:
         std = model.predict_std(X)
@@ -82,15 +100,96 @@ def test_boundaries_hold(method, params):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), u)
 
 
-@pytest.mark.parametrize("method", ["kernel", "lift", "project"])
+def test_the_net_of_each_method():
+    """What the boundary makes of the net, not only of its output."""
+    nets = {}
+    for method in METHODS:
+        model = BoundaryEnforcedOperator(fno(), WALLS, GRID, **method).fit(X, Y)
+        nets["-".join(method.values())] = model.estimator_.net_.module_
+    assert nets["project"].inputs is None and nets["project"].vanish is None
+    assert nets["lift"].vanish is not None and len(nets["lift"].inputs.faces) == 2
+    for pivot in ("scalar", "block"):
+        layers = nets[f"kernel-{pivot}"].fno.spectral
+        assert {layer.correction.pivot for layer in layers} == {pivot}
+    assert nets["lift"].fno.spectral[0].correction is None
+
+
+@pytest.mark.parametrize("padding", [0.2, "reflect"])
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: "-".join(method.values()))
+def test_padding_cells_and_uneven_spacing(method, padding):
+    edges = np.linspace(0.0, 1.0, 25) ** 1.2
+    for grid in (Grid(x=edges[1:]), Grid(x=Axis.cells(edges))):
+        X, y = rod(grid)
+        walls = {"x": (Dirichlet(1.0), Robin(1.0, 2.0, Column(-1)))}
+        model = BoundaryEnforcedOperator(fno(padding=padding), walls, grid, **method)
+        with pytest.warns(UserWarning, match="violate constraint"):
+            model.fit(X, y)
+        residuals = model.constraint_residuals(X)
+        for (_, face), residual in zip(model.constraints_, residuals.T, strict=True):
+            size = np.abs(face.stencil(grid)).sum() * np.abs(model.predict(X)).max()
+            assert np.abs(residual).max() < 1e-12 * size
+
+
+def test_what_a_kernel_cannot_do():
+    plane = Grid(x=np.linspace(0, 1, 6), y=np.linspace(0, 1, 5))
+    walls = {"x": Dirichlet(0.0)}
+    model = BoundaryEnforcedOperator(fno(n_modes=2), walls, plane, method="kernel")
+    with pytest.raises(ValueError, match=r"one axis.*\['x', 'y'\].*'lift' or 'project'"):
+        model.fit(np.zeros((4, 30)), np.zeros((4, 30)))
+    both = Components(u=GRID, v=GRID)
+    model = BoundaryEnforcedOperator(fno(), {"u": walls}, both, method="kernel")
+    with pytest.raises(ValueError, match=r"2 component\(s\)"):
+        model.fit(X, np.zeros((len(X), 48)))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: "-".join(method.values()))
+def test_ends_that_agree(method):
+    """Periodic on nodes, both ends among them."""
+    waves = np.sin(2.0 * np.pi * GRID["x"] + X[:, :1])
+    model = BoundaryEnforcedOperator(fno(), {"x": Periodic()}, GRID, **method).fit(X, waves)
+    u = model.predict(X)
+    np.testing.assert_allclose(u[:, 0], u[:, -1], atol=1e-14)
+    assert model.method_ == method["method"]
+
+
+def test_a_search_over_methods():
+    model = BoundaryEnforcedOperator(fno(), WALLS, GRID)
+    grid = [{"method": ["project", "lift"]}, {"method": ["kernel"], "pivot": ["scalar", "block"]}]
+    search = GridSearchCV(model, grid, scoring="neg_mean_squared_error", cv=2).fit(X, Y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    check_boundary(search.predict(X), GRID["x"], X)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2])
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: "-".join(method.values()))
+def test_few_samples(method, n_samples):
+    model = BoundaryEnforcedOperator(fno(), WALLS, GRID, **method)
+    check_boundary(model.fit(X[:n_samples], Y[:n_samples]).predict(X), GRID["x"], X)
+
+
+def test_the_relative_loss_is_of_whole_fields():
+    """A lift leaves little; what counts as relative is the field all the same."""
+    fields = 100.0 + np.sin(np.outer(Y[:, 3], 5.0 * GRID["x"]))
+    walls = {"x": (Dirichlet(100.0), None)}
+    model = BoundaryEnforcedOperator(fno(max_epochs=1, lr=1e-9), walls, GRID).fit(X, fields)
+    inputs = numeric_inputs(X, model.constraints_, GRID)
+    rest = model.background_(inputs, np.full((len(X), 1), 100.0))
+    batch = boundary_batch(model.constraints_, GRID, "lift", X)
+    missed = fields - rest - model.estimator_.predict(X, boundary=batch)
+    expected = np.mean(np.linalg.norm(missed, axis=1) / np.linalg.norm(fields, axis=1))
+    np.testing.assert_allclose(model.estimator_.history_["train_loss"][0, 0], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: "-".join(method.values()))
 def test_a_finer_grid(method):
     fine = Grid(x=np.linspace(0.0, 1.0, 70))
-    model = BoundaryEnforcedOperator(fno(), WALLS, GRID, method=method).fit(X, Y).on_grid(fine)
+    model = BoundaryEnforcedOperator(fno(), WALLS, GRID, **method).fit(X, Y).on_grid(fine)
+    model = pickle.loads(pickle.dumps(model))
     inputs, _ = rod(fine)
     check_boundary(model.predict(inputs), fine["x"], inputs)
     assert model.n_features_in_ == inputs.shape[1]
     walls = {"x": (None, Neumann(Column(47)))}
-    model = BoundaryEnforcedOperator(fno(), walls, GRID, method=method).fit(X, Y)
+    model = BoundaryEnforcedOperator(fno(), walls, GRID, **method).fit(X, Y)
     with pytest.raises(ValueError, match=r"Column\(47\) is not what it was.*Column\(-1\)"):
         model.on_grid(fine)
 
@@ -154,12 +253,38 @@ def test_space_time_and_components():
     for end, next_one in ((0, 1), (-1, -2)):
         robin = v[:, :, end] + 0.5 * (v[:, :, end] - v[:, :, next_one]) / 0.2
         np.testing.assert_allclose(robin, 2.0, rtol=1e-12)
+    finer = Grid(t=np.linspace(0, 1, 5), x=np.linspace(0, 1, 9), y=Axis.periodic(0, 1, 12))
+    both = Components(u=finer, v=finer)
+    moved = pickle.loads(pickle.dumps(model.on_grid(both)))
+    u = both.split(moved.predict(np.ones((3, finer.n_points))))["u"].reshape(-1, *finer.shape)
+    np.testing.assert_allclose(u[:, 0], 1.0, rtol=1e-12)
+    np.testing.assert_allclose(u[:, :, 0], 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("params", [{"n_members": 3}, {"heteroscedastic": True}])
+@pytest.mark.parametrize("method", ["project", "lift"])
+def test_a_plane_with_values_along_its_walls(method, params):
+    """Per sample and per point; the values come with the fields."""
+    plane = Grid(x=np.linspace(0, 1, 7), y=np.linspace(0, 1, 6))
+    a = np.random.default_rng(0).uniform(1.0, 2.0, (10, 1, 1))
+    fields = np.sin(a * plane["x"][:, None] + plane["y"]).reshape(10, -1)
+    walls = {"x": Dirichlet(FromInput()), "y": (Dirichlet(FromInput()), None)}
+    model = BoundaryEnforcedOperator(fno(n_modes=2, **params), walls, plane, method=method)
+    u, std = model.fit(fields, fields).predict(fields, return_std=True)
+    u, std, wanted = (part.reshape(10, 7, 6) for part in (u, std, fields))
+    for side in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0]):
+        np.testing.assert_allclose(u[side], wanted[side], rtol=1e-12)
+        np.testing.assert_array_equal(std[side], 0.0)
+    assert (std[:, 1:-1, 1:] > 0.0).all()
 
 
 def test_the_same_random_state_gives_the_same_result():
+    waves = np.cos(3.0 * Y) - np.cos(3.0 * Y[:, :1])  # nothing that a linear map could predict
+    walls = {"x": (Dirichlet(0.0), None)}
+
     def predict(seed):
-        model = BoundaryEnforcedOperator(fno().set_params(random_state=None), WALLS, GRID)
-        return model.set_params(random_state=seed).fit(X, Y).predict(X)
+        model = BoundaryEnforcedOperator(fno().set_params(random_state=None), walls, GRID)
+        return model.set_params(random_state=seed).fit(X, waves).predict(X)
 
     np.testing.assert_array_equal(predict(0), predict(0))
     assert np.abs(predict(0) - predict(1)).max() > 1e-3

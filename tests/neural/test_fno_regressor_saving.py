@@ -65,7 +65,7 @@ def test_safetensors(model, tmp_path):
     ("params", "message"),
     [
         ({"n_modes": 4}, r"saved with n_modes=\[3\], but this estimator has n_modes=\[4\]"),
-        ({"padding": 0.5}, "saved with padding=0.0"),
+        ({"padding": 0.5}, "saved with padding=0.25"),
         ({"n_members": 1}, "saved with n_members=2"),
         ({"grid": Grid(x=np.arange(16.0))}, "was saved with Grid"),
     ],

@@ -1,0 +1,454 @@
+"""Fields made of boundary values alone: smooth lifts, and the background of method="lift"."""
+
+import itertools
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from backbones import Plain
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.preprocessing import StandardScaler
+
+from skphys import BoundaryEnforcedOperator, datasets
+from skphys.constraints import (
+    Column,
+    Dirichlet,
+    FromInput,
+    Neumann,
+    Periodic,
+    Robin,
+    boundary_constraints,
+)
+from skphys.estimators._background import RIDGES, Background, _AffineMap
+from skphys.estimators._embedding import numeric_inputs
+from skphys.estimators._lift import SmoothLift
+from skphys.estimators._packed import boundary_batch, embed_boundary
+from skphys.grids import Axis, Components, Grid
+from skphys.grids._resample import resample
+
+RNG = np.random.default_rng(0)
+CONDITIONS = {"D": Dirichlet(), "N": Neumann(), "R": Robin(2.0, 0.3, order=3), "-": None}
+PAIRS = [(a, b) for a, b in itertools.product("DNR-", repeat=2)]
+
+
+def grid_of(n_axes, location="nodes"):
+    rng = np.random.default_rng(n_axes)
+    edges = [np.cumsum(rng.uniform(0.5, 1.5, 7 + k)) for k in range(n_axes)]
+    axes = edges if location == "nodes" else map(Axis.cells, edges)
+    return Grid(**dict(zip("xyz", axes, strict=False)))
+
+
+def embedded(boundary, grid):
+    return embed_boundary(boundary_constraints(boundary, grid), grid, "lift")
+
+
+def measured(embedding, grid, fields):
+    """The left-hand sides of all conditions, by the faces' stencils, over whole faces."""
+    parts = []
+    for face in embedding.faces:
+        u = np.moveaxis(fields.reshape(-1, *grid.shape), 1 + face.axis, -1) @ face.stencil
+        parts.append((face, u.reshape(len(fields), -1)))
+    return parts
+
+
+def values_of(embedding, grid, fields):
+    parts = [u for face, u in measured(embedding, grid, fields) if face.kind != "periodic"]
+    return np.concatenate([np.empty((len(fields), 0)), *parts], axis=1)
+
+
+@pytest.mark.parametrize("location", ["nodes", "cells"])
+@pytest.mark.parametrize("walls", [*PAIRS, "periodic"], ids="".join)
+@pytest.mark.parametrize("n_axes", [1, 2, 3])
+def test_all_conditions_hold_for_compatible_values(n_axes, walls, location):
+    """Values that some field has: then faces agree at their edges, and all are met at once."""
+    if walls == "periodic" and location == "cells":
+        pytest.skip("cells have periods of their own")
+    grid = grid_of(n_axes, location)
+    first = Periodic() if walls == "periodic" else tuple(CONDITIONS[c] for c in walls)
+    others = [(CONDITIONS["N"], CONDITIONS["D"]), (CONDITIONS["R"], CONDITIONS["N"])]
+    boundary = dict(zip("xyz", [first, *others][:n_axes], strict=False))
+    embedding = embedded(boundary, grid)
+    other = RNG.normal(size=(3, grid.n_points)).reshape(3, *grid.shape)
+    if walls == "periodic":
+        other[:, -1] = other[:, 0]
+    other = other.reshape(3, -1)
+    values = values_of(embedding, grid, other)
+    lift, start = SmoothLift(embedding, grid), RNG.normal(size=other.shape)
+    u = lift.correct(start, values)
+    for face, found in measured(embedding, grid, u):
+        wanted = values[:, face.values] if face.kind != "periodic" else 0.0
+        np.testing.assert_allclose(found, wanted + 0.0 * found, atol=1e-9)
+    np.testing.assert_allclose(lift.correct(u, values), u, atol=1e-9)
+
+
+def test_lowest_degrees_in_closed_form():
+    x = np.linspace(0.0, 2.0, 9)
+    grid = Grid(x=x)
+    for walls, values, expected in [
+        ((Dirichlet(), Dirichlet()), [3.0, 5.0], 3.0 + x),
+        ((Dirichlet(), None), [3.0], 3.0 + 0 * x),
+        ((Dirichlet(), Neumann()), [3.0, 5.0], 3.0 + 5.0 * x),
+        ((Neumann(), Neumann()), [1.0, 2.0], None),
+    ]:
+        u = SmoothLift(embedded({"x": walls}, grid), grid).correct(
+            np.zeros((1, 9)), np.array([values])
+        )
+        if expected is None:
+            parabola = -x + 0.75 * x**2
+            u, expected = u - u.mean(), parabola - parabola.mean()
+            np.testing.assert_allclose(np.diff(u[0], 3), 0.0, atol=1e-12)
+        np.testing.assert_allclose(u[0], expected, atol=1e-12)
+
+
+def test_components_are_lifted_by_themselves():
+    space, line = grid_of(2), Grid(x=np.linspace(0, 1, 5))
+    both = Components(u=space, v=line)
+    embedding = embedded({"v": {"x": (Dirichlet(), Dirichlet())}}, both)
+    start = RNG.normal(size=(2, both.n_points))
+    u = SmoothLift(embedding, both).correct(start, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    np.testing.assert_array_equal(u[:, : space.n_points], start[:, : space.n_points])
+    np.testing.assert_allclose(u[:, [-5, -1]], [[1.0, 2.0], [3.0, 4.0]], rtol=1e-14)
+
+
+LINE = Grid(x=np.linspace(0.0, 1.0, 12))
+ENDS = {"x": (Dirichlet(Column(0)), None)}
+
+
+def background(X, y, boundary=ENDS, grid=LINE):
+    constraints = boundary_constraints(boundary, grid)
+    batch = boundary_batch(constraints, grid, "lift", X)
+    inputs = numeric_inputs(X, constraints, grid)
+    return Background(batch.embedding, grid).fit(inputs, batch.values, y), inputs, batch.values
+
+
+def linear_problem(n=25, n_inputs=4, noise=1e-3):
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, 1 + n_inputs)) * np.arange(1.0, 2.0 + n_inputs) + 3.0
+    y = X @ rng.normal(size=(1 + n_inputs, LINE.n_points)) + 7.0
+    y += noise * rng.normal(size=y.shape)
+    y[:, 0] = X[:, 0]
+    return X, y
+
+
+@pytest.mark.parametrize("n_inputs", [4, 60])
+def test_the_linear_map_is_ridge_regression(n_inputs):
+    """Against scikit-learn's, primal and dual, with the ridge that was chosen."""
+    X, y = linear_problem(n_inputs=n_inputs)
+    found, inputs, values = background(X, y)
+    features = np.concatenate([inputs, values], axis=1)
+    affine = found._affine if found.kind_ == "linear" else _AffineMap().fit(features, y)
+    scaler = StandardScaler().fit(features)
+    Z, new = scaler.transform(features), scaler.transform(features + 0.3)
+    largest = np.linalg.eigvalsh(Z @ Z.T)[-1]
+    errors = {ridge * largest: brute_force(Z, y, ridge * largest) for ridge in RIDGES}
+    alpha = min(errors, key=errors.get)
+    np.testing.assert_allclose(affine.error_, errors[alpha], rtol=1e-5)
+    expected = Ridge(alpha, solver="svd").fit(Z, y).predict(new)
+    np.testing.assert_allclose(affine(features + 0.3), expected, rtol=1e-6, atol=1e-8)
+    dual = KernelRidge(alpha=alpha).fit(Z, y - y.mean(axis=0)).predict(new) + y.mean(axis=0)
+    np.testing.assert_allclose(affine(features + 0.3), dual, rtol=1e-6, atol=1e-6)
+
+
+def brute_force(Z, y, alpha):
+    """Leave one out, for each sample anew."""
+    errors = []
+    for i in range(len(Z)):
+        rest = np.arange(len(Z)) != i
+        predicted = Ridge(alpha, solver="svd").fit(Z[rest], y[rest]).predict(Z[[i]])
+        errors.append(np.linalg.norm(predicted[0] - y[i]))
+    return np.mean(errors)
+
+
+@pytest.mark.parametrize("name", ["values", "smooth"])
+def test_errors_of_the_smooth_lifts_are_those_of_leaving_one_out(name):
+    X, y = linear_problem(9)
+    walls = {"x": (Dirichlet(Column(0)), Neumann(Column(1)))}
+    slope = np.concatenate([np.zeros(9), [0.5, -2.0, 1.5]]) * 11.0
+    X[:, 1] = y @ slope  # so that the fields obey
+    found, _, values = background(X, y, walls)
+    errors = []
+    for i in range(9):
+        rest = np.arange(9) != i
+        lift = found._lifts[name]
+        shift = (y - lift.correct(np.zeros_like(y), values))[rest].mean(axis=0)
+        errors.append(np.linalg.norm(y[i] - lift.correct(shift[None], values[[i]])[0]))
+    np.testing.assert_allclose(found.errors_[name], np.mean(errors), rtol=1e-10)
+
+
+@pytest.mark.parametrize("n_samples", [2, 3, 20, 60])
+@pytest.mark.parametrize("n_inputs", [0, 1, 300])
+def test_noise_is_not_mistaken_for_a_linear_operator(n_samples, n_inputs):
+    """With more inputs than samples a small ridge interpolates; left-out samples tell."""
+    X = RNG.normal(size=(n_samples, 1 + n_inputs))
+    y = RNG.normal(size=(n_samples, LINE.n_points))
+    y[:, 0] = X[:, 0]
+    found, inputs, values = background(X, y)
+    assert found.kind_ == "values"
+    np.testing.assert_allclose(found(inputs, values)[:, 0], X[:, 0], atol=1e-13)
+
+
+def test_equal_samples_do_not_vouch_for_each_other():
+    """As in a bootstrap: without care, a map that interpolates would look perfect."""
+    X = RNG.normal(size=(20, 300))
+    y = RNG.normal(size=(20, LINE.n_points))
+    y[:, 0] = X[:, 0]
+    found, _, _ = background(np.repeat(X, 3, axis=0), np.repeat(y, 3, axis=0))
+    assert found.kind_ == "values"
+    assert found.errors_["linear"] == background(X, y)[0].errors_["linear"]
+
+
+def test_linear_problems_and_others_are_told_apart():
+    for make, kind in [
+        (datasets.make_heat_rod, {"linear"}),
+        (datasets.make_stokes, {"linear"}),
+        (datasets.make_burgers_riemann, {"values", "smooth"}),
+    ]:
+        data = make(40, random_state=0)
+        X, y = np.asarray(data.data), np.asarray(data.target)
+        found, inputs, values = background(X, y, data.boundary, data.grid)
+        assert found.kind_ in kind
+        left = np.linalg.norm(y - found(inputs, values), axis=1).mean()
+        spread = np.linalg.norm(y - y.mean(axis=0), axis=1).mean()
+        assert left < (0.05 if "linear" in kind else 1.0) * spread
+
+
+def test_one_sample_and_equal_samples():
+    x = LINE["x"]
+    for X in (np.ones((1, 2)), np.ones((5, 2))):
+        y = np.tile(1.0 + x**2, (len(X), 1))
+        found, inputs, values = background(X, y)
+        assert found.kind_ == "values"
+        np.testing.assert_allclose(found(inputs, values), y, atol=1e-13)
+        shifted = found(inputs, values + 2.0)
+        np.testing.assert_allclose(shifted, y + 2.0, atol=1e-13)
+
+
+def test_features_that_do_not_vary_or_are_not_known():
+    X, y = linear_problem(n_inputs=6)
+    plain, inputs, values = background(X, y)
+    assert plain.kind_ == "linear"
+    noise = np.column_stack([X, np.full(len(X), 5.0), 1e-17 * RNG.normal(size=len(X))])
+    more, more_inputs, _ = background(noise, y)
+    np.testing.assert_allclose(more(more_inputs, values), plain(inputs, values), rtol=1e-6)
+    unknown = np.column_stack([X, RNG.normal(size=len(X))])
+    unknown[3, -1] = np.nan
+    more, more_inputs, _ = background(unknown, y)
+    np.testing.assert_allclose(more(more_inputs, values), plain(inputs, values), rtol=1e-6)
+    inputs = inputs.copy()
+    inputs[0, 2] = np.nan
+    assert np.isfinite(plain(inputs, values)).all()
+
+
+def test_units_of_the_inputs_do_not_matter():
+    X, y = linear_problem()
+    one, inputs, values = background(X, y)
+    units = 10.0 ** np.arange(-4.0, 8.0, 3.0)
+    scaled = X * np.concatenate([[1.0], units])
+    other, scaled_inputs, _ = background(scaled, y)
+    np.testing.assert_allclose(other(scaled_inputs, values), one(inputs, values), rtol=1e-8)
+
+
+def test_more_samples_than_are_used(monkeypatch):
+    X, y = linear_problem(60)
+    monkeypatch.setattr("skphys.estimators._background.MAX_SAMPLES", 20)
+    found, inputs, values = background(X, y)
+    assert found.kind_ == "linear" and found._affine.coefficients.shape[0] < 20
+    assert np.abs(found(inputs, values) - y).max() < 0.05
+
+
+def waves(X, x):
+    """Linear in X, smooth in x."""
+    return X[:, :1] * np.cos(x) + X[:, 1:] * np.sin(2.0 * x)
+
+
+WAVY = {"x": (Dirichlet(FromInput()), Neumann(Column(-1)))}
+
+
+def wave_inputs(x, n=20, seed=0):
+    a = np.random.default_rng(seed).normal(size=(n, 2))
+    field = waves(a, x)
+    slope = -a[:, 0] * np.sin(1.0) + 2.0 * a[:, 1] * np.cos(2.0)
+    return np.column_stack([field, slope]), field + x * (1.0 - x) ** 2 * waves(a[:, ::-1], x)
+
+
+@pytest.mark.parametrize("nonlinear", [False, True])
+def test_on_another_grid_to_the_accuracy_of_the_spline(nonlinear):
+    errors = []
+    for n in (12, 24):
+        coarse, fine = Grid(x=np.linspace(0, 1, n)), Grid(x=np.linspace(0, 1, 61))
+        (X, y), (Z, truth) = wave_inputs(coarse["x"]), wave_inputs(fine["x"])
+        if nonlinear:  # constants, with the right ends
+            y, truth = y**2 - y[:, :1] ** 2 + X[:, :1], truth**2 - truth[:, :1] ** 2 + Z[:, :1]
+        found, inputs, values = background(X, y, WAVY, coarse)
+        assert (found.kind_ == "linear") != nonlinear
+        constraints = boundary_constraints(WAVY, fine)
+        batch = boundary_batch(constraints, fine, "lift", Z)
+        moved = pickle.loads(pickle.dumps(found.on_grid(batch.embedding, fine)))
+        u = moved(numeric_inputs(Z, constraints, fine), batch.values)
+        np.testing.assert_allclose(u[:, 0], Z[:, 0], atol=1e-12)
+        if nonlinear:
+            spline = resample(found(inputs, values), coarse, fine)
+            assert np.abs(u - spline).max() < 1e-3
+        else:
+            errors.append(np.abs(u - truth).max())
+        back = moved.on_grid(found.embedding, coarse)(inputs, values)
+        np.testing.assert_allclose(back, found(inputs, values), atol=1e-10)
+    if not nonlinear:
+        assert errors[1] < errors[0] / 8.0 and errors[1] < 1e-4
+
+
+def test_as_many_points_elsewhere():
+    """The same number of points is not the same points."""
+    coarse = Grid(x=np.linspace(0, 1, 24))
+    other = Grid(x=np.linspace(0, 1, 24) ** 1.2)
+    X, y = wave_inputs(coarse["x"])
+    Z, truth = wave_inputs(other["x"])
+    found, _, _ = background(X, y, WAVY, coarse)
+    constraints = boundary_constraints(WAVY, other)
+    batch = boundary_batch(constraints, other, "lift", Z)
+    moved = found.on_grid(batch.embedding, other)
+    u = moved(numeric_inputs(Z, constraints, other), batch.values)
+    np.testing.assert_allclose(u, truth, atol=1e-4)
+    with pytest.raises(ValueError, match=r"X has 30 input column\(s\), and had 24 in fit"):
+        moved(np.zeros((20, 30)), batch.values)
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        lambda n: np.linspace(0.0, 1.0, n),
+        lambda n: np.linspace(0.0, 1.0, n) ** 1.2,
+        lambda n: Axis.cells(np.linspace(0.0, 1.0, n + 1)),
+        lambda n: Axis.periodic(0.0, 1.0, n),
+    ],
+    ids=["nodes", "uneven", "cells", "periodic"],
+)
+def test_resampling_is_of_fourth_order(axis):
+    def field(grid):
+        return np.sin(2 * np.pi * grid["x"])[:, None] * np.exp(grid["y"])
+
+    def error(n):
+        old, new = (Grid(x=axis(m), y=np.linspace(0, 1, m)) for m in (n, 50))
+        found = resample(field(old).reshape(1, -1), old, new)
+        return np.abs(found.reshape(new.shape) - field(new)).max()
+
+    assert error(32) < 1e-4 or "cells" in repr(axis(4))
+    assert error(32) < error(16) / 8.0
+
+
+def test_resampling_of_few_points():
+    line = Grid(x=[0.0, 1.0])
+    found = resample([[1.0, 3.0]], line, Grid(x=[-1e-17, 0.25, 1.0]))
+    np.testing.assert_allclose(found, [[1.0, 1.5, 3.0]])
+    np.testing.assert_array_equal(resample([[2.0]], Grid(x=[0.5]), line), [[2.0, 2.0]])
+
+
+# BoundaryEnforcedOperator(method="lift") around regressors of all kinds
+
+
+def tabular(n=30):
+    X = np.random.default_rng(0).uniform(1.0, 2.0, (n, 3))
+    x = LINE["x"]
+    y = X[:, :1] + np.sin(3.0 * X[:, 1:2] * x) * X[:, 2:] * x
+    return X, y
+
+
+def lifted(backbone, X, y, **params):
+    return BoundaryEnforcedOperator(backbone, ENDS, LINE, method="lift", **params).fit(X, y)
+
+
+@pytest.mark.parametrize("backbone", [Ridge(), Plain(), RandomForestRegressor(5, random_state=0)])
+def test_a_lift_suits_any_backbone_that_is_trained(backbone):
+    X, y = tabular()
+    model = lifted(backbone, X, y)
+    assert model.method_ == "lift" and model.background_.kind_ in model.background_.errors_
+    u = model.predict(X)
+    np.testing.assert_allclose(u[:, 0], X[:, 0], rtol=1e-13)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), u)
+    rest = y - model.background_(numeric_inputs(X, model.constraints_, LINE), X[:, :1])
+    np.testing.assert_allclose(rest[:, 0], 0.0, atol=1e-13)
+    expected = type(backbone)(**backbone.get_params()).fit(X, rest).predict(X)
+    np.testing.assert_allclose(u - (y - rest), expected, atol=1e-9)
+
+
+def test_tables_with_words_and_unknowns():
+    X, y = tabular()
+    frame = pd.DataFrame(X, columns=["left", "a", "b"]).assign(kind=["p", "q"] * 15)
+    frame.loc[3, "b"] = np.nan
+    walls = {"x": (Dirichlet("left"), None)}
+    trees = MultiOutputRegressor(
+        HistGradientBoostingRegressor(max_iter=3, categorical_features="from_dtype")
+    )
+    frame["kind"] = frame["kind"].astype("category")
+    model = BoundaryEnforcedOperator(trees, walls, LINE, method="lift").fit(frame, y)
+    np.testing.assert_allclose(model.predict(frame)[:, 0], X[:, 0], rtol=1e-13)
+
+
+def test_sparse_tables():
+    X, y = tabular()
+    model = lifted(Ridge(), sparse.csr_array(X), y)
+    np.testing.assert_allclose(model.predict(sparse.csr_array(X))[:, 0], X[:, 0], rtol=1e-13)
+
+
+@pytest.mark.parametrize("method", ["lift", "project"])
+def test_one_point(method):
+    X = np.random.default_rng(0).normal(size=(10, 2))
+    model = BoundaryEnforcedOperator(Ridge(), ENDS, Grid(x=[0.0]), method=method)
+    u = model.fit(X, X[:, 0]).predict(X)
+    np.testing.assert_allclose(u, X[:, 0], rtol=1e-13)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2])
+def test_few_samples(n_samples):
+    X, y = (part[:n_samples] for part in tabular())
+    u = lifted(Ridge(), X, y).predict(X + 1.0)
+    np.testing.assert_allclose(u[:, 0], X[:, 0] + 1.0, rtol=1e-13)
+
+
+def test_values_that_are_not_finite():
+    X, y = tabular()
+    model = lifted(Ridge(), X, y)
+    with pytest.raises(ValueError, match=r"'x_left'\] is not finite"):
+        model.predict(X, constraint_values={"x_left": np.full(30, np.nan)})
+
+
+def test_residuals_know_nothing_of_held_out_fields():
+    """The background is found anew without each fold, or it would give its answers away."""
+    X, y = tabular(40)
+    rng = np.random.default_rng(1)
+    noisy = np.concatenate([X, rng.normal(size=(40, 100))], axis=1)
+    y[:, 1:] += noisy @ rng.normal(size=(103, 11))
+    model = lifted(Ridge(1e-3), noisy, y, uncertainty="residual")
+    folds = GroupKFold(5, shuffle=True, random_state=0)
+    squares = []
+    for train, test in folds.split(noisy, groups=np.arange(40)):
+        part = lifted(clone(model.estimator), noisy[train], y[train])
+        seen = numeric_inputs(noisy[test], part.constraints_, LINE)
+        u = part.background_(seen, noisy[test, :1]) + part.estimator_.predict(noisy[test])
+        squares.append((y[test] - u) ** 2)
+    expected = np.sqrt(np.concatenate(squares).mean(axis=0))
+    np.testing.assert_allclose(model.residual_std_, expected, rtol=1e-9, atol=1e-12)
+    assert model.residual_std_.mean() > 10.0 * np.abs(model.predict(noisy) - y).mean()
+
+
+def test_a_linear_background_goes_to_a_finer_grid_twice():
+    pytest.importorskip("torch")
+    from skphys import FNORegressor
+
+    coarse = Grid(x=np.linspace(0, 1, 24))
+    X, y = wave_inputs(coarse["x"])
+    X = np.concatenate([X[:, :-1], np.repeat(X[:, -1:], 24, axis=1)], axis=1)
+    fno = FNORegressor(2, 4, 2, max_epochs=1, random_state=0)
+    model = BoundaryEnforcedOperator(fno, WAVY, coarse).fit(X, y)
+    assert model.method_ == "lift" and model.background_.kind_ == "linear"
+    u = model.predict(X)
+    np.testing.assert_allclose(u, y, atol=0.02)
+    middle = model.on_grid(Grid(x=np.linspace(0, 1, 30)))
+    np.testing.assert_allclose(middle.on_grid(coarse).predict(X), u, atol=1e-7)
