@@ -3,8 +3,9 @@
 All methods learn from the same fields, with the same recipe and for as many epochs, and are tested
 on fields of their own: a Fourier neural operator (FNO) as it is; an FNO that sees the boundary
 values as input channels, and whose boundary is overwritten; `BoundaryEnforcedOperator` with the
-method it chooses, and with the corrected kernels of the paper; and its background without any
-net, which shows how much of the work a linear map does.
+method it chooses, and with the corrected kernels of the paper; its background without any net;
+and ridge regression whose boundary is overwritten. The last two show how much of the work a
+linear map does.
 
 There are three scenarios: many training fields, few, and boundary values at test time that are
 outside the range of those in training. A seed draws data, weights and batches. Tables give the mean
@@ -38,7 +39,9 @@ import numpy as np
 import torch
 from scipy import stats
 from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skphys import BoundaryEnforcedOperator, FNORegressor, datasets
 from skphys.metrics import boundary_error
@@ -51,6 +54,7 @@ METHODS = {
     "kernel": "skphys, kernel, scalar pivot",
     "block": "skphys, kernel, block pivot",
     "background": "background of skphys, no net",
+    "ridge": "ridge regression, overwritten",
 }
 ENFORCED = {  # options of BoundaryEnforcedOperator
     "channels": {"method": "project"},
@@ -58,6 +62,11 @@ ENFORCED = {  # options of BoundaryEnforcedOperator
     "kernel": {"method": "kernel", "pivot": "scalar"},
     "block": {"method": "kernel", "pivot": "block"},
     "background": {"method": "lift"},
+    "ridge": {"method": "project"},
+}
+LINEAR = {  # backbones in place of the operator
+    "background": DummyRegressor(),
+    "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-10, 1, 12))),
 }
 RIVALS = ("fno", "channels")
 SCENARIOS = {"many": "many fields", "few": "few fields", "outside": "values outside the range"}
@@ -209,7 +218,7 @@ def operator(data, method, preset, fit, device):
     pipeline = make_pipeline(features(data, values=method == "channels"), net)
     if method == "fno":
         return pipeline
-    backbone = DummyRegressor() if method == "background" else pipeline
+    backbone = LINEAR.get(method, pipeline)
     return BoundaryEnforcedOperator(backbone, data.boundary, data.grid, **ENFORCED[method])
 
 
