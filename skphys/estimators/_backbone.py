@@ -7,13 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from skphys.constraints._system import NamedConstraints, value_columns
 from skphys.constraints._values import find_column
+from skphys.grids import Components
 from skphys.predictive import Prediction, offers_covariance, predict_distribution, residual_std
 from skphys.predictive._backbone import final_estimator, is_frozen
+from skphys.predictive._nets import check_module_class, is_net, is_process
 
 ARRAYS_BY_SAMPLE = ("mean", "std", "cov")
 ARRAYS_BY_MEMBER = ("member_means", "member_stds")
@@ -67,6 +71,52 @@ def tell_grid(backbone: Any, grid: Any) -> None:
         return
     if operator.get_params(deep=False).get("grid", ...) is None:
         operator.set_params(grid=grid)
+
+
+def tell_net(backbone: Any, grid: Any, embedding: Any = None) -> Any:
+    """Tell a skorch net about the grid, so that its module may take channels, and return it.
+
+    Parameters
+    ----------
+    backbone : estimator
+        An unfitted backbone, which is changed, or a frozen net, which is not. Anything but a net
+        inside stays as it is, and so does a net whose targets share no grid.
+    grid : Grid, Mesh or Components
+        Where the fields live.
+    embedding : BoundaryEmbedding, optional
+        What the spectral layers of an unfitted net are to be corrected for.
+    """
+    net, shape = final_estimator(backbone), _field_shape(grid)
+    if not is_net(net) or is_process(net) or shape is None:
+        return backbone
+    from skphys.neural._net_on_grid import set_on_grid
+
+    if is_frozen(backbone):
+        return _with_trained_net(backbone, shape)
+    check_module_class(net)
+    set_on_grid(net, shape, embedding)
+    return backbone
+
+
+def _field_shape(grid: Any) -> tuple[int, ...] | None:
+    """Return the number of components and the shape of each, if they share a grid."""
+    if not isinstance(grid, Components):
+        return (1, *grid.shape)
+    shapes = {part.shape for part in grid.grids.values()}
+    return (len(grid.grids), *shapes.pop()) if len(shapes) == 1 else None
+
+
+def _with_trained_net(backbone: Any, shape: tuple[int, ...]) -> Any:
+    """Let a frozen net, alone or at the end of a pipeline, take flat rows."""
+    from skphys.neural._net_on_grid import trained_on_grid
+
+    if isinstance(backbone, Pipeline):
+        name, last = backbone.steps[-1]
+        backbone.steps[-1] = (name, _with_trained_net(last, shape))
+    elif isinstance(backbone, FrozenEstimator) and is_net(backbone.estimator):
+        if hasattr(backbone.estimator, "module_"):
+            return FrozenEstimator(trained_on_grid(backbone.estimator, shape))
+    return backbone
 
 
 def without_value_columns(

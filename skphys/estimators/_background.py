@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import helmert, qr
@@ -26,11 +28,11 @@ TINY, ROUNDING = 1e-8, 1e-13
 class Background:
     """What boundary values, and the input if the operator is nearly linear, say of a field.
 
-    Three candidates are compared by leave-one-out errors on the training fields: the mean field
-    with its prescribed *values* set right by a smooth lift; the same with all conditions, slopes
-    too; and the affine map of input and boundary values that ridge regression finds, which is the
-    conditional mean of a Gaussian with the training fields' covariance. Its values are set right,
-    too; its slopes are as accurate as the fields, more than a stencil is, and stay.
+    Three candidates are compared on the training fields: the smooth lift of the prescribed
+    *values*; that of all conditions, slopes too; and the affine map of input and boundary values
+    that ridge regression finds, which is the conditional mean of a Gaussian with the training
+    fields' covariance. Its values are set right, too; its slopes are as accurate as the fields,
+    more than a stencil is, and stay.
 
     Parameters
     ----------
@@ -44,11 +46,15 @@ class Background:
     kind_ : {"values", "smooth", "linear"}
         The candidate chosen.
     errors_ : dict of str to float
-        Leave-one-out errors: the mean norm of what is left of the fields.
+        Leave-one-out errors, as the mean norm of what is left of the fields; of the lifts, with
+        the mean of the others taken off as well.
+    units_ : tuple of float
+        What the rest of each component is measured in by those who learn it.
     """
 
     def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
         self.embedding, self.grid = embedding, grid
+        self.units_: tuple[float, ...] = (1.0,) * len(grid_parts(grid))
 
     def fit(self, inputs: Array, values: Array, y: Array) -> Background:
         """Choose a candidate.
@@ -66,12 +72,9 @@ class Background:
             "values": SmoothLift(_dirichlet(self.embedding), self.grid),
             "smooth": SmoothLift(self.embedding, self.grid),
         }
-        shifts = {}
-        self.errors_ = {}
-        for name, lift in self._lifts.items():
-            shifts[name], self.errors_[name] = _shift(lift, values, y)
+        self.errors_ = {name: _spread(lift, values, y) for name, lift in self._lifts.items()}
         self.kind_ = min(self.errors_, key=lambda name: self.errors_[name])
-        self._shift = shifts[self.kind_]
+        self._n_points = y.shape[1]
         self.n_inputs_ = inputs.shape[1]
         features = np.concatenate([inputs, values], axis=1)
         some = _distinct(features, y)
@@ -86,8 +89,23 @@ class Background:
         if self.kind_ == "linear":
             fields = self._affine(np.concatenate([inputs, values], axis=1))
             return self._lifts["values"].correct(fields, values)
-        fields = np.broadcast_to(self._shift, (len(values), len(self._shift)))
-        return self._lifts[self.kind_].correct(fields, values)
+        # The mean of what is left stays: of a moving front, only a backbone knows where it is.
+        return self._lifts[self.kind_].correct(np.zeros((len(values), self._n_points)), values)
+
+    def set_units(self, rest: Array, y: Array) -> Array:
+        """Measure the rest so that it varies as much as the fields y, and return the units.
+
+        A recipe for the fields then suits the rest, too, however small it is.
+        """
+        parts = [part for _, part in grid_parts(self.grid)]
+        deviations = [(rest[:, part].std(), y[:, part].std()) for part in parts]
+        self.units_ = tuple(float(r / s) if r > 0.0 and s > 0.0 else 1.0 for r, s in deviations)
+        return self.units
+
+    @property
+    def units(self) -> Array:
+        """The units at each point, (n_points,)."""
+        return _at_points(self.units_, self.grid)
 
     def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
         """Return the background on other points of the same axes."""
@@ -125,8 +143,13 @@ class RegriddedBackground:
             features = [self._inputs(inputs), self._values(values)]
             fields = learned._affine(np.concatenate(features, axis=1))
         else:
-            fields = np.broadcast_to(learned._shift, (len(values), len(learned._shift)))
+            return self._lift.correct(np.zeros((len(values), self.grid.n_points)), values)
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
+
+    @property
+    def units(self) -> Array:
+        """The units at each point, (n_points,)."""
+        return _at_points(self.learned.units_, self.grid)
 
     def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
         """Return the background on still other points."""
@@ -175,6 +198,13 @@ def resample_parts(fields: Array, grid: Grid | Components, other: Grid | Compone
     )
 
 
+def _at_points(values: Sequence[float], grid: Grid | Components) -> Array:
+    """Return a value for each component at all of its points."""
+    return np.concatenate(
+        [np.full(g.n_points, v) for v, (g, _) in zip(values, grid_parts(grid), strict=True)]
+    )
+
+
 def _without(grid: Grid, axis: int) -> Grid:
     """Return the grid of a face."""
     return Grid(**{name: a for number, (name, a) in enumerate(grid.axes.items()) if number != axis})
@@ -197,15 +227,12 @@ def _distinct(features: Array, y: Array) -> slice | NDArray[np.intp]:
     return slice(None) if len(distinct) == len(y) else distinct
 
 
-def _shift(lift: SmoothLift, values: Array, y: Array) -> tuple[Array, float]:
-    """Return the mean of what a lift leaves, and the leave-one-out error with it.
-
-    Shifting all fields by it is right on average, too.
-    """
+def _spread(lift: SmoothLift, values: Array, y: Array) -> float:
+    """Return how far what a lift leaves is from its mean over the other samples."""
     n = len(y)
     shift = (y - lift.correct(np.zeros_like(y), values)).mean(axis=0)
     left = y - lift.correct(np.broadcast_to(shift, y.shape), values)
-    return shift, _mean_norm(left) * n / (n - 1) if n > 1 else np.inf
+    return _mean_norm(left) * n / (n - 1) if n > 1 else np.inf
 
 
 def _mean_norm(fields: Array) -> float:

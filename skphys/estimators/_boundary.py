@@ -33,7 +33,7 @@ BEST = "lift"  # what "auto" tries first
 
 
 class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
-    """Wrap an operator, or any regressor of fields, so that its fields obey their boundary.
+    r"""Wrap an operator, or any regressor of fields, so that its fields obey their boundary.
 
     Whatever the backbone predicts is taken as a Gaussian field and conditioned on the boundary
     conditions, in float64: mean, standard deviation, covariance and samples all obey them, and
@@ -59,9 +59,10 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         trained one. "lift": it learns what a background field leaves, which satisfies the boundary
         and is found in closed form; works with any backbone that is still to be trained. "kernel"
         corrects the kernel inside each layer, as BOON does; it needs one axis, and an operator
-        whose ``fit`` has a parameter `boundary`, such as `FNORegressor`. Such an operator gets
-        the boundary's values as inputs as well, with "lift", too. "auto" is "lift" for such an
-        operator, "project" for other backbones.
+        whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a skorch net with
+        spectral layers in its module. An operator with the parameter gets the boundary's values
+        as inputs as well, with "lift", too. "auto" is "lift" for such an operator and for skorch
+        nets, "project" for other backbones.
     pivot : {"scalar", "block"}, default="scalar"
         With "kernel": whether one number stands for a layer's kernel between two boundary points,
         as in the released code of BOON, or the matrix between all channels, which decouples
@@ -113,6 +114,15 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
     around it breaks the boundary, a pipeline inside it does not. Nested in a
     `ConservationConstrainedRegressor` it hands its Gaussian and its rows up, and law and boundary
     are conditioned once, together.
+
+    Inside a skorch net, alone or in pipelines, searches and ensembles, X and y are flat, and the
+    module gets what it takes: if it makes no fields of flat rows they become channels, (batch,
+    n_channels, \*grid.shape), in float32. Its criterion sees targets in the shape of its outputs,
+    so they are never broadcast. Nothing is standardised for it; but the rest that "lift" leaves
+    is scaled to vary as the fields do. Pass the module's class: an instance, which would go on
+    from its weights at each fit, is refused. The fitted one is ``net.module_.module``. Of spectral
+    layers "kernel" knows ours and neuraloperator's; see
+    :func:`~skphys.neural.register_spectral_layer`.
 
     With independent points a Dirichlet value moves the points of its face alone; a condition on
     the derivative moves the points of its stencil, each by its share. That is what measured best
@@ -279,12 +289,11 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
             *stated, self.method_, X, constraint_values, pivot=self.pivot, feature_names=names
         )
         seen = self._seen_by_backbone(X, self.estimator_, *stated)
-        prediction = self._spread(ask(self.estimator_, seen, batch))
-        if self.background_ is None:
-            return prediction
-        return shifted(
-            prediction, self.background_(numeric_inputs(X, *stated, names), batch.values)
-        )
+        prediction = ask(self.estimator_, seen, batch)
+        if self.background_ is not None:
+            background = self.background_(numeric_inputs(X, *stated, names), batch.values)
+            prediction = shifted(prediction, background, self.background_.units)
+        return self._spread(prediction)
 
     def on_grid(self, grid: Grid | Components) -> Self:
         """Return a fitted copy that predicts on another grid, usually a finer one.

@@ -19,14 +19,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.estimators._backbone import without_value_columns
+from skphys.estimators._backbone import tell_net, without_value_columns
 from skphys.estimators._background import Background
 from skphys.estimators._lift import grid_parts
 from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.grids import Components, Grid
 from skphys.neural._boundary_batch import BoundaryBatch, BoundaryEmbedding
 from skphys.predictive import Prediction, fit_backbone, predict_distribution
-from skphys.predictive._backbone import is_frozen
+from skphys.predictive._backbone import final_estimator, is_frozen
+from skphys.predictive._nets import is_net, is_process
 from skphys.predictive._registry import METHODS
 
 HOOK = "boundary"
@@ -56,7 +57,8 @@ def check_embedding(
     method : {"kernel", "lift"}
         What it would be asked to do.
     hook_only : bool, default=False
-        Whether to refuse operators without the hook even if the method does without it.
+        Whether to refuse regressors without the hook, other than skorch nets, even if the method
+        does without it.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def check_embedding(
         raise ValueError(
             f"method={method!r} builds the boundary into an operator while it trains, but "
             f"{reason}. Use method='project', which works with any backbone, or 'auto', or an "
-            f"operator such as FNORegressor."
+            f"operator such as FNORegressor, or for 'kernel' a skorch net with spectral layers."
         )
     embedding = embed_boundary(constraints, grid, method)
     if method == KERNEL:
@@ -92,7 +94,9 @@ def _refusal(estimator: Any, needs_hook: bool) -> str | None:
     name = type(operator).__name__
     if is_frozen(estimator):
         return f"{name} is trained already, without the boundary"
-    if has_fit_parameter(operator, HOOK) or not needs_hook:
+    net = final_estimator(estimator)
+    is_module = is_net(net) and not is_process(net)  # its layers can be corrected
+    if has_fit_parameter(operator, HOOK) or is_module or not needs_hook:
         return None
     return f"fit of {name} has no parameter {HOOK!r}"
 
@@ -159,21 +163,29 @@ class EmbeddedOperator(BaseEstimator):
         self.feature_names_ = getattr(X, "columns", None)
         batch = self._batch(X)
         self.background_ = None
-        if self.method == LIFT:
-            batch, y = self._subtract_background(X, y, batch)
         backbone = clone(self.estimator)
-        if has_fit_parameter(operator_of(backbone), HOOK):
+        hooked = has_fit_parameter(operator_of(backbone), HOOK)
+        if self.method == LIFT:
+            rescale = is_net(final_estimator(backbone))  # its recipe is for fields of some size
+            batch, y = self._subtract_background(X, y, batch, rescale)
+        if hooked:
             backbone, hook = _with_hook(backbone)
             fit_params = {**fit_params, hook: batch}
+        elif self.method == KERNEL:
+            backbone = tell_net(backbone, self.grid, batch.embedding)
         self.estimator_ = fit_backbone(backbone, self._seen(X), y, **fit_params)
         return self
 
-    def _subtract_background(self, X: Any, y: Any, batch: BoundaryBatch) -> tuple[Any, Any]:
+    def _subtract_background(
+        self, X: Any, y: Any, batch: BoundaryBatch, rescale: bool
+    ) -> tuple[Any, Any]:
         """Return what is left of the fields, and the boundary with the norms of the whole."""
         inputs, fields = self._inputs(X), y.reshape(len(y), -1)
         background = Background(batch.embedding, self.grid).fit(inputs, batch.values, fields)
         norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(self.grid)]
         rest = fields - background(inputs, batch.values)
+        if rescale:
+            rest = rest / background.set_units(rest, fields)
         self.background_ = background
         return replace(batch, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)
 
@@ -187,7 +199,8 @@ class EmbeddedOperator(BaseEstimator):
         prediction = ask(self.estimator_, self._seen(X), batch, want_cov=want_cov)
         if self.background_ is None:
             return prediction
-        return shifted(prediction, self.background_(self._inputs(X), batch.values))
+        background = self.background_(self._inputs(X), batch.values)
+        return shifted(prediction, background, self.background_.units)
 
     def _seen(self, X: Any) -> Any:
         if not self.drop_value_columns:
@@ -245,13 +258,20 @@ def numeric_inputs(X: Any, constraints: Any, grid: Any, feature_names: Any = Non
         return np.empty((len(X), 0))
 
 
-def shifted(prediction: Prediction, by: np.ndarray) -> Prediction:
-    """Return a prediction with fields (n_samples, n_points) added to all its means."""
-    members = prediction.member_means
+def shifted(prediction: Prediction, by: np.ndarray, units: np.ndarray) -> Prediction:
+    """Return a prediction in units of its own, (n_points,), with fields added to all its means."""
+
+    def scaled(array: np.ndarray | None) -> np.ndarray | None:
+        return None if array is None else array * units
+
+    members, cov = scaled(prediction.member_means), scaled(prediction.cov)
     return replace(
         prediction,
-        mean=prediction.mean + by,
+        mean=prediction.mean * units + by,
+        std=scaled(prediction.std),
+        cov=None if cov is None else cov * units[:, None],
         member_means=None if members is None else members + by,
+        member_stds=scaled(prediction.member_stds),
     )
 
 

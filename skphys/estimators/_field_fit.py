@@ -27,7 +27,7 @@ from sklearn.utils.validation import validate_data
 
 from skphys.constraints._system import NamedConstraints, value_columns
 from skphys.constraints._values import find_column
-from skphys.estimators._backbone import out_of_fold_std, without_value_columns
+from skphys.estimators._backbone import out_of_fold_std, tell_net, without_value_columns
 from skphys.estimators._base import ConstrainedRegressor
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._layouts import Batch, Layout, likely_fields
@@ -36,7 +36,7 @@ from skphys.estimators._random import set_random_states
 from skphys.estimators._targets import warn_if_violated
 from skphys.grids import Grid
 from skphys.predictive import Prediction, fit_backbone, predict_distribution, residual_std
-from skphys.predictive._backbone import final_estimator
+from skphys.predictive._backbone import chain, final_estimator
 from skphys.predictive._nets import seeded
 
 
@@ -63,7 +63,10 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         layout = self._training_layout(X, y)
         constraints = [(name, clone(c)) for name, c in self._declared(layout.grid)]
         self._check_declared(layout, X, constraints)
-        backbone = self._prepared(clone(self.estimator), constraints, layout.grid)
+        backbone = clone(self.estimator)
+        if layout.rows == "fields" and not _constrains_itself(backbone):
+            backbone = tell_net(backbone, layout.grid)
+        backbone = self._prepared(backbone, constraints, layout.grid)
         warn_if_violated(layout, X, y, constraints)
         routed = self._routed(fit_params)
 
@@ -244,3 +247,8 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         tags.regressor_tags = deepcopy(inner.regressor_tags) or tags.regressor_tags
         tags.non_deterministic = inner.non_deterministic
         return tags
+
+
+def _constrains_itself(backbone: Any) -> bool:
+    """Say whether there is another constrained estimator around the regressor inside."""
+    return any(isinstance(part, ConstrainedRegressor) for part in chain(backbone))

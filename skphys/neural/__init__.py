@@ -6,11 +6,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._plain_fno import FNO
     from ._regressor import FNORegressor
+    from ._spectral_layers import register_spectral_layer, unregister_spectral_layer
 
-__all__ = ["FNORegressor"]
+__all__ = ["FNO", "FNORegressor", "register_spectral_layer", "unregister_spectral_layer"]
 
-_MODULES = {"FNORegressor": "_regressor"}
+_MODULES = {
+    "FNO": "_plain_fno",
+    "FNORegressor": "_regressor",
+    "register_spectral_layer": "_spectral_layers",
+    "unregister_spectral_layer": "_spectral_layers",
+}
 
 
 def __getattr__(name: str) -> Any:

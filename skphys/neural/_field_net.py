@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
 from skphys.neural._face_inputs import FaceInputs, FaceModulation
-from skphys.neural._fno import FNO, MemberLinear
+from skphys.neural._fno import MemberFNO, MemberLinear
 from skphys.neural._kernel import KernelCorrection
 from skphys.neural._spectral import Transform
 from skphys.neural._transforms import AxisModes, axis_modes
@@ -83,7 +83,7 @@ class FieldNet(nn.Module):
         self.inputs = None if embedding is None else FaceInputs(embedding)
         n_faces = 0 if self.inputs is None else len(self.inputs.faces)
         n_inputs = in_channels + len(points) + n_faces
-        self.fno = FNO(
+        self.fno = MemberFNO(
             n_inputs,
             out_channels,
             Transform(modes, points),

@@ -39,7 +39,7 @@ class MemberLinear(nn.Module):
         return flat.reshape(*x.shape[:-1], -1)
 
 
-class FNO(nn.Module):
+class MemberFNO(nn.Module):
     """Lift, `n_layers` Fourier layers, and project, channels last.
 
     Parameters

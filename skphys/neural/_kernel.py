@@ -9,12 +9,16 @@ in the space of modes, within one application of the layer.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
-from skphys.neural._spectral import Transform
+
+if TYPE_CHECKING:
+    from skphys.neural._spectral import SpectralConv, Transform
 
 RIDGE = 1e-3  # of the pivot, relative to its mean square; 0 decouples exactly
 
@@ -55,11 +59,8 @@ class KernelCorrection(nn.Module):
         super().__init__()
         self.pivot, self.ridge = embedding.pivot, ridge
         modes = transform.modes[0]
-        faces = embedding.faces
-        # In the same units: a ridge suits values beside slopes, too.
-        stencils = np.stack([face.stencil / np.abs(face.stencil).max() for face in faces])
-        ends = [-1 if face.side == "right" else 0 for face in faces]
-        points = transform.points[0]
+        stencils, ends = boundary_points(embedding)
+        self.points = points = transform.points[0]
         impulses = modes.analysis(points)[:, ends].T
         read = stencils @ modes.synthesis(points, real=True)
         self._put("stencils", stencils, torch.float32)
@@ -69,50 +70,102 @@ class KernelCorrection(nn.Module):
     def _put(self, name: str, matrix: np.ndarray, kind: torch.dtype) -> None:
         self.register_buffer(name, torch.as_tensor(matrix, dtype=kind), persistent=False)
 
-    def forward(self, x: Tensor, out: Tensor, weight: Tensor) -> Tensor:
-        """Return the modes of ``E d``, (E, B, M, C), which the layer then mixes.
+    def forward(self, x: Tensor, layer: SpectralConv) -> Tensor:
+        """Return the modes (E, B, M, C) of ``x + E d``, which the layer then mixes.
 
         Parameters
         ----------
         x : Tensor of shape (E, B, N, C)
             What the layer reads.
-        out : Tensor of shape (E, B, M, C)
-            The modes of what it would return.
-        weight : Tensor of shape (E, M, C, C, 2)
-            Its weights, as real and imaginary parts.
+        layer : SpectralConv
+            The layer.
         """
-        missing = self.stencils @ x - (self.read @ out).real
-        solve = self._by_blocks if self.pivot == "block" else self._by_scalars
-        return self.impulses.T @ solve(missing, self._pivot(weight)).to(out.dtype)
+        modes, wanted = layer.transform.analyse_with(self.stencils, x)
+        if self.pivot == "block":
+            missing = wanted - self._measure(layer.mix(modes))
+            return modes + self.modes(missing, layer.weight)
+        # The response of channel 0 to all channels, from the layer itself: less work than the
+        # whole pivot.
+        units = self.impulses[..., None].expand(len(x), -1, -1, x.shape[-1])
+        measured = self._measure(layer.mix(torch.cat([modes, units], 1)))
+        given, responses = measured.split([x.shape[1], len(self.read)], dim=1)
+        return modes + self._spread(_by_scalars(wanted - given, responses[..., 0].mT, self.ridge))
+
+    def modes(self, missing: Tensor, weight: Tensor) -> Tensor:
+        """Return the modes of ``E d``, (E, B, M, C), from what the conditions miss.
+
+        Parameters
+        ----------
+        missing : Tensor of shape (E, B, F, C)
+            ``S x - S K x``, for each face.
+        weight : Tensor of shape (E, M, C, C, 2)
+            The layer's weights.
+        """
+        changes = boundary_changes(missing, self._pivot(weight), self.pivot, self.ridge)
+        return self._spread(changes)
+
+    def _spread(self, changes: Tensor) -> Tensor:
+        """Return the modes of changes (E, B, F, C) at the boundary points."""
+        return self.impulses.T @ changes.to(self.impulses.dtype)
+
+    def _measure(self, modes: Tensor) -> Tensor:
+        """Return the conditions' left-hand sides (E, B, F, C) of modes (E, B, M, C)."""
+        return (self.read @ modes).real
 
     def _pivot(self, weight: Tensor) -> Tensor:
         """Return ``A`` as (E, F, C out, F, C in)."""
-        pairs = self.read[:, None] * self.impulses[None]
-        factors = torch.stack([pairs.real, -pairs.imag])
-        return torch.einsum("rfgm,emior->efogi", factors, weight)
-
-    def _by_blocks(self, missing: Tensor, pivot: Tensor) -> Tensor:
-        members, faces, channels = pivot.shape[:3]
-        matrix = pivot.reshape(members, faces * channels, -1)
-        right = missing.flatten(2)
-        solution = _regularised(matrix, right, self.ridge)
-        return solution.reshape(*missing.shape[:2], faces, channels)
-
-    def _by_scalars(self, missing: Tensor, pivot: Tensor) -> Tensor:
-        matrix = pivot[:, :, 0].sum(-1)
-        right = missing.transpose(-1, -2).flatten(1, 2)
-        solution = _regularised(matrix, right, self.ridge)
-        return solution.reshape(*missing.shape[:2], -1, missing.shape[2]).transpose(-1, -2)
+        faces, channels = len(self.read), weight.shape[2]
+        pairs = (self.read[:, None] * self.impulses).flatten(0, 1)
+        pivot = (pairs @ torch.view_as_complex(weight).flatten(2)).real
+        return pivot.reshape(-1, faces, faces, channels, channels).permute(0, 1, 4, 2, 3)
 
 
-def _regularised(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
-    """Solve ``matrix @ z = r`` for each row r of (E, B, n), by least squares with a ridge."""
+def boundary_points(embedding: BoundaryEmbedding) -> tuple[np.ndarray, list[int]]:
+    """Return what conditions measure, (F, N), and the positions of the points to be changed.
+
+    What they measure is in the same units, so that a ridge suits values beside slopes, too.
+    """
+    stencils = [face.stencil / np.abs(face.stencil).max() for face in embedding.faces]
+    return np.stack(stencils), [-1 if face.side == "right" else 0 for face in embedding.faces]
+
+
+def boundary_changes(missing: Tensor, matrix: Tensor, pivot: str, ridge: float = RIDGE) -> Tensor:
+    """Return ``d = A^-1 (S x - S K x)``, of shape (E, B, F, C).
+
+    Parameters
+    ----------
+    missing : Tensor of shape (E, B, F, C)
+        ``S x - S K x``.
+    matrix : Tensor of shape (E, F, C, F, C)
+        ``A = S K E``: face and channel that are measured, then those that are changed.
+    pivot : {"scalar", "block"}
+        What of ``A`` counts.
+    ridge : float, default=1e-3
+        Regularisation.
+    """
+    if pivot == "block":
+        return _by_blocks(missing, matrix, ridge)
+    return _by_scalars(missing, matrix[:, :, 0].sum(-1), ridge)
+
+
+def _by_blocks(missing: Tensor, matrix: Tensor, ridge: float) -> Tensor:
+    members, faces, channels = matrix.shape[:3]
+    matrix = matrix.reshape(members, faces * channels, -1)
+    return _solve(matrix, missing.flatten(2).mT, ridge).mT.reshape(missing.shape)
+
+
+def _by_scalars(missing: Tensor, matrix: Tensor, ridge: float) -> Tensor:
+    eye = torch.eye(matrix.shape[1], device=matrix.device, dtype=matrix.dtype)
+    return _solve(matrix, eye, ridge)[:, None] @ missing
+
+
+def _solve(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
+    """Solve ``matrix @ z = right`` for each member, by least squares with a ridge."""
     if ridge == 0.0:
-        return torch.linalg.solve(matrix, right.transpose(1, 2)).transpose(1, 2)
-    normal = matrix.transpose(1, 2) @ matrix
-    size = normal.diagonal(dim1=1, dim2=2).mean(1)
-    eye = torch.eye(len(normal[0]), device=matrix.device, dtype=matrix.dtype)
-    normal = normal + ridge * size[:, None, None] * eye
-    return torch.linalg.solve(normal, matrix.transpose(1, 2) @ right.transpose(1, 2)).transpose(
-        1, 2
-    )
+        return torch.linalg.solve(matrix, right.expand(*matrix.shape[:2], -1))
+    square = torch.bmm(matrix.mT, matrix)
+    size = square.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    eye = torch.eye(square.shape[1], device=matrix.device, dtype=matrix.dtype)
+    normal = torch.addcmul(square, size, eye, value=ridge)
+    # Positive definite: it needs no check, for which a device would have to be waited for.
+    return torch.linalg.solve_ex(normal, matrix.mT @ right)[0]

@@ -66,6 +66,15 @@ class Transform(nn.Module):
             x = _along(getattr(self, f"_into_{number}"), x, 2 + number)
         return x
 
+    def analyse_with(self, rows: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the coefficients (E, B, M, C), and what rows (F, N) make of fields on one axis.
+
+        Taken together they read the fields once.
+        """
+        parts = torch.matmul(torch.cat([self._into, rows]), x)
+        parts, products = parts.split([len(self._into), len(rows)], dim=-2)
+        return torch.complex(*parts.chunk(2, dim=-2)), products
+
     def synthesise(self, x: Tensor) -> Tensor:
         """Take complex coefficients (E, B, *n_modes, C) to fields (E, B, *shape, C)."""
         for number in range(len(self.modes) - 1):
@@ -117,8 +126,8 @@ class SpectralConv(nn.Module):
         if torch.is_autocast_enabled(kind):  # there is no complex number of half the precision
             with torch.autocast(kind, enabled=False):
                 return self.forward(x.float())
-        modes = self.transform.analyse(x)
-        out = self.mix(modes)
-        if self.correction is not None:
-            out = out + self.mix(self.correction(x, out, self.weight))
-        return self.transform.synthesise(out)
+        if self.correction is None:
+            modes = self.transform.analyse(x)
+        else:
+            modes = self.correction(x, self)
+        return self.transform.synthesise(self.mix(modes))

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skphys.predictive._nets import cast, is_net, is_process
+from skphys.predictive._nets import cast, check_module_class, is_net, is_process
 from skphys.predictive._registry import METHODS, predict_distribution
 
 
@@ -63,6 +63,11 @@ def fit_backbone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
     estimator
         The fitted estimator.
 
+    Raises
+    ------
+    ValueError
+        If a net's module is an instance: every fit would go on from its weights.
+
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
@@ -70,12 +75,15 @@ def fit_backbone(estimator: Any, X: Any, y: Any, **fit_params: Any) -> Any:
     >>> fit_backbone(Ridge(), [[0.0], [1.0]], [0.0, 1.0])
     Ridge()
     """
-    if is_net(final_estimator(estimator)) and not _fits_itself(estimator):
+    net = final_estimator(estimator)
+    if is_net(net) and not _fits_itself(estimator):
+        if not is_frozen(estimator):
+            check_module_class(net)
         has_steps = any(isinstance(part, Pipeline) for part in chain(estimator))
         if hasattr(X, "columns") and not has_steps:  # steps may want names; nets want arrays
             X = X.to_numpy()
         X, y = cast(X, np.float32), _column(y)
-        y = y.ravel() if is_process(final_estimator(estimator)) else y
+        y = y.ravel() if is_process(net) else y
     return estimator.fit(X, y, **fit_params)
 
 

@@ -22,6 +22,21 @@ def is_process(estimator: Any) -> bool:
     return probabilistic is not None and isinstance(estimator, probabilistic.GPBase)
 
 
+def check_module_class(net: Any) -> None:
+    """Raise if an unfitted net has a module, with weights, in the place of a class.
+
+    skorch trains such a module itself, and clones of the net start from copies of its weights.
+    """
+    if isinstance(net.module, sys.modules["torch"].nn.Module):
+        name = type(net.module).__name__
+        raise ValueError(
+            f"the module of {type(net).__name__} is an instance of {name}, trained or not, and "
+            f"every fit would go on from its weights. Pass the class and its arguments, "
+            f"module={name}, module__...=..., or wrap a trained net in "
+            f"sklearn.frozen.FrozenEstimator."
+        )
+
+
 def parameter_dtype(net: Any) -> np.dtype[Any]:
     """Return the floating dtype of a fitted net's parameters; float32 if NumPy has none like it."""
     parameter = next(net.module_.parameters(), None)

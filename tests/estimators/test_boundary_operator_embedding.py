@@ -257,7 +257,7 @@ def test_a_pipeline_in_reading_order():
         make_constrained_pipeline(BOUNDARY, Single())
 
 
-def test_a_plain_net_is_projected():
+def test_a_plain_net_is_lifted():
     torch, skorch = pytest.importorskip("torch"), pytest.importorskip("skorch")
     net = skorch.NeuralNetRegressor(
         torch.nn.Linear,
@@ -269,11 +269,10 @@ def test_a_plain_net_is_projected():
     )
     model = fitted(make_pipeline(StandardScaler(), net), random_state=0)
     u = model.predict(X)
-    assert model.method_ == "project" and u.dtype == np.float64
+    assert model.method_ == "lift" and u.dtype == np.float64
     np.testing.assert_allclose(u[:, 0], X[:, 0], rtol=1e-13)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), u)
-    lifted = fitted(net, method="lift", random_state=0)
-    assert lifted.method_ == "lift"
-    np.testing.assert_allclose(lifted.predict(X)[:, 0], X[:, 0], rtol=1e-13)
-    with pytest.raises(ValueError, match="fit of NeuralNetRegressor has no parameter"):
+    projected = fitted(net, method="project", random_state=0)
+    np.testing.assert_allclose(projected.predict(X)[:, 0], X[:, 0], rtol=1e-13)
+    with pytest.raises(ValueError, match="Linear has none"):
         fitted(net, method="kernel")

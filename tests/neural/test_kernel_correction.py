@@ -143,7 +143,7 @@ def test_the_units_of_a_condition_do_not_matter():
 def test_one_application(pivot, monkeypatch):
     """One transform there and one back, as in a layer without a correction."""
     layer, _ = corrected({"x": Dirichlet()}, 3, pivot)
-    counts = {"analyse": 0, "synthesise": 0, "mix": 0}
+    counts = {"analyse_with": 0, "synthesise": 0, "mix": 0}
 
     def counted(name, method):
         def call(*args):
@@ -152,8 +152,8 @@ def test_one_application(pivot, monkeypatch):
 
         return call
 
-    for owner, name in ((layer.transform, "analyse"), (layer.transform, "synthesise")):
+    for owner, name in ((layer.transform, "analyse_with"), (layer.transform, "synthesise")):
         monkeypatch.setattr(owner, name, counted(name, getattr(owner, name)))
     monkeypatch.setattr(layer, "mix", counted("mix", layer.mix))
     layer(fields(3))
-    assert counts == {"analyse": 1, "synthesise": 1, "mix": 2}
+    assert counts == {"analyse_with": 1, "synthesise": 1, "mix": 2}

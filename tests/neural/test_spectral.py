@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from skphys.neural._fno import FNO, MemberLinear  # noqa: E402
+from skphys.neural._fno import MemberFNO, MemberLinear  # noqa: E402
 from skphys.neural._spectral import SpectralConv, Transform  # noqa: E402
 from skphys.neural._transforms import axis_modes  # noqa: E402
 
@@ -77,7 +77,7 @@ def test_the_operator_is_the_same_on_a_finer_grid():
 
 def test_members_are_independent():
     torch.manual_seed(0)
-    net = FNO(2, 1, transform((8, 6), (2, 2)), 4, 2, 8, n_members=3)
+    net = MemberFNO(2, 1, transform((8, 6), (2, 2)), 4, 2, 8, n_members=3)
     x = torch.randn(3, 5, 8, 6, 2)
     before = net(x)
     other = x.clone()
@@ -89,7 +89,7 @@ def test_members_are_independent():
     torch.testing.assert_close(after[0], before[0])
     assert (after[1] - before[1]).abs().min() > 0.0
     assert (after[2] - before[2]).abs().min() > 0.0
-    alone = FNO(2, 1, transform((8, 6), (2, 2)), 4, 2, 8)
+    alone = MemberFNO(2, 1, transform((8, 6), (2, 2)), 4, 2, 8)
     for one, every in zip(alone.parameters(), net.parameters(), strict=True):
         one.data.copy_(every.data[:1])
     torch.testing.assert_close(alone(x[:1]), before[:1])
