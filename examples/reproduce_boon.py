@@ -1,0 +1,380 @@
+"""Train operators on the problems of the BOON paper, with and without their boundary built in.
+
+All methods learn from the same fields, with the same recipe and for as many epochs, and are tested
+on fields of their own: a Fourier neural operator (FNO) as it is; an FNO that sees the boundary
+values as input channels, and whose boundary is overwritten; `BoundaryEnforcedOperator` with the
+method it chooses, and with the corrected kernels of the paper; its background without any net;
+and ridge regression whose boundary is overwritten. The last two show how much of the work a
+linear map does.
+
+There are three scenarios: many training fields, few, and boundary values at test time that are
+outside the range of those in training. A seed draws data, weights and batches. Tables give the mean
+over test fields of the relative L2 error, as geometric mean over seeds; the ratio of two methods'
+errors with its 95 % interval (Student's t, on the logarithms of the paired ratios); the largest
+miss of a boundary condition, the mean over test fields; and the seconds of training, of the
+processor unless it is on a GPU.
+
+    python examples/reproduce_boon.py --problem stokes --preset quick
+    python examples/reproduce_boon.py --problem all --preset cpu --n-jobs 2 --output boon.json
+    python examples/reproduce_boon.py --problem all --preset paper --device cuda
+
+With --output, each result is written as soon as it is there; a run that was cut goes on where it
+was.
+
+N. Saad, G. Gupta, S. Alizadeh, D. C. Maddix, "Guiding continuous operator learning through
+physics-based boundary constraints", ICLR 2023, arXiv 2212.07477.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+from scipy import stats
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skphys import BoundaryEnforcedOperator, FNORegressor, datasets
+from skphys.metrics import boundary_error
+from skphys.preprocessing import GridFeatures
+
+METHODS = {
+    "fno": "FNO",
+    "channels": "FNO, values as channels, overwritten",
+    "auto": "skphys",
+    "kernel": "skphys, kernel, scalar pivot",
+    "block": "skphys, kernel, block pivot",
+    "background": "background of skphys, no net",
+    "ridge": "ridge regression, overwritten",
+}
+ENFORCED = {  # options of BoundaryEnforcedOperator
+    "channels": {"method": "project"},
+    "auto": {"method": "auto"},
+    "kernel": {"method": "kernel", "pivot": "scalar"},
+    "block": {"method": "kernel", "pivot": "block"},
+    "background": {"method": "lift"},
+    "ridge": {"method": "project"},
+}
+LINEAR = {  # backbones in place of the operator
+    "background": DummyRegressor(),
+    "ridge": make_pipeline(StandardScaler(), RidgeCV(np.logspace(-10, 1, 12))),
+}
+RIVALS = ("fno", "channels")
+SCENARIOS = {"many": "many fields", "few": "few fields", "outside": "values outside the range"}
+TEST = 1_000_000  # added to the seeds of training data
+
+
+@dataclass(frozen=True)
+class Problem:
+    """How to make the data of a problem."""
+
+    make: Callable
+    options: dict = field(default_factory=dict)
+    # For boundary values outside the range of training: the options that change for training, if
+    # any, and those that change for testing.
+    varied: dict = field(default_factory=dict)
+    outside: dict = field(default_factory=dict)
+    n_axes: int = 1
+    states_values: bool = True  # whether there is a kernel to correct
+
+    def data(self, n_samples, preset, seed, **options):
+        """Draw fields."""
+        options = {**self.options, **options}
+        if self.make is datasets.make_lid_driven_cavity:
+            options["t"] = preset.cavity_times
+        n_points = preset.n_points[self.n_axes - 1]
+        return self.make(n_samples, n_points=n_points, random_state=seed, **options)
+
+    def methods(self):
+        """Name the methods that can be told about this boundary."""
+        correctable = self.n_axes == 1 and self.states_values
+        return [name for name in METHODS if correctable or name not in ("kernel", "block")]
+
+
+AMPLITUDES = {"varied": {"amplitude": (1.5, 2.5)}, "outside": {"amplitude": (2.5, 3.5)}}
+PROBLEMS = {
+    "stokes_0.1": Problem(datasets.make_stokes, {"nu": 0.1}, **AMPLITUDES),
+    "stokes_0.02": Problem(datasets.make_stokes, {"nu": 0.02}, **AMPLITUDES),
+    "heat_rod": Problem(
+        datasets.make_heat_rod, varied={"amplitude": (3.0, 5.0)}, outside={"amplitude": (5.0, 7.0)}
+    ),
+    "burgers_riemann": Problem(
+        datasets.make_burgers_riemann, outside={"left": (1.0, 1.25), "right": (-1.25, -1.0)}
+    ),
+    "burgers_periodic": Problem(datasets.make_burgers_periodic, states_values=False),
+    "heat_robin": Problem(
+        datasets.make_heat_robin, outside={"left": (1.0, 2.0), "right": (1.0, 2.0)}
+    ),
+    "wave": Problem(datasets.make_wave, n_axes=2),
+    "cavity": Problem(datasets.make_lid_driven_cavity, outside={"lid_speed": (1.5, 2.0)}, n_axes=2),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How large everything is; pairs are for problems in one dimension, and in two."""
+
+    many: int
+    few: int
+    epochs: int
+    n_test: tuple[int, int]
+    n_seeds: tuple[int, int]
+    n_points: tuple[int, int]
+    n_modes: tuple[int, int]
+    width: tuple[int, int]
+    recipes: tuple[str, ...] = ("tuned", "boon")
+    cavity_times: float | None = 2.0  # None: 25 steps to t = 2
+    n_layers: int = 4
+    batch_size: int = 20
+
+
+PRESETS = {
+    "quick": Preset(32, 16, 10, (8, 8), (2, 1), (32, 9), (8, 4), (8, 4), ("tuned",), n_layers=2),
+    "cpu": Preset(500, 50, 150, (200, 50), (5, 1), (128, 33), (16, 8), (32, 16)),
+    "paper": Preset(
+        500, 50, 500, (200, 200), (5, 1), (128, 33), (16, 12), (64, 32), cavity_times=None
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One training."""
+
+    problem: str
+    size: str  # "many" or "few"
+    varied: bool
+    recipe: str
+    method: str
+    seed: int
+
+    def scenarios(self):
+        """Return the scenarios that this training answers, with the options of their test data."""
+        problem = PROBLEMS[self.problem]
+        answers = {} if self.varied else {self.size: {}}
+        if self.size == "many" and problem.outside and self.varied == bool(problem.varied):
+            answers["outside"] = problem.outside
+        return answers
+
+
+def wanted_fits(arguments, preset):
+    """List the trainings for what was asked, one seed of all methods after another."""
+    recipes = arguments.recipes or preset.recipes
+    fits = {}
+    for scenario, recipe, (name, problem) in product(
+        arguments.scenarios, recipes, PROBLEMS.items()
+    ):
+        chosen = arguments.problem == "all" or name.startswith(arguments.problem)
+        if not chosen or (scenario == "outside" and not problem.outside):
+            continue
+        size = "few" if scenario == "few" else "many"
+        varied = scenario == "outside" and bool(problem.varied)
+        seeds = range(arguments.seeds or preset.n_seeds[problem.n_axes - 1])
+        methods = [method for method in problem.methods() if method in arguments.methods]
+        for seed, method in product(seeds, methods):
+            fits[Fit(name, size, varied, recipe, method, seed)] = None
+    return list(fits)
+
+
+def features(data, values):
+    """Return the transformer that makes channels of the input fields, and of the values if asked.
+
+    An input field without time is repeated over the times of the output.
+    """
+    grids = getattr(data.input_grid, "grids", {"u": data.input_grid})
+    n_points = [grid.n_points for grid in grids.values()]
+    ends = np.cumsum([0, *n_points])
+    fields = {f"{name}0": slice(*ends[i : i + 2]) for i, name in enumerate(grids)}
+    along = {f"{name}0": list(grid.names) for name, grid in grids.items()}
+    scalars = list(range(ends[-1], data.data.shape[1])) if values else None
+    return GridFeatures(data.grid, fields, scalars, coordinates=False, along=along)
+
+
+def operator(data, method, preset, fit, device):
+    """Return the estimator that is compared, not fitted."""
+    plane = PROBLEMS[fit.problem].n_axes - 1
+    shape = getattr(data.grid, "grids", {"u": data.grid})
+    points = next(iter(shape.values())).shape
+    net = FNORegressor(
+        [min(preset.n_modes[plane], size // 2) for size in points],
+        preset.width[plane],
+        preset.n_layers,
+        grid=data.grid,
+        recipe=fit.recipe,
+        max_epochs=preset.epochs,
+        batch_size=preset.batch_size,
+        device=device,
+        random_state=fit.seed,
+    )
+    pipeline = make_pipeline(features(data, values=method == "channels"), net)
+    if method == "fno":
+        return pipeline
+    backbone = LINEAR.get(method, pipeline)
+    return BoundaryEnforcedOperator(backbone, data.boundary, data.grid, **ENFORCED[method])
+
+
+def run(fit, preset, device):
+    """Train, test, and return one record for each scenario."""
+    torch.set_num_threads(1)
+    problem = PROBLEMS[fit.problem]
+    options = problem.varied if fit.varied else {}
+    train = problem.data(getattr(preset, fit.size), preset, fit.seed, **options)
+    model = operator(train, fit.method, preset, fit, device)
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    began = clock()
+    model.fit(train.data, train.target)
+    seconds = clock() - began
+    background = getattr(getattr(model, "background_", None), "kind_", None)
+    records = []
+    for scenario, other in fit.scenarios().items():
+        n_test = preset.n_test[problem.n_axes - 1]
+        test = problem.data(n_test, preset, TEST + fit.seed, **{**options, **other})
+        scores = test_scores(model, test)
+        records.append(
+            vars(fit)
+            | {"scenario": scenario, "seconds": seconds, "background": background}
+            | scores
+        )
+    return records
+
+
+def test_scores(model, test):
+    """Return the errors of predictions, means over the fields."""
+    fields = model.predict(test.data)
+    error = np.linalg.norm(fields - test.target, axis=1) / np.linalg.norm(test.target, axis=1)
+    boundary = {
+        f"boundary_{kind}": boundary_error(fields, test.boundary, test.grid, test.data, kind=kind)
+        for kind in ("absolute", "relative")
+    }
+    return {name: float(np.mean(e)) for name, e in {"error": error, **boundary}.items()}
+
+
+def ratio_interval(errors, others):
+    """Return the geometric mean of errors / others, and its 95 % interval if there are pairs."""
+    logs = np.log(np.asarray(errors)) - np.log(np.asarray(others))
+    if len(logs) < 2:
+        return np.exp(logs.mean()), None
+    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return np.exp(logs.mean()), np.exp(logs.mean() + np.array([-half, half]))
+
+
+def by_seed(records, name):
+    """Return the errors of a method."""
+    return {r["seed"]: r["error"] for r in records if r["method"] == name}
+
+
+def times_better(records, name, rival):
+    """Write how many times the error of a rival is that of a method, over the seeds of both."""
+    errors, others = by_seed(records, name), by_seed(records, rival)
+    seeds = sorted(errors.keys() & others.keys())
+    if name == rival or not seeds:
+        return "-"
+    mean, interval = ratio_interval([others[s] for s in seeds], [errors[s] for s in seeds])
+    if interval is None:
+        return f"{mean:.3g}"
+    return f"{mean:.3g} ({interval[0]:.3g} to {interval[1]:.3g})"
+
+
+def row(records, name):
+    """Write a line of the table."""
+    own = [r for r in records if r["method"] == name]
+    error = np.exp(np.mean(np.log([r["error"] for r in own])))
+    kinds = ", ".join(sorted({r["background"] for r in own if r["background"]}))
+    cells = [
+        f"{METHODS[name]} ({kinds})" if kinds else METHODS[name],
+        f"{error:.2e}",
+        *(times_better(records, name, rival) for rival in RIVALS),
+        f"{np.mean([r['boundary_absolute'] for r in own]):.0e}",
+        f"{np.median([r['seconds'] for r in own]):.3g}",
+        str(len(own)),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(records):
+    """Write the table of one problem, scenario and recipe."""
+    rivals = [f"times better than {rival} (95 %)" for rival in ("FNO", "FNO with channels")]
+    columns = ["method", "relative L2", *rivals, "boundary error", "seconds", "seeds"]
+    present = [name for name in METHODS if any(r["method"] == name for r in records)]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    return "\n".join(lines + [row(records, name) for name in present])
+
+
+def print_tables(records):
+    """Print what there is, problem by problem."""
+    for name, scenario, recipe in product(PROBLEMS, SCENARIOS, ("tuned", "boon")):
+        key = {"problem": name, "scenario": scenario, "recipe": recipe}
+        own = [r for r in records if key.items() <= r.items()]
+        if own:
+            print(f"\n**{name}: {SCENARIOS[scenario]}, recipe {recipe!r}**\n\n{table(own)}")
+
+
+def already_done(fit, records):
+    """Say whether all that a training would tell is known."""
+    known = {r["scenario"] for r in records if vars(fit).items() <= r.items()}
+    return fit.scenarios().keys() <= known
+
+
+def load(path, preset):
+    """Return the records of an earlier run with the same preset."""
+    if path is None or not path.exists():
+        return []
+    saved = json.loads(path.read_text())
+    if saved["preset"] != json.loads(json.dumps(vars(preset))):
+        raise SystemExit(f"{path} holds a run with another preset; choose another --output.")
+    return saved["records"]
+
+
+def save(path, preset, records):
+    """Write all records; the file is whole at any time."""
+    if path is None:
+        return
+    draft = path.with_suffix(".part")
+    draft.write_text(json.dumps({"preset": vars(preset), "records": records}, indent=0))
+    os.replace(draft, path)
+
+
+def parse_arguments():
+    """Read the command line."""
+    names = ["stokes", *PROBLEMS]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--problem", choices=[*names, "all"], default="all")
+    parser.add_argument("--preset", choices=PRESETS, default="quick")
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--recipes", nargs="+", choices=("tuned", "boon"))
+    parser.add_argument("--seeds", type=int, help="number of them; the default is the preset's")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--n-jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--output", type=Path, metavar="FILE.json")
+    return parser.parse_args()
+
+
+def main():
+    """Run what was asked for, and print the tables."""
+    arguments = parse_arguments()
+    preset = PRESETS[arguments.preset]
+    records = load(arguments.output, preset)
+    fits = [f for f in wanted_fits(arguments, preset) if not already_done(f, records)]
+    began = time.perf_counter()
+    parallel = joblib.Parallel(arguments.n_jobs, return_as="generator_unordered")
+    for new in parallel(joblib.delayed(run)(f, preset, arguments.device) for f in fits):
+        records += new
+        save(arguments.output, preset, records)
+    print_tables(records)
+    print(f"\n{len(fits)} trainings in {time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
