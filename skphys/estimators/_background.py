@@ -18,9 +18,10 @@ Array = NDArray[np.float64]
 # Ridges to choose from, relative to the largest eigenvalue of the features' inner products.
 RIDGES = tuple(10.0**exponent for exponent in range(-12, 1, 2))
 MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with their cube
-# The linear map is taken if it leaves this part, or less, of what the smooth lift leaves: then the
-# operator is linear, or nearly so, and it extrapolates. If not, it would only get in the way.
-NEARLY_LINEAR = 0.1
+# The linear map is taken if it leaves this part, or less, of what a lift leaves, so that it is as
+# accurate as nets are by itself. If not, it gets in their way: what it leaves of samples that it
+# was fitted to is less than, and unlike, what it leaves of others.
+NEARLY_LINEAR = 1e-3
 # Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
 TINY, ROUNDING = 1e-8, 1e-13
 
