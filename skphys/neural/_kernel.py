@@ -9,16 +9,12 @@ in the space of modes, within one application of the layer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
-
-if TYPE_CHECKING:
-    from skphys.neural._spectral import SpectralConv, Transform
+from skphys.neural._spectral import SpectralConv, Transform
 
 RIDGE = 1e-3  # of the pivot, relative to its mean square; 0 decouples exactly
 

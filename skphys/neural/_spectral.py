@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from skphys.neural._transforms import AxisModes
 
-if TYPE_CHECKING:
-    from skphys.neural._kernel import KernelCorrection
+# Takes what a layer reads, and the layer, to the modes that it mixes.
+Correction = Callable[[Tensor, "SpectralConv"], Tensor]
 
 
 class Transform(nn.Module):
@@ -108,7 +108,7 @@ class SpectralConv(nn.Module):
     def __init__(self, channels: int, transform: Transform, n_members: int = 1) -> None:
         super().__init__()
         self.transform = transform
-        self.correction: KernelCorrection | None = None
+        self.correction: Correction | None = None
         size = (n_members, *transform.n_modes, channels, channels, 2)
         self.weight = nn.Parameter(torch.rand(size) / channels**2)
 
