@@ -32,7 +32,10 @@ class CorrectOwn:
         points = layer.transform.points[0]
         _check_points(layer, self.embedding, len(points))
         correction = layer.correction
-        if correction is None or not np.array_equal(correction.points, points):
+        same = isinstance(correction, KernelCorrection) and np.array_equal(
+            correction.points, points
+        )
+        if not same:
             correction = KernelCorrection(self.embedding, layer.transform)
             layer.correction = correction.to(layer.weight.device)
 
