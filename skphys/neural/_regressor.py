@@ -366,9 +366,10 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
             Without the package safetensors, of the extra "io".
         """
         check_is_fitted(self)
-        from skphys.neural import _saving
+        from skphys.neural._params_file import header_of
+        from skphys.neural._saving import save_tensors
 
-        _saving.save_tensors(path, self.net_.module_, _saving.header_of(self))
+        save_tensors(path, self.net_.module_, header_of(self))
 
     def load_params(self, path: Any) -> FNORegressor:
         """Take over the weights of an estimator with the same parameters.
@@ -391,9 +392,9 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         ImportError
             Without the package safetensors, of the extra "io".
         """
-        from skphys.neural import _saving
+        from skphys.neural._params_file import load_into
 
-        _saving.load_into(self, path)
+        load_into(self, path)
         return self
 
     def _outputs(self, X: Any, boundary: Any) -> tuple[np.ndarray, np.ndarray | None]:
