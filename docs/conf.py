@@ -51,8 +51,8 @@ sphinx_gallery_conf = {
 
 
 def literal_shapes(app, what, name, obj, options, lines):
-    """Keep ``*`` and ``_`` in "shape (*batch, n_features_in_)" from being read as markup."""
-    shape = re.compile(r"(?<=shape )\([^()]*\)")
+    """Keep ``*`` and ``_`` in "(*batch, n_features_in_)" from being read as markup."""
+    shape = re.compile(r"(?<=shape )\([^()]*\)|(?<!`)\([^()`]*, \*\w[^()`]*\)")
     lines[:] = [shape.sub(lambda m: re.sub(r"([*_])", r"\\\1", m[0]), line) for line in lines]
 
 

@@ -1,4 +1,8 @@
-"""Train operators on the problems of the BOON paper, with and without their boundary built in.
+"""
+Reproduce the tables of BOON
+============================
+
+Train operators on the problems of the BOON paper, with and without their boundary built in.
 
 All methods learn from the same fields, with the same recipe and for as many epochs, and are tested
 on fields of their own: a Fourier neural operator (FNO) as it is; an FNO that sees the boundary
@@ -13,6 +17,8 @@ over test fields of the relative L2 error, as geometric mean over seeds; the rat
 errors with its 95 % interval (Student's t, on the logarithms of the paired ratios); the largest
 miss of a boundary condition, the mean over test fields; and the seconds of training, of the
 processor unless it is on a GPU.
+
+.. code-block:: shell
 
     python examples/reproduce_boon.py --problem stokes --preset quick
     python examples/reproduce_boon.py --problem all --preset cpu --n-jobs 2 --output boon.json
