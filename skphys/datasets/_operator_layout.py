@@ -128,6 +128,37 @@ def operator_dataset(
     )
 
 
+def with_end_values(
+    fields: Floats, times: Times, x: Floats, params: dict[str, Floats], description: str
+) -> Samples:
+    """Return samples on the nodes `x` whose values at both ends are prescribed.
+
+    `fields` (B, 1 + n_t, n_points) holds the input in front of the output times.
+    """
+    from skphys.grids import Grid
+
+    output = fields[:, 1:]
+    return Samples(
+        inputs=fields[:, 0],
+        target=output.reshape(len(output), -1),
+        input_grid=Grid(x=x),
+        grid=times.grid(x=x),
+        params=params,
+        boundary=_end_values,
+        boundary_values={
+            "left": times.value(output[:, :, 0]),
+            "right": times.value(output[:, :, -1]),
+        },
+        description=description,
+    )
+
+
+def _end_values(value: ValueColumns) -> dict[str, Any]:
+    from skphys.constraints import Dirichlet
+
+    return {"x": (Dirichlet(value("left")), Dirichlet(value("right")))}
+
+
 def field_names(grid: Space, suffix: str = "") -> list[str]:
     """Name the values of a field, or of several components, one after another."""
     parts = getattr(grid, "grids", {"u": grid})

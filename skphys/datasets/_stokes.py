@@ -10,10 +10,10 @@ from skphys.datasets._layouts import check_count
 from skphys.datasets._operator_layout import (
     Samples,
     Times,
-    ValueColumns,
     draw,
     drawn,
     operator_dataset,
+    with_end_values,
 )
 from skphys.datasets._problem import Floats
 
@@ -139,27 +139,6 @@ def make_stokes(
 
 
 def _samples(params: dict[str, Floats], times: Times, x: Floats) -> Samples:
-    from skphys.grids import Grid
-
     by_sample = {name: value[:, None, None] for name, value in params.items()}
     fields = stokes(np.append(0.0, times.values)[:, None], x, **by_sample)
-    output = fields[:, 1:]
-    return Samples(
-        inputs=fields[:, 0],
-        target=output.reshape(len(output), -1),
-        input_grid=Grid(x=x),
-        grid=times.grid(x=x),
-        params=params,
-        boundary=_boundary,
-        boundary_values={
-            "left": times.value(output[:, :, 0]),
-            "right": times.value(output[:, :, -1]),
-        },
-        description=DESCRIPTION,
-    )
-
-
-def _boundary(value: ValueColumns) -> dict[str, Any]:
-    from skphys.constraints import Dirichlet
-
-    return {"x": (Dirichlet(value("left")), Dirichlet(value("right")))}
+    return with_end_values(fields, times, x, params, DESCRIPTION)

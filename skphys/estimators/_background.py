@@ -75,7 +75,6 @@ class Background:
         }
         self.errors_ = {name: _spread(lift, values, y) for name, lift in self._lifts.items()}
         self.kind_ = min(self.errors_, key=lambda name: self.errors_[name])
-        self._n_points = y.shape[1]
         self.n_inputs_ = inputs.shape[1]
         features = np.concatenate([inputs, values], axis=1)
         some = _distinct(features, y)
@@ -91,7 +90,7 @@ class Background:
             fields = self._affine(np.concatenate([inputs, values], axis=1))
             return self._lifts["values"].correct(fields, values)
         # The mean of what is left stays: of a moving front, only a backbone knows where it is.
-        return self._lifts[self.kind_].correct(np.zeros((len(values), self._n_points)), values)
+        return self._lifts[self.kind_].correct(np.zeros((len(values), self.grid.n_points)), values)
 
     def set_units(self, rest: Array, y: Array) -> Array:
         """Measure the rest so that it varies as much as the fields y, and return the units.
@@ -140,11 +139,10 @@ class RegriddedBackground:
     def __call__(self, inputs: Array, values: Array) -> Array:
         """Return the background of samples, (n, n_points)."""
         learned = self.learned
-        if learned.kind_ == "linear":
-            features = [self._inputs(inputs), self._values(values)]
-            fields = learned._affine(np.concatenate(features, axis=1))
-        else:
+        if learned.kind_ != "linear":
             return self._lift.correct(np.zeros((len(values), self.grid.n_points)), values)
+        features = [self._inputs(inputs), self._values(values)]
+        fields = learned._affine(np.concatenate(features, axis=1))
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
 
     @property

@@ -13,6 +13,14 @@ from skphys.grids._grid import Grid
 from skphys.grids._mesh import Mesh
 
 
+def shared_grid(grid: Grid | Components) -> Grid | None:
+    """Return the grid itself, or the one that all components share; None if they share none."""
+    if isinstance(grid, Grid):
+        return grid
+    first, *others = grid.grids.values()
+    return first if isinstance(first, Grid) and all(other == first for other in others) else None
+
+
 class Components:
     """Several fields in one row of y, one after another, each on a grid of its own.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skphys.inspection._plotting import import_pyplot, style
 from skphys.metrics._checks import as_finite
+from skphys.metrics._physics import row_misses
 
 FLOOR = 1e-17  # where exact zeros are drawn on the relative scale
 HEIGHT = 0.6  # of the strips of one model together
@@ -237,10 +238,7 @@ def _errors(
         )
     table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
     system = resolve_system(named, grid, table, None, fields)
-    miss = np.abs(fields @ system.rows.T - system.values)
-    if relative:
-        terms = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
-        miss = np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
+    miss = row_misses(fields, system, relative)
     names = np.asarray(system.names)
     return {name: miss[:, names == name].max(axis=1) for name in dict.fromkeys(system.names)}
 

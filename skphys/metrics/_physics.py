@@ -9,7 +9,7 @@ import numpy as np
 from skphys.metrics._checks import Floats, as_finite
 
 if TYPE_CHECKING:
-    from skphys.constraints import Constraint, FieldTable
+    from skphys.constraints import Constraint, EqualitySystem, FieldTable
     from skphys.grids import ColumnGrid, Components, Grid
 
 
@@ -148,11 +148,16 @@ def boundary_error(
     named = boundary_constraints(boundary, grid) if isinstance(boundary, Mapping) else boundary
     table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
     system = resolve_system(named, grid, table, fields=fields)
+    return row_misses(fields, system, kind == "relative").max(axis=1, initial=0.0)
+
+
+def row_misses(fields: Floats, system: EqualitySystem, relative: bool) -> Floats:
+    """Return ``|G u - b|`` of fields for each row, divided by ``|G| |u| + |b|`` if `relative`."""
     miss = np.abs(fields @ system.rows.T - system.values)
-    if kind == "relative":
-        terms = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
-        miss = np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
-    return miss.max(axis=1, initial=0.0)
+    if not relative:
+        return miss
+    terms = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
+    return np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
 
 
 def _error(fields: Floats, named: Any, grid: Grid, table: FieldTable, values: Any = None) -> Floats:

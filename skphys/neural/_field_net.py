@@ -16,7 +16,7 @@ from skphys.neural._face_inputs import FaceInputs, FaceModulation
 from skphys.neural._fno import MemberFNO, MemberLinear
 from skphys.neural._kernel import KernelCorrection
 from skphys.neural._spectral import Transform
-from skphys.neural._transforms import AxisModes, axis_modes
+from skphys.neural._transforms import grid_modes
 from skphys.neural._vanish import Vanish
 
 PROJECTION_CHANNELS = 128
@@ -78,7 +78,7 @@ class FieldNet(nn.Module):
     ) -> None:
         super().__init__()
         spans = [None] * len(points) if spans is None else spans
-        modes = _modes(points, n_modes, periods, padding, spans)
+        modes = grid_modes(points, n_modes, periods=periods, padding=padding, spans=spans)
         self.heteroscedastic = heteroscedastic
         self.inputs = None if embedding is None else FaceInputs(embedding)
         n_faces = 0 if self.inputs is None else len(self.inputs.faces)
@@ -110,7 +110,7 @@ class FieldNet(nn.Module):
     def _add_boundary(self, embedding: BoundaryEmbedding) -> None:
         if embedding.method == "lift":
             self.vanish = Vanish(embedding, self.fno.transform.points)
-        self.set_boundary(embedding)
+        self._take_boundary(embedding)
 
     def _add_units(self, in_channels: int, out_channels: int, n_axes: int) -> None:
         for name, size in (("x", in_channels), ("y", out_channels)):
@@ -136,11 +136,15 @@ class FieldNet(nn.Module):
 
     def set_boundary(self, embedding: BoundaryEmbedding) -> None:
         """Take the same conditions on the points in use, which may be others than in training."""
-        self.embedding = embedding
         if self.inputs is not None:
             self.inputs.set_faces(embedding)
         if self.vanish is not None:
             self.vanish.set_faces(embedding, self.fno.transform.points)
+        self._take_boundary(embedding)
+
+    def _take_boundary(self, embedding: BoundaryEmbedding) -> None:
+        """Remember the boundary, and correct the layers for it if that is the method."""
+        self.embedding = embedding
         if embedding.method == "kernel":
             correction = KernelCorrection(embedding, self.fno.transform)
             for layer in self.fno.spectral:
@@ -189,24 +193,6 @@ class FieldNet(nn.Module):
             channels.append(faces)
             modulations = [modulation(averages) for modulation in self.modulations]
         return torch.cat(channels, 2).movedim(2, -1), modulations
-
-
-def _modes(
-    points: Sequence[Any],
-    n_modes: Sequence[int],
-    periods: Sequence[float | None] | None,
-    padding: float | str,
-    spans: Sequence[tuple[float, float] | None],
-) -> list[AxisModes]:
-    """Choose the modes of all axes; the last one's are those of a real field."""
-    periods = [None] * len(points) if periods is None else periods
-    last = len(points) - 1
-    return [
-        axis_modes(p, m, real=number == last, period=period, padding=padding, span=span)
-        for number, (p, m, period, span) in enumerate(
-            zip(points, n_modes, periods, spans, strict=True)
-        )
-    ]
 
 
 def _spread(n_inputs: int, out_channels: int, n_members: int) -> nn.Sequential:

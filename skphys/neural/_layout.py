@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skphys.grids import Axis, Components, Grid
+from skphys.grids._components import shared_grid
 
 
 def resolve_grid(grid: Grid | Components | None, n_columns: int) -> tuple[Grid, int]:
@@ -28,15 +29,13 @@ def resolve_grid(grid: Grid | Components | None, n_columns: int) -> tuple[Grid, 
 
 def common_grid(grid: Grid | Components) -> tuple[Grid, int]:
     """Return the grid that all components share, and their number."""
-    if isinstance(grid, Grid):
-        return grid, 1
-    first, *others = grid.grids.values()
-    if not isinstance(first, Grid) or any(other != first for other in others):
+    shared = shared_grid(grid)
+    if shared is None:
         raise ValueError(
             f"the components of grid must share one Grid, as channels of a net do; got {grid!r}. "
             f"Interpolate the fields onto common points."
         )
-    return first, 1 + len(others)
+    return shared, 1 if isinstance(grid, Grid) else len(grid.grids)
 
 
 def resolve_modes(n_modes: int | Sequence[int], grid: Grid) -> tuple[int, ...]:

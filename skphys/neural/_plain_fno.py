@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skphys.neural._fno import MemberFNO
 from skphys.neural._spectral import Transform
-from skphys.neural._transforms import axis_modes
+from skphys.neural._transforms import grid_modes
 
 
 class FNO(nn.Module):
@@ -131,12 +131,7 @@ class FNO(nn.Module):
 
     def _transform(self, shape: tuple[int, ...]) -> Transform:
         points = self._points(shape)
-        last = len(points) - 1
-        modes = [
-            axis_modes(p, m, real=number == last, padding=self.padding)
-            for number, (p, m) in enumerate(zip(points, self.n_modes, strict=True))
-        ]
-        return Transform(modes, points)
+        return Transform(grid_modes(points, self.n_modes, padding=self.padding), points)
 
     def _points(self, shape: tuple[int, ...]) -> list[np.ndarray]:
         """Return even points, whose ring has the length 1 at any number of them."""

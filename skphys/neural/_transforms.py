@@ -7,6 +7,7 @@ padding costs nothing, because padded points are zero and only the period change
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,24 @@ class AxisModes:
             first = last = self.extent - (points[-1] - points[0])
         before, after = np.append(first, gaps), np.append(gaps, last)
         return 0.5 * (before + after) / self.period
+
+
+def grid_modes(
+    points: Sequence[Any],
+    n_modes: Sequence[int],
+    *,
+    periods: Sequence[float | None] | None = None,
+    padding: float | str = 0.0,
+    spans: Sequence[tuple[float, float] | None] | None = None,
+) -> list[AxisModes]:
+    """Choose the modes of all axes, as `axis_modes` does; the last one's are of a real field."""
+    nothing = [None] * len(points)
+    axes = zip(points, n_modes, periods or nothing, spans or nothing, strict=True)
+    last = len(points) - 1
+    return [
+        axis_modes(p, m, real=number == last, period=period, padding=padding, span=span)
+        for number, (p, m, period, span) in enumerate(axes)
+    ]
 
 
 def axis_modes(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skphys.grids import Components, Grid
+from skphys.grids._components import shared_grid
 from skphys.preprocessing._columns import Table, stem
 
 
@@ -35,15 +36,13 @@ class Channel:
 
 def common_grid(grid: Grid | Components) -> Grid:
     """Return the grid that the channels live on; components must share theirs."""
-    if isinstance(grid, Grid):
-        return grid
-    first, *others = grid.grids.values()
-    if not isinstance(first, Grid) or any(other != first for other in others):
+    shared = shared_grid(grid)
+    if shared is None:
         raise ValueError(
             f"Channels live on one Grid, so the components must share it; got {grid!r}. Give "
             f"GridFeatures the Grid of the channels, and the regressor behind it its own grid."
         )
-    return first
+    return shared
 
 
 def declared_fields(
