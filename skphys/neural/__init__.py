@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._boundary_batch import BoundaryBatch, BoundaryEmbedding, EmbeddedFace
+    from ._constraint_batch import ConstraintBatch
     from ._differential import DifferentialEquation
     from ._equations import (
         AdvectionEquation,
@@ -25,6 +26,7 @@ __all__ = [
     "BoundaryBatch",
     "BoundaryEmbedding",
     "EmbeddedFace",
+    "ConstraintBatch",
     "DifferentialEquation",
     "DiffusionEquation",
     "PorousMediumEquation",
@@ -40,6 +42,7 @@ _MODULES = {
     "BoundaryBatch": "_boundary_batch",
     "BoundaryEmbedding": "_boundary_batch",
     "BurgersEquation": "_equations",
+    "ConstraintBatch": "_constraint_batch",
     "DifferentialEquation": "_differential",
     "DiffusionEquation": "_equations",
     "EmbeddedFace": "_boundary_batch",
