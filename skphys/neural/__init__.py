@@ -1,4 +1,4 @@
-"""Neural operators. torch is imported by what is used of it, not by this package."""
+"""Neural operators and processes. torch is imported by what is used of it, not by this package."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
         StefanEquation,
     )
     from ._plain_fno import FNO
+    from ._process_regressor import AttentiveNeuralProcessRegressor
     from ._regressor import FNORegressor
     from ._spectral_layers import register_spectral_layer, unregister_spectral_layer
 
 __all__ = [
+    "AttentiveNeuralProcessRegressor",
     "FNO",
     "FNORegressor",
     "BoundaryBatch",
@@ -39,6 +41,7 @@ __all__ = [
 
 _MODULES = {
     "AdvectionEquation": "_equations",
+    "AttentiveNeuralProcessRegressor": "_process_regressor",
     "BoundaryBatch": "_boundary_batch",
     "BoundaryEmbedding": "_boundary_batch",
     "BurgersEquation": "_equations",
