@@ -59,9 +59,8 @@ def conditioned_nll(
 ) -> Tensor:
     """Return the negative log-likelihood of targets under the conditioned field, point by point.
 
-    This is minus the pointwise log-likelihood by which constrained fields are scored: the
-    conditioned marginals, not the joint density, which is singular along exact rows. Points that
-    the rows determine have no density; they do not count.
+    Its mean is minus the pointwise log-likelihood by which constrained fields are scored: that of
+    the conditioned marginals, not of the joint density, which is singular along exact rows.
 
     Parameters
     ----------
@@ -74,14 +73,14 @@ def conditioned_nll(
 
     Returns
     -------
-    Tensor of shape (...)
-        The mean over the points that count; 0 if there are none.
+    Tensor of shape (..., n_points)
+        0 at points that the rows determine: there is no density, and nothing to learn.
     """
     mean, std = conditioned_moments(mean, std, rows, values, noise)
     free = std > 0
     std = torch.where(free, std, 1.0)
     loss = 0.5 * ((target.to(mean.dtype) - mean) / std).square() + std.log() + HALF_LOG_2PI
-    return torch.where(free, loss, 0.0).sum(-1) / free.sum(-1).clamp_min(1)
+    return torch.where(free, loss, 0.0)
 
 
 def wide_dtype(device: torch.device) -> torch.dtype:
