@@ -51,8 +51,8 @@ def check_trainable(
         raise ValueError(
             f"constrain_training=True trains the backbone on the loss of the conditioned field, "
             f"but {reason}. Use a regressor of whole fields whose fit has a parameter {HOOK!r}, "
-            f"such as FNORegressor(heteroscedastic=True), alone or at the end of a pipeline, or "
-            f"leave constrain_training=False."
+            f"such as AttentiveNeuralProcessRegressor() or FNORegressor(heteroscedastic=True), "
+            f"alone or at the end of a pipeline, or leave constrain_training=False."
         )
 
 
