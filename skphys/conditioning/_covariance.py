@@ -255,7 +255,9 @@ class Conditioned(Covariance):
 
     def to_dense(self) -> Array:
         """Return ``S'``, exactly symmetric, with `diagonal` on its diagonal."""
-        dense = self.prior.to_dense() - self.gain.removed()
+        return self._symmetric(self.prior.to_dense() - self.gain.removed())
+
+    def _symmetric(self, dense: Array) -> Array:
         dense = 0.5 * (dense + transpose(dense))
         xp = array_namespace(dense)
         on_diagonal = xp.eye(dense.shape[-1], dtype=xp.bool, device=device(dense))

@@ -42,6 +42,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     }
 
     members: str
+    metric: str
     project_samples: bool
     _single_point: bool
 
@@ -269,8 +270,9 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             with _naming(batch):
                 how = self._treatment(batch.prediction)
                 prior = priors(batch.prediction, how, batch.independent)
+                unit = batch.unit if self.metric == "identity" else None
                 conditioned = posterior(
-                    prior, batch.system, batch.inequalities, self.project_samples
+                    prior, batch.system, batch.inequalities, self.project_samples, unit
                 )
             yield batch, prior, conditioned
 

@@ -44,6 +44,13 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         the members' low-rank covariance (of ``K`` members that are points, as trees are, one part
         in ``K`` of the variance counts as independent); "each" conditions each member and matches
         moments after, as ProbConserv does with latent draws.
+    metric : {"covariance", "identity"}, default="covariance"
+        In which metric fields move. "covariance" moves them where they are uncertain, which is
+        conditioning; "identity" moves all points alike to the nearest fields that obey, the
+        Euclidean projection known as HardC. Uncertainty moves along and obeys as well, where the
+        paper's HardC leaves standard deviations as they were. Noise of a constraint is weighed
+        against the mean variance of the field then. Of nested estimators the outermost one's
+        counts.
     uncertainty : {"auto", "residual"}, default="auto"
         "auto" takes what the backbone states, else unit variance (the Euclidean projection, with a
         warning when a standard deviation is asked for). "residual" takes the root mean square of
@@ -126,6 +133,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         "constraints": [Constraint, InequalityConstraint, list, tuple, None],
         "grid": [Grid, Mesh, Components, ColumnGrid, None],
         "members": [StrOptions({"moments", "each"})],
+        "metric": [StrOptions({"covariance", "identity"})],
         "uncertainty": [StrOptions({"auto", "residual"})],
         "correlation_length": [Interval(Real, 0, None, closed="neither"), dict, None],
         "calibration": [tuple, list, None],
@@ -142,6 +150,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         grid: Grid | Mesh | Components | ColumnGrid | None = None,
         *,
         members: str = "moments",
+        metric: str = "covariance",
         uncertainty: str = "auto",
         correlation_length: float | Mapping[str, float] | None = None,
         calibration: tuple[Any, Any] | None = None,
@@ -154,6 +163,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         self.constraints = constraints
         self.grid = grid
         self.members = members
+        self.metric = metric
         self.uncertainty = uncertainty
         self.correlation_length = correlation_length
         self.calibration = calibration

@@ -51,6 +51,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
     random_state: Any
 
     # Where a subclass does not make them parameters, they are as here.
+    metric: str = "covariance"
     correlation_length: float | Mapping[str, float] | None = None
     project_samples: bool = False
 
