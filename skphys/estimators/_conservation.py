@@ -214,7 +214,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         if not self.constrain_training:
             return super()._prepared(backbone, constraints, grid)
         check_trainable(backbone, constraints, grid, self.uncertainty)
-        return TrainedThrough(backbone, constraints, grid, self.drop_value_columns)
+        return TrainedThrough(backbone, constraints, grid, self.metric, self.drop_value_columns)
 
     def _seen_by_backbone(
         self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from skphys.neural._constrained_loss import conditioned_nll
+from skphys.neural._constrained_loss import Conditioning, pointwise_nll
 from skphys.neural._differential import DifferentialEquation
 from skphys.neural._function_batches import FunctionBatch
 from skphys.neural._losses import HALF_LOG_2PI
@@ -37,15 +37,13 @@ class ConstrainedProcessLoss(nn.Module):
 
     Parameters
     ----------
-    rows : array of shape (n_rows, n_points)
-        ``G``.
+    conditioning : Conditioning
+        Of a field.
     """
 
-    rows: Tensor
-
-    def __init__(self, rows: Any) -> None:
+    def __init__(self, conditioning: Conditioning) -> None:
         super().__init__()
-        self.register_buffer("rows", torch.as_tensor(rows))
+        self.conditioning = conditioning
 
     def forward(
         self,
@@ -59,9 +57,10 @@ class ConstrainedProcessLoss(nn.Module):
         `totals` and `tolerance` (B, n_fields, n_rows) are those of each field.
         """
         *moments, divergence = output
-        shape = -1, self.rows.shape[1]
+        shape = -1, self.conditioning.rows.shape[1]
         mean, std, target = (part.unflatten(1, shape) for part in (*moments, target))
-        nll = conditioned_nll(mean, std, target, self.rows, totals, tolerance)
+        mean, std = self.conditioning(mean, std, totals, tolerance)
+        nll = pointwise_nll(mean, std, target)
         return (nll.sum((1, 2)) + divergence).mean().float()
 
 

@@ -13,6 +13,7 @@ from skphys.constraints import ConservationLaw
 from skphys.grids import Grid
 from skphys.metrics import gaussian_nll
 from skphys.neural import AdvectionEquation, BurgersEquation, ConstraintBatch, DiffusionEquation
+from skphys.neural._constrained_loss import Conditioning
 from skphys.neural._context_layout import read_layout
 from skphys.neural._function_batches import FunctionBatch, FunctionBatches, as_functions
 from skphys.neural._neural_process import NeuralProcess
@@ -103,7 +104,7 @@ def test_likelihood_of_conditioned_fields():
     noise = np.full((3, 2, 1), 0.1)
     batch = small_batch(totals=torch.as_tensor(totals), tolerance=torch.as_tensor(noise))
     net = small_net()
-    loss = process_loss(net, ConstrainedProcessLoss(rows), batch)
+    loss = process_loss(net, ConstrainedProcessLoss(Conditioning(torch.as_tensor(rows))), batch)
     mean, std, divergence = (
         part.detach().numpy() for part in net(batch.context, batch.targets, batch.noise)
     )
