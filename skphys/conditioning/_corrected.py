@@ -32,7 +32,8 @@ class Corrected(Pathwise):
     """
 
     def __init__(self, prior: Covariance, gain: Gain, metric: Covariance) -> None:
-        super().__init__(prior, gain)
+        self.prior = prior
+        self.gain = gain
         self.metric = metric
 
     def diagonal(self) -> Array:
