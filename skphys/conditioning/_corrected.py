@@ -88,7 +88,9 @@ class Corrected(Pathwise):
             kept = _quadratic(self.prior, vectors)
             noise = xp.sum(self.gain.noise_variance * multipliers**2, axis=-1)
             parts.append(kept + xp.moveaxis(noise, 0, -1))
-        return xp.concat(parts, axis=-1)
+        variance = xp.concat(parts, axis=-1)
+        variance[..., self.gain.pins()[1]] = 0.0
+        return variance
 
     def _of_few_rows(self, gain: CrossGain) -> Array:
         xp = array_namespace(gain.rows)
