@@ -8,13 +8,13 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from skphys.conditioning._arrays import Array, eps, transpose
-from skphys.conditioning._covariance import Conditioned, Covariance, Diagonal
+from skphys.conditioning._covariance import Covariance, Diagonal, Pathwise
 from skphys.conditioning._gain import CrossGain, Gain
 
 AT_ONCE = 1 << 22  # values held at once where the projector is written out, part by part
 
 
-class Corrected(Conditioned):
+class Corrected(Pathwise):
     """``(I - K G) S (I - K G)' + K R K'``: a covariance after the gain of another metric.
 
     With ``K = M G' (G M G' + R)^-1`` fields move as if their covariance were ``M``; this is what
@@ -32,7 +32,8 @@ class Corrected(Conditioned):
     """
 
     def __init__(self, prior: Covariance, gain: Gain, metric: Covariance) -> None:
-        super().__init__(prior, gain)
+        self.prior = prior
+        self.gain = gain
         self.metric = metric
 
     def diagonal(self) -> Array:
@@ -42,10 +43,6 @@ class Corrected(Conditioned):
         columns of the identity.
         """
         return self._diagonal
-
-    def diagonal_error(self) -> float:
-        """Return 0: the variances are exact."""
-        return 0.0
 
     def matmul(self, matrix: Array) -> Array:
         """Return ``S' @ matrix``."""
@@ -58,8 +55,7 @@ class Corrected(Conditioned):
 
     def to_dense(self) -> Array:
         """Return ``S'``, exactly symmetric, with `diagonal` on its diagonal."""
-        dense = self.matmul(self._identity())
-        return self._symmetric(dense)
+        return self._symmetric(self.matmul(self._identity()))
 
     def _identity(self) -> Array:
         rows = self.gain.noise_variance
@@ -92,7 +88,9 @@ class Corrected(Conditioned):
             kept = _quadratic(self.prior, vectors)
             noise = xp.sum(self.gain.noise_variance * multipliers**2, axis=-1)
             parts.append(kept + xp.moveaxis(noise, 0, -1))
-        return xp.concat(parts, axis=-1)
+        variance = xp.concat(parts, axis=-1)
+        variance[..., self.gain.pins()[1]] = 0.0
+        return variance
 
     def _of_few_rows(self, gain: CrossGain) -> Array:
         xp = array_namespace(gain.rows)

@@ -53,13 +53,13 @@ class EqualitySystem:
         noise = self.noise if self.noise.ndim == 1 else self.noise[part]
         return replace(self, values=self.values[part], noise=noise)
 
-    def under(self, std: np.ndarray) -> EqualitySystem:
-        """Return the system with the noise that fields of these standard deviations give it.
+    def under(self, prior: Any) -> EqualitySystem:
+        """Return the system with the noise that it has for fields of some uncertainty.
 
         Parameters
         ----------
-        std : ndarray of shape (n_samples, n_points) or (n_points,)
-            Of the fields before any constraint.
+        prior : Gaussian or Mixture
+            The fields before any constraint; their ``std()`` counts.
 
         Returns
         -------
@@ -69,7 +69,8 @@ class EqualitySystem:
         """
         if not self.noise_rows:
             return self
-        added = sum((part @ np.atleast_2d(std).T).T ** 2 for part in self.noise_rows)
+        std = np.atleast_2d(prior.std())
+        added = sum((part @ std.T).T ** 2 for part in self.noise_rows)
         soft = sum(np.diff(part.indptr) for part in self.noise_rows) > 0
         variance = self.noise**2 + added
         noise = np.sqrt(np.where(soft & (variance == 0), 1.0, variance))

@@ -23,9 +23,11 @@ from skphys.conditioning import (
     match_moments,
 )
 from skphys.constraints import EqualitySystem, InequalitySystem
+from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._projected import Projected, projected
 from skphys.grids import Axis, Grid
 from skphys.predictive import Prediction
+from skphys.predictive._prediction import member_std
 
 Independent = Callable[[np.ndarray], Covariance]
 
@@ -40,12 +42,15 @@ def priors(prediction: Prediction, members: str, independent: Independent) -> li
     ----------
     prediction : Prediction
         Of a batch of fields.
-    members : {"moments", "each"}
+    members : {"moments", "marginal", "each"}
         What to do with members, if there are any.
     independent : callable
         Makes a covariance of variances that come without a correlation.
     """
     means, stds = prediction.member_means, prediction.member_stds
+    if means is not None and members == "marginal":
+        std = member_std(means, stds) if prediction.std is None else prediction.std
+        return [Gaussian(prediction.mean, independent(std**2))]
     if means is not None and members == "moments":
         return [match_moments(means, stds, independent)]
     if means is not None:
@@ -162,22 +167,24 @@ def posterior(
     system: EqualitySystem,
     inequalities: InequalitySystem | None = None,
     project_samples: bool = False,
+    error_model: ErrorModel | None = None,
     unit: Independent | None = None,
 ) -> Gaussian | Mixture | Projected:
     """Condition each Gaussian on the system, and project its mean; several become a mixture.
 
-    With `unit`, which makes a covariance of equal variances, fields are moved in that metric.
+    With `unit`, which makes a covariance of equal variances, fields move in that metric.
     """
-    systems = [system.under(g.std()) for g in prior]
-    metrics = [g.covariance if unit is None else _even(g, system, unit) for g in prior]
-    conditioned = prior
-    if system.rows.shape[0]:
-        conditioned = [
-            condition(g, s.rows, s.values, s.noise, metric=None if unit is None else metric)
-            for g, s, metric in zip(prior, systems, metrics, strict=True)
-        ]
+    systems = [system.under(g) for g in prior]
+    metrics = [None if unit is None else _even(g, system, unit) for g in prior]
+    parts = list(zip(prior, systems, metrics, strict=True))
+    if system.rows.shape[0] == 0:
+        conditioned = prior
+    else:
+        conditioned = [condition(g, s.rows, s.values, s.noise, metric=m) for g, s, m in parts]
+    if error_model is not None and len(prior) == 1:
+        conditioned = [error_model.widened(prior[0], conditioned[0], system)]
     if inequalities is not None and inequalities.names:
-        moving = [Gaussian(g.mean, metric) for g, metric in zip(prior, metrics, strict=True)]
+        moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
         return projected(moving, conditioned, systems, inequalities, project_samples)
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned)
 
