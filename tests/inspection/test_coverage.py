@@ -117,7 +117,8 @@ def test_from_estimators_before_and_after_a_law():
 @pytest.mark.parametrize("column", [False, True])
 def test_from_pipelines_and_searches_of_scalars(column):
     X, y = RNG.uniform(size=(30, 1)), RNG.normal(size=30)
-    pipeline = make_pipeline(StandardScaler(), GaussianProcessRegressor(alpha=1.0)).fit(X, y)
+    process = GaussianProcessRegressor(alpha=1.0, optimizer=None)
+    pipeline = make_pipeline(StandardScaler(), process).fit(X, y)
     truth = y[:, None] if column else y
     display = CoverageDisplay.from_estimator(pipeline, X, truth, levels=[0.5])
     mean, std = pipeline.predict(X, return_std=True)
