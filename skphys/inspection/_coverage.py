@@ -232,7 +232,7 @@ class CoverageDisplay:
     def _draw(self, ax: Any, name: str, line: Mapping[str, Any], band: Any) -> None:
         label = name
         if self.widths is not None and name in self.widths:
-            label = f"{name}: {self.coverage:.0%} width {self.widths[name]:.3g}"
+            label = f"{name}: {self.coverage:.0%} width {self.widths[name]:#.3g}"
         own = dict(line.get(name, {}) if set(line) <= set(self.coverages) else line)
         levels, values = np.asarray(self.levels), np.asarray(self.coverages[name])
         (self.lines_[name],) = ax.plot(levels, values, **style({"label": label}, own))

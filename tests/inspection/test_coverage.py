@@ -81,7 +81,7 @@ def test_what_is_drawn(plt):
     np.testing.assert_array_equal(x, display.levels)
     np.testing.assert_array_equal(y, display.coverages["wider"])
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels[0] == f"stated: 50% width {display.widths['stated']:.3g}"
+    assert labels[0] == f"stated: 50% width {display.widths['stated']:#.3g}"
     assert {text.get_text() for text in ax.texts} == {"too wide", "too narrow"}
 
 
