@@ -80,7 +80,9 @@ backbones = {
 #
 # The backbone alone; the law with the uncertainty that the backbone states; the law with one
 # standard deviation for each point of the ring, that of the errors on the held-out fields; and the
-# law with what the backbone states, calibrated on the same fields.
+# law with what the backbone states, calibrated on the same fields. The last chooses a scale,
+# whether members and neighbouring points err together, and how much more a field is in doubt if
+# its prediction is far from the law.
 
 ALONE, LAW = "backbone alone", "law"
 RESIDUAL, CALIBRATED = "law, residual", "law, calibrated"
@@ -140,12 +142,43 @@ for name, four in models.items():
         row = "{:10.0e}{:10.4f}{:10.4f}{:10.2f}{:10.0%}{:10.2f}{:14.3f}".format(*scores(model))
         print(f"  {way:16}{row}")
 
+print("\nChosen on the held-out fields")
+for name, four in models.items():
+    chosen = four[CALIBRATED].error_model_
+    print(f"  {name:16}members={chosen.members!r}, scale={chosen.scale:.2f}, ", end="")
+    print(f"law_exponent={chosen.law_exponent:.2f}")
+
+# %%
+# What the table says
+# -------------------
+#
+# **The law alone** takes half of the squared error off the forest, and hardly any off the networks,
+# which do not miss the integral by much. It makes both surer of themselves. The forest remains far
+# too unsure. The networks were too sure before, and more so now: their mean is no worse, but their
+# CRPS and log-likelihood are.
+#
+# **Residuals** set the 90 % intervals right on average. But each field now has the same standard
+# deviations, and what the trees know of a single field is lost: the law corrects less of the
+# forest's error, and intervals other than these are too wide.
+#
+# **Calibration** keeps what the backbone knows of each field and changes its size. The forest's
+# standard deviations shrink to less than half, those of the networks grow by half; and fields
+# whose prediction misses the law by much get more of it. The log-likelihood is the highest of the
+# four, and the CRPS the lowest, with either backbone.
+#
+# It is not the last word. The curve of the networks below is above the diagonal and meets it where
+# intervals are wide: a few fields are predicted much worse than the rest, so the errors are not
+# Gaussian at any scale. And 40 fields are a small sample. With six other seeds the log-likelihood
+# of the calibrated models is again the highest of the four, with either backbone; their 90 %
+# intervals hold 83 to 93 % of the points.
+
 # %%
 # A look at coverage
 # ------------------
 #
-# Left, how many points the intervals hold, against how many they promise to hold. Right, the first
-# of the 200 fields, with 90 % bands before and after calibration.
+# Left, how many points the intervals hold, against how many they promise to hold; the bands are two
+# standard errors, taken over fields. Right, the first of the 200 fields, with 90 % bands before and
+# after calibration.
 
 STYLE = {
     ALONE: {"color": "0.45", "linestyle": ":", "linewidth": 2.2},
@@ -166,8 +199,9 @@ def draw_row(figure, name, field):
         FieldDisplay.from_estimator(
             four[way], X_test, sample=field, ax=right, label=way, line_kwargs=STYLE[way]
         )
-    right.plot(waves.grid["x"], y_test[field], color="black", linewidth=1.0, label="exact")
-    right.set(xlabel="position $x$", ylabel="field $u$", xlim=(0, 1))
+    x = waves.grid["x"]
+    right.plot(x, y_test[field], color="black", linewidth=1.0, label="exact")
+    right.set(xlabel="position $x$", ylabel="field $u$", xlim=(x[0], x[-1]))
     right.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
     figure.suptitle(name.capitalize(), x=0.01, ha="left", weight="bold")
 
