@@ -16,8 +16,8 @@ time 0.5. Whatever happens in between, its integral stays the same.
 # The data
 # --------
 #
-# One row a field, 100 for training, 100 to calibrate on and 200 to judge by. The total of the law is
-# the integral of the input, so it is a function of X.
+# One row a field, 100 for training, 100 to calibrate on and 200 to judge by. The total of the law
+# is the integral of the input, so it is a function of X.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -166,8 +166,8 @@ for name, four in models.items():
 # members have in common (``"moments"``) explains the errors less well than their spread alone
 # (``"marginal"``), and how far a prediction is from its law says too little of its error here to be
 # used. The log-likelihood is the highest of the four, the CRPS and the calibration error are the
-# lowest, with either backbone. With six other seeds they are, too, and the calibrated 90 % intervals
-# hold 90 to 94 % of the points.
+# lowest, with either backbone. With six other seeds they are, too, and the calibrated 90 %
+# intervals hold 90 to 94 % of the points.
 #
 # It is not the last word. The calibrated curve of the networks, below, is above the diagonal except
 # at its end: a few fields are predicted much worse than the rest, so the errors are not Gaussian at
