@@ -19,8 +19,6 @@ STD = RNG.uniform(0.3, 1.5, size=(B, N))
 ROWS = RNG.normal(size=(M, N))
 VALUES = RNG.normal(size=(B, M))
 NOISES = {"exact": np.zeros((B, M)), "noisy": RNG.uniform(0.1, 0.5, (B, M))}
-
-
 NOISE_ROWS = RNG.normal(size=(2, M, N)) * [[0.0], [1.0]]  # none on the first row
 CORRELATION = np.exp(-np.abs(np.subtract.outer(np.arange(N), np.arange(N))) / 2.0)
 
