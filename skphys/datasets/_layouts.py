@@ -46,7 +46,7 @@ def make_dataset(
         parameter = problem.default if options.layout == "table" else problem.training
     values = parameter_interval(problem, parameter)
     times = time_interval(problem, options.t)
-    axis = _axis(problem, options.n_points, options.location)
+    axis = even_axis(problem, options.n_points, options.location)
     draw = {"table": _table, "fields": _fields}[options.layout]
     arrays = draw(problem, values, times, axis, options)
     if options.as_frame:
@@ -101,10 +101,7 @@ def _fields(
     rng = check_random_state(options.random_state)
     parameter = rng.uniform(*values, options.n_samples)
     t = rng.uniform(*times, options.n_samples)
-    if axis.edges is None:
-        u = problem.field(t[:, None], axis.points, parameter[:, None])
-    else:
-        u = problem.averages(t[:, None], axis.edges, parameter[:, None])
+    u = problem.on_axis(t, axis.points, axis.edges, parameter)
     return {
         "data": np.column_stack([parameter, t]),
         "target": add_noise(u, options.noise, rng),
@@ -119,7 +116,8 @@ def add_noise(u: Floats, noise: float, rng: np.random.RandomState) -> Floats:
     return u + noise * rng.standard_normal(u.shape) if noise else u
 
 
-def _axis(problem: Problem, n_points: int, location: str) -> Axis:
+def even_axis(problem: Problem, n_points: int, location: str) -> Axis:
+    """Return equally spaced nodes, or cells of equal width, on the domain of a problem."""
     from skphys.grids import Axis
 
     if location == "nodes":
@@ -181,6 +179,12 @@ def check_count(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
 
 
+def check_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Refuse a name that is not among those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {allowed}, got {value!r}.")
+
+
 def check_noise(noise: Any) -> None:
     """Refuse anything but a finite standard deviation."""
     if not (isinstance(noise, Real) and 0.0 <= float(noise) < np.inf):
@@ -194,6 +198,5 @@ def _check_options(options: Options) -> None:
     check_count("n_samples", options.n_samples, 1)
     check_count("n_points", options.n_points, 2)
     check_noise(options.noise)
-    for name, allowed in (("layout", ("table", "fields")), ("location", ("nodes", "cells"))):
-        if getattr(options, name) not in allowed:
-            raise ValueError(f"{name} must be one of {allowed}, got {getattr(options, name)!r}.")
+    check_choice("layout", options.layout, ("table", "fields"))
+    check_choice("location", options.location, ("nodes", "cells"))

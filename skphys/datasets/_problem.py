@@ -41,6 +41,12 @@ class Problem:
             raise ValueError(f"{self.parameter} must satisfy {wanted}, got {value!r}.")
         return values
 
+    def on_axis(self, t: Floats, points: Floats, edges: Floats | None, parameter: Floats) -> Floats:
+        """One field a row: values at the points, or, with edges, averages over the cells."""
+        if edges is None:
+            return self.field(t[:, None], points, parameter[:, None])
+        return self.averages(t[:, None], edges, parameter[:, None])
+
     def averages(self, t: Floats, edges: Floats, parameter: Floats) -> Floats:
         """Exact averages over the cells between the edges, which run along the last axis."""
         return np.diff(self.cumulative(t, edges, parameter), axis=-1) / np.diff(edges)
