@@ -28,7 +28,7 @@ def fitted():
 def test_waves_are_learned_from_a_few_points():
     X, y = waves(n_functions=120, n_context=8)
     model = AttentiveNeuralProcessRegressor(
-        16, grid=GRID, dropout=0.0, max_epochs=40, n_draws=20, random_state=0
+        16, grid=GRID, lr=1e-2, dropout=0.0, max_epochs=40, n_draws=20, random_state=0
     ).fit(X, y)
     unseen, truth = waves(n_functions=40, n_context=8, seed=9)
     mean, std = model.predict(unseen, return_std=True)
