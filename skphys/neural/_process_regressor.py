@@ -346,6 +346,50 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         self._read_history()
         return self
 
+    def save_params(self, path: Any) -> None:
+        """Write the trained weights to a file of safetensors, which holds no code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write.
+
+        Raises
+        ------
+        ImportError
+            Without the package safetensors, of the extra "io".
+        """
+        check_is_fitted(self)
+        from skphys.neural._process_file import process_header
+        from skphys.neural._saving import save_tensors
+
+        save_tensors(path, self.net_.module_, process_header(self))
+
+    def load_params(self, path: Any) -> AttentiveNeuralProcessRegressor:
+        """Take over the weights of an estimator with the same parameters.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file by `save_params`.
+
+        Returns
+        -------
+        self : AttentiveNeuralProcessRegressor
+            Fitted, on the CPU; predicts what the saved one did.
+
+        Raises
+        ------
+        ValueError
+            If the file is another net's.
+        ImportError
+            Without the package safetensors, of the extra "io".
+        """
+        from skphys.neural._process_file import load_process
+
+        load_process(self, path)
+        return self
+
     def _training_arrays(self, X: Any, y: Any) -> tuple[ContextRows, np.ndarray]:
         """Return rows and fields as float32; the layout is remembered."""
         self._check_heads()
