@@ -37,8 +37,8 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         Width of the net; the decoder is three times as wide.
     grid : Grid or None, default=None
         Where the fields live. A point's coordinates are the query columns, then those of the grid.
-        None: even nodes along one axis, one for each column of y; if y is 1-D, points without
-        coordinates besides the query.
+        None: even nodes along one axis, one for each column of y; if there is one column, points
+        without coordinates besides the query.
     n_query : int or "all", default=1
         Number of query columns, which come last. "all": X has no contexts.
     n_heads : int, default=4
@@ -372,6 +372,50 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         self._read_history()
         return self
 
+    def save_params(self, path: Any) -> None:
+        """Write the trained weights to a file of safetensors, which holds no code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write.
+
+        Raises
+        ------
+        ImportError
+            Without the package safetensors, of the extra "io".
+        """
+        check_is_fitted(self)
+        from skphys.neural._process_file import process_header
+        from skphys.neural._saving import save_tensors
+
+        save_tensors(path, self.net_.module_, process_header(self))
+
+    def load_params(self, path: Any) -> AttentiveNeuralProcessRegressor:
+        """Take over the weights of an estimator with the same parameters.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file by `save_params`.
+
+        Returns
+        -------
+        self : AttentiveNeuralProcessRegressor
+            Fitted, on the CPU; predicts what the saved one did.
+
+        Raises
+        ------
+        ValueError
+            If the file is another net's.
+        ImportError
+            Without the package safetensors, of the extra "io".
+        """
+        from skphys.neural._process_file import load_process
+
+        load_process(self, path)
+        return self
+
     def _training_arrays(self, X: Any, y: Any) -> tuple[ContextRows, np.ndarray]:
         """Return rows and fields as float32; the layout is remembered."""
         self._check_heads()
@@ -405,7 +449,7 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
 
     def _set_layout(self, n_features: int) -> None:
         points = self.grid_.points
-        if self.grid is None and self._target_ndim == 1:
+        if self.grid is None and len(points) == 1:
             points = points[:, :0]
         self._layout = read_layout(n_features, self.n_query, points)
         self.n_context_ = self._layout.n_context
