@@ -29,11 +29,12 @@ if TYPE_CHECKING:
         PointwiseRegressor,
         make_constrained_pipeline,
     )
-    from .neural import FNORegressor
+    from .neural import AttentiveNeuralProcessRegressor, FNORegressor
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AttentiveNeuralProcessRegressor",
     "BoundaryEnforcedOperator",
     "ConservationConstrainedRegressor",
     "EnsembleRegressor",
@@ -67,7 +68,7 @@ _SUBMODULES = frozenset(
         "preprocessing",
     }
 )
-_NEURAL = frozenset({"FNORegressor"})
+_NEURAL = frozenset({"AttentiveNeuralProcessRegressor", "FNORegressor"})
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Neural operators. torch is imported by what is used of it, not by this package."""
+"""Neural operators and processes. torch is imported by what is used of it, not by this package."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._boundary_batch import BoundaryBatch, BoundaryEmbedding, EmbeddedFace
     from ._plain_fno import FNO
+    from ._process_regressor import AttentiveNeuralProcessRegressor
     from ._regressor import FNORegressor
     from ._spectral_layers import register_spectral_layer, unregister_spectral_layer
 
 __all__ = [
+    "AttentiveNeuralProcessRegressor",
     "FNO",
     "FNORegressor",
     "BoundaryBatch",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AttentiveNeuralProcessRegressor": "_process_regressor",
     "BoundaryBatch": "_boundary_batch",
     "BoundaryEmbedding": "_boundary_batch",
     "EmbeddedFace": "_boundary_batch",

@@ -90,7 +90,7 @@ def fit_net(model: Any, arrays: Arrays, embedding: Any, previous: Any = None) ->
         net.initialize()
     _start(net, data.train, previous)
     net.partial_fit(data)
-    _warn_if_interrupted(net)
+    warn_if_interrupted(net)
     return net
 
 
@@ -206,7 +206,7 @@ def _weights(net: Any) -> list[torch.Tensor]:
     return list(plain_state(net.module_).values())
 
 
-def _warn_if_interrupted(net: FieldTrainer) -> None:
+def warn_if_interrupted(net: FieldTrainer) -> None:
     """Say so where skorch has caught an interrupt, and forget the unfinished epoch."""
     net.history_[:] = [row for row in net.history if "seconds" in row]
     if net.finished_:

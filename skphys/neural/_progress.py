@@ -45,5 +45,5 @@ class Progress:
             self.bar.close()
 
 
-def _mean(losses: list[float]) -> float:
-    return sum(losses) / len(losses)
+def _mean(losses: float | list[float]) -> float:
+    return losses if isinstance(losses, float) else sum(losses) / len(losses)

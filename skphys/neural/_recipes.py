@@ -46,6 +46,11 @@ RECIPES = {
     "boon": Recipe(lr=1e-3, weight_decay=1e-4, scheduler="step"),
 }
 
+PROCESS_RECIPES = {
+    "tuned": Recipe(lr=2e-3, weight_decay=0.0, scheduler="one_cycle"),
+    "probconserv": Recipe(lr=1e-4, weight_decay=0.0, scheduler="constant"),
+}
+
 
 def make_scheduler(
     name: str, optimizer: Optimizer, lr: float, n_epochs: int, n_batches: int

@@ -1,0 +1,153 @@
+"""From the parameters of `AttentiveNeuralProcessRegressor` and arrays to a trained net."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from skphys.neural._context_layout import ContextRows
+from skphys.neural._fitting import MAX_SEED, warn_if_interrupted
+from skphys.neural._function_batches import (
+    Functions,
+    FunctionSplit,
+    as_functions,
+    split_functions,
+)
+from skphys.neural._neural_process import NeuralProcess
+from skphys.neural._process_prediction import predict_draws, predict_moments
+from skphys.neural._process_training import ProcessTrainer
+from skphys.neural._recipes import PROCESS_RECIPES, Recipe
+from skphys.neural._saving import check_device, check_same_tensors, module_on, usable_device
+
+Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def fit_process(
+    model: Any,
+    rows: ContextRows,
+    fields: NDArray[np.float32],
+    seeds: tuple[int, int],
+    previous: ProcessTrainer | None = None,
+) -> ProcessTrainer:
+    """Train a net.
+
+    Parameters
+    ----------
+    model : AttentiveNeuralProcessRegressor
+        Whose parameters count, and whose layout is known.
+    rows : ContextRows
+        Contexts and queries.
+    fields : ndarray of shape (n_rows, n_points)
+        Targets.
+    seeds : (int, int)
+        Of the weights, and of batches and held-out functions.
+    previous : ProcessTrainer or None
+        The net whose weights and units to start from.
+
+    Returns
+    -------
+    ProcessTrainer
+        On its device, in evaluation mode.
+    """
+    device = check_device(model.device)
+    functions = as_functions(rows, fields, model._layout, device)
+    split = FunctionSplit(functions)
+    if model.early_stopping:
+        split = split_functions(functions, model.validation_fraction, seeds[1])
+    net = _make_net(model, str(device), seeds[1])
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seeds[0])
+        net.initialize()
+        _start(net, functions, previous)
+        net.partial_fit(split)
+    warn_if_interrupted(net)
+    return net
+
+
+def empty_process(model: Any) -> ProcessTrainer:
+    """Return a net on the CPU whose weights are still to be loaded."""
+    net = _make_net(model, "cpu", 0)
+    with torch.random.fork_rng(devices=[]):
+        net.initialize()
+    net.module_.eval()
+    return net
+
+
+def draw_seeds(model: Any) -> tuple[int, int, int]:
+    """Return seeds of the weights, of the training and of the draws in predictions."""
+    rng = check_random_state(model.random_state)
+    weights, training, draws = (int(seed) for seed in rng.randint(MAX_SEED, size=3))
+    return weights, training, draws
+
+
+def moments(model: Any, rows: ContextRows) -> Pair:
+    """Return means and variances (n_rows, n_points) of a fitted model."""
+    return predict_moments(*_for_prediction(model, rows, model._draw_seed, model.n_draws))
+
+
+def draws(model: Any, rows: ContextRows, seed: int | None = None, n: int | None = None) -> Pair:
+    """Return means and standard deviations (n_draws, n_rows, n_points) of a fitted model."""
+    seed, n = (model._draw_seed, model.n_draws) if seed is None else (seed, n)
+    return predict_draws(*_for_prediction(model, rows, seed, n))
+
+
+def _for_prediction(model: Any, rows: ContextRows, seed: int, n_draws: Any) -> tuple[Any, ...]:
+    module: Any = module_on(model.net_.module_, usable_device(model.device, model.net_))
+    shape = int(n_draws), int(model.hidden_size)
+    drawn = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    noise = torch.as_tensor(drawn, device=module.value_mean.device)
+    dropout_seed = seed if model.predict_dropout else None
+    return module, rows, model._layout, noise, int(model.predict_batch_size), dropout_seed
+
+
+def _make_net(model: Any, device: str, seed: int) -> ProcessTrainer:
+    given = {name: getattr(model, name) for name in ("lr", "weight_decay", "scheduler")}
+    recipe: Recipe = PROCESS_RECIPES[model.recipe].replace(**given)
+    return ProcessTrainer(
+        NeuralProcess,
+        module__n_coordinates=model._layout.n_coordinates,
+        module__hidden_size=int(model.hidden_size),
+        module__n_heads=int(model.n_heads),
+        module__n_layers=int(model.n_layers),
+        module__dropout=float(model.dropout),
+        module__min_std=float(model.min_std),
+        optimizer__weight_decay=recipe.weight_decay,
+        optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
+        lr=recipe.lr,
+        schedule=recipe.scheduler,
+        max_epochs=model.max_epochs,
+        batch_size=model.batch_size,
+        n_targets=int(model.n_targets),
+        seed=seed,
+        patience=model.n_iter_no_change,
+        progress=int(model.verbose),
+        device=device,
+    )
+
+
+def _start(net: ProcessTrainer, functions: Functions, previous: ProcessTrainer | None) -> None:
+    """Set the units of the net from its data, or take over everything from another one."""
+    if previous is not None:
+        state = previous.module_.state_dict()
+        check_same_tensors(state, net.module_, "warm_start=True, but the net fitted before")
+        net.module_.load_state_dict(state)
+        return
+    parts = [_mean_and_scale(part) for part in (functions.queries, functions.points)]
+    coordinates = [torch.cat(part) for part in zip(*parts, strict=True)]
+    values = [part[0] for part in _mean_and_scale(functions.fields.reshape(-1, 1))]
+    for name, units in (("coordinate", coordinates), ("value", values)):
+        net.module_.get_buffer(f"{name}_mean").copy_(units[0])
+        net.module_.get_buffer(f"{name}_scale").copy_(units[1])
+
+
+def _mean_and_scale(columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return means and standard deviations of columns; 1 for those that are constant."""
+    columns = columns.cpu().double()
+    mean = columns.mean(0)
+    scale = (columns - mean).square().mean(0).sqrt()
+    smallest = 1e-6 * mean.abs()
+    return mean.float(), torch.where(scale > smallest, scale, 1.0).float()

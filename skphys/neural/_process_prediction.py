@@ -1,0 +1,185 @@
+"""Predictions of a neural process: contexts are encoded once, however many latent vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skphys.neural._context_layout import ContextLayout, ContextRows
+from skphys.neural._neural_process import NeuralProcess, draw
+
+# Points of a function, and means and standard deviations (K, n) of the draws there.
+Block = tuple[slice, Tensor, Tensor]
+
+Floats = NDArray[np.float64]
+
+
+def predict_moments(
+    module: NeuralProcess,
+    rows: ContextRows,
+    layout: ContextLayout,
+    noise: Tensor,
+    batch_size: int,
+    dropout_seed: int | None,
+) -> tuple[Floats, Floats]:
+    """Return means and variances (n_rows, n_points) of the mixture of all draws.
+
+    Parameters
+    ----------
+    module : NeuralProcess
+        In evaluation mode.
+    rows : ContextRows
+        Contexts and queries.
+    layout : ContextLayout
+        Of the rows.
+    noise : Tensor of shape (K, H)
+        Standard normal; the latent vectors in units of their standard deviations.
+    batch_size : int
+        Largest number of pairs of a point and a draw that the decoder is given at once.
+    dropout_seed : int or None
+        What seeds the dropout; None: no dropout.
+    """
+    shape = len(rows.queries), len(layout.points)
+    mean, variance = np.empty(shape), np.empty(shape)
+    for which, context, targets in each_function(module, rows, layout):
+        flat = np.empty((2, len(targets)))
+        for at, means, stds in blocks(module, context, targets, noise, batch_size, dropout_seed):
+            means, stds = means.double(), stds.double()
+            flat[0, at] = means.mean(0).cpu()
+            flat[1, at] = (means.var(0, correction=0) + stds.square().mean(0)).cpu()
+        mean[which], variance[which] = flat.reshape(2, len(which), -1)
+    return mean, variance
+
+
+def predict_draws(
+    module: NeuralProcess,
+    rows: ContextRows,
+    layout: ContextLayout,
+    noise: Tensor,
+    batch_size: int,
+    dropout_seed: int | None,
+) -> tuple[Floats, Floats]:
+    """Return means and standard deviations (K, n_rows, n_points) of the draws.
+
+    Parameters
+    ----------
+    module, rows, layout, noise, batch_size, dropout_seed
+        As for `predict_moments`.
+    """
+    shape = len(noise), len(rows.queries), len(layout.points)
+    all_means, all_stds = np.empty(shape), np.empty(shape)
+    for which, context, targets in each_function(module, rows, layout):
+        flat = np.empty((2, len(noise), len(targets)))
+        for at, means, stds in blocks(module, context, targets, noise, batch_size, dropout_seed):
+            flat[0, :, at], flat[1, :, at] = means.cpu(), stds.cpu()
+        all_means[:, which], all_stds[:, which] = flat.reshape(2, len(noise), len(which), -1)
+    return all_means, all_stds
+
+
+def each_function(
+    module: NeuralProcess, rows: ContextRows, layout: ContextLayout
+) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor]]:
+    """Yield rows (n,), contexts (1, C, d + 1) and targets (n * n_points, d), standardised."""
+    device = module.value_mean.device
+    points = torch.as_tensor(layout.points.astype(np.float32), device=device)
+    order = np.argsort(rows.function, kind="stable")
+    ends = np.cumsum(np.bincount(rows.function, minlength=len(rows.contexts)))
+    for function, which in enumerate(np.split(order, ends[:-1])):
+        context = torch.as_tensor(rows.contexts[function], device=device)[None]
+        queries = torch.as_tensor(rows.queries[which], device=device)
+        shape = len(queries), len(points)
+        targets = torch.cat(
+            [queries[:, None].expand(*shape, -1), points.expand(*shape, -1)], dim=-1
+        )
+        yield which, module.standardise(context), module.standardise(targets.flatten(0, 1))
+
+
+@torch.no_grad()
+def blocks(
+    module: NeuralProcess,
+    context: Tensor,
+    targets: Tensor,
+    noise: Tensor,
+    batch_size: int,
+    dropout_seed: int | None,
+) -> Iterator[Block]:
+    """Yield the draws of one function, part by part of its targets.
+
+    Parameters
+    ----------
+    module : NeuralProcess
+        In evaluation mode.
+    context : Tensor of shape (1, C, n_coordinates + 1)
+        Standardised contexts.
+    targets : Tensor of shape (n, n_coordinates)
+        Standardised coordinates.
+    noise, batch_size, dropout_seed
+        As for `predict_moments`.
+    """
+    if dropout_seed is not None:
+        yield with_dropout(module, context, targets, noise, batch_size, dropout_seed)
+        return
+    latent = draw(module.latent_encoder(context), noise)
+    parts = module.decoder.of_latent(latent)
+    memories = module.deterministic_encoder.memorise(context)
+    size = chunk_size(batch_size, *parts.shape)
+    for start in range(0, len(targets), size):
+        at = slice(start, start + size)
+        first = first_layer(module, memories, targets[at])
+        means, stds = module.distribution(decode_pairs(module, first, parts, batch_size))
+        yield at, means.T, stds.T
+
+
+def chunk_size(batch_size: int, n_draws: int, width: int) -> int:
+    """Return for how many points outputs may be held: no more than a batch of hidden layers."""
+    return max(1, min(batch_size, batch_size * width // (2 * n_draws)))
+
+
+def first_layer(
+    module: NeuralProcess, memories: list[tuple[Tensor, Tensor]], targets: Tensor
+) -> Tensor:
+    """Return what the decoder's first layer (n, 3 H) makes of all but the latent vector."""
+    representation = module.deterministic_encoder.look(memories, targets[None])[0]
+    return module.decoder.of_targets(representation, targets)
+
+
+def decode_pairs(module: NeuralProcess, first: Tensor, parts: Tensor, batch_size: int) -> Tensor:
+    """Return outputs (n, K, 2) for parts (n, 3 H) of points and (K, 3 H) of draws."""
+    outputs = first.new_empty(len(first), len(parts), 2)
+    n_draws = min(len(parts), batch_size)
+    n_points = max(1, batch_size // n_draws)
+    for i in range(0, len(first), n_points):
+        for k in range(0, len(parts), n_draws):
+            pairs = first[i : i + n_points, None] + parts[k : k + n_draws]
+            outputs[i : i + n_points, k : k + n_draws] = module.decoder(pairs)
+    return outputs
+
+
+def with_dropout(
+    module: NeuralProcess,
+    context: Tensor,
+    targets: Tensor,
+    noise: Tensor,
+    batch_size: int,
+    seed: int,
+) -> Block:
+    """Run everything anew for each draw, as in training: each is another net."""
+    outputs = targets.new_empty(len(noise), len(targets), 2)
+    device = targets.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        module.train()
+        try:
+            for k, one in enumerate(noise):
+                parts = module.decoder.of_latent(draw(module.latent_encoder(context), one))
+                memories = module.deterministic_encoder.memorise(context)
+                for i in range(0, len(targets), batch_size):
+                    first = first_layer(module, memories, targets[i : i + batch_size])
+                    outputs[k, i : i + batch_size] = module.decoder(first + parts)
+        finally:
+            module.eval()
+    return slice(None), *module.distribution(outputs)

@@ -1,0 +1,412 @@
+"""An attentive neural process behind fit and predict. torch is imported by fit, not here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skphys.grids import Grid
+from skphys.neural._context_layout import ContextRows, read_layout
+from skphys.neural._layout import resolve_grid
+from skphys.neural._process_predictions import ProcessPredictions
+from skphys.neural._recipes import PROCESS_RECIPES, SCHEDULES
+
+FLOATS = (np.float64, np.float32)
+HISTORY = ("train_loss", "valid_loss", "lr", "seconds")
+POSITIVE = Interval(Integral, 1, None, closed="left")
+
+
+class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEstimator):
+    r"""Attentive neural process: fields from a handful of known points, with uncertainty.
+
+    A row of X is a set of contexts, flat, and a query: ``[c_0 | c_1 | ... | q]``. Each context is
+    the coordinates of a point and the value there, such as (t, x, u); the query is the coordinates
+    that all points of the predicted field share, such as t. A row of y is the field on `grid`.
+    Rows with the same contexts belong to one function.
+
+    Parameters
+    ----------
+    hidden_size : int, default=128
+        Width of the net; the decoder is three times as wide.
+    grid : Grid or None, default=None
+        Where the fields live. A point's coordinates are the query columns, then those of the grid.
+        None: even nodes along one axis, one for each column of y; if y is 1-D, points without
+        coordinates besides the query.
+    n_query : int or "all", default=1
+        Number of query columns, which come last. "all": X has no contexts.
+    n_heads : int, default=4
+        Number of heads of each attention layer; must divide `hidden_size`.
+    n_layers : int, default=2
+        Number of attention layers: in each self-attention, and of cross-attention.
+    n_draws : int, default=100
+        Number of latent vectors that a prediction is the mixture of. May be set after fit.
+    n_targets : int, default=100
+        Number of points of each function that a training step predicts, drawn anew each time.
+    dropout : float, default=0.1
+        Dropout of the attention layers in training.
+    predict_dropout : bool, default=False
+        Whether dropout stays on in predictions: each draw is then another net, as in the code of
+        [2]_. Everything is computed anew for each draw, and a prediction depends on what else is
+        in X. May be set after fit.
+    min_std : float, default=1e-3
+        Smallest standard deviation, in units of y.
+    recipe : {"tuned", "probconserv"}, default="tuned"
+        What `lr`, `weight_decay` and `scheduler` are unless they are given: Adam with a one-cycle
+        rate of at most 2e-3; or, as in [2]_, a constant rate of 1e-4.
+    max_epochs : int, default=200
+        Number of times that each function is seen.
+    batch_size : int, default=20
+        Largest number of functions in a step; batches of an epoch are of even size.
+    predict_batch_size : int, default=4096
+        Largest number of pairs of a point and a draw that are decoded at once; bounds the memory
+        of predictions. May be set after fit.
+    lr : float or None, default=None
+        Learning rate, the largest one where it varies. None: the recipe's.
+    weight_decay : float or None, default=None
+        L2 penalty. None: the recipe's.
+    scheduler : {"one_cycle", "step", "cosine", "constant"} or None, default=None
+        Learning-rate schedule. None: the recipe's.
+    early_stopping : bool, default=False
+        Whether to hold out functions, to stop after `n_iter_no_change` epochs without a lower loss
+        on them, and to keep the weights of the best epoch.
+    validation_fraction : float, default=0.1
+        Part of the functions held out by `early_stopping`.
+    n_iter_no_change : int, default=50
+        Patience of `early_stopping`.
+    warm_start : bool, default=False
+        Whether fit goes on from the weights of the previous fit, with its units.
+    device : str, default="cpu"
+        Where to train and to predict, as torch calls it. Pickles land on the CPU, and a model
+        whose device is not there predicts on it.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, batches, held-out functions and the draws of predictions. torch's global
+        generators are left alone.
+    verbose : int, default=0
+        1: a progress bar; 2: a line for each epoch.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; its module is ``net_.module_``.
+    grid_ : Grid
+        The grid in use.
+    n_context_ : int
+        Number of contexts in a row of X.
+    n_functions_ : int
+        Number of functions in fit; 0 if the weights came from elsewhere.
+    history_ : dict of str to ndarray of shape (n_iter_,)
+        For each epoch: "train_loss", the mean over its functions; "valid_loss" with
+        `early_stopping`; "lr", at its start; "seconds".
+    n_iter_ : int
+        Number of epochs.
+    n_parameters_ : int
+        Number of weights.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns of X; only if they are strings.
+
+    See Also
+    --------
+    ConservationConstrainedRegressor : Makes its predictions conserve.
+    skphys.datasets.make_context_target : Functions known at contexts.
+    FNORegressor : Fields from fields.
+
+    Notes
+    -----
+    The architecture is that of [1]_ as used in [2]_. A latent encoder (self-attention, mean over
+    points) gives a Gaussian of latent vectors :math:`z`; a deterministic encoder (self-attention
+    of the contexts, cross-attention by the target) a representation :math:`r` of each target; a
+    decoder of three layers makes the mean :math:`\mu` and the standard deviation :math:`\sigma` of
+    the value out of :math:`r`, :math:`z` and the coordinates. Minimised is, averaged over
+    functions,
+
+    .. math::
+        -\sum_i \log N(y_i; \mu_i, \sigma_i^2)
+        + KL(q(z \mid \text{targets}) \,\|\, q(z \mid \text{contexts})),
+
+    with :math:`z` drawn from the first of both.
+
+    Predictions are mixtures of `n_draws` Gaussians with :math:`z` from the contexts. The draws are
+    the same, in units of the standard deviations of :math:`z`, for all rows and all calls. Contexts
+    are encoded once, targets are once, and of the decoder's first layer only the sum of the parts
+    of target and draw is formed for each pair of both.
+
+    References
+    ----------
+    .. [1] H. Kim, A. Mnih, J. Schwarz, M. Garnelo, A. Eslami, D. Rosenbaum, O. Vinyals, Y. W. Teh.
+       Attentive neural processes. ICLR 2019, arXiv 1901.05761.
+    .. [2] D. Hansen, D. C. Maddix, S. Alizadeh, G. Gupta, M. W. Mahoney. Learning physical models
+       that can respect conservation laws. ICML 2023, arXiv 2302.11002.
+
+    Examples
+    --------
+    Waves of any phase, each known at five points:
+
+    >>> import numpy as np
+    >>> from skphys.grids import Grid
+    >>> from skphys.neural import AttentiveNeuralProcessRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> phase = rng.uniform(0, 6, (50, 1))
+    >>> x = np.linspace(0, 6, 16)
+    >>> known = rng.uniform(0, 6, (50, 5))
+    >>> X = np.stack([known, np.sin(known + phase)], axis=2).reshape(50, 10)
+    >>> model = AttentiveNeuralProcessRegressor(
+    ...     16, grid=Grid(x=x), n_query=0, max_epochs=30, batch_size=10, random_state=0
+    ... )
+    >>> mean, std = model.fit(X, np.sin(x + phase)).predict(X, return_std=True)
+    >>> mean.shape, std.shape
+    ((50, 16), (50, 16))
+    >>> model.n_context_
+    5
+    """
+
+    _parameter_constraints: dict = {
+        "hidden_size": [POSITIVE],
+        "grid": [Grid, None],
+        "n_query": [Interval(Integral, 0, None, closed="left"), StrOptions({"all"})],
+        "n_heads": [POSITIVE],
+        "n_layers": [POSITIVE],
+        "n_draws": [POSITIVE],
+        "n_targets": [POSITIVE],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "predict_dropout": ["boolean"],
+        "min_std": [Interval(Real, 0, None, closed="left")],
+        "recipe": [StrOptions(set(PROCESS_RECIPES))],
+        "max_epochs": [POSITIVE],
+        "batch_size": [POSITIVE],
+        "predict_batch_size": [POSITIVE],
+        "lr": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "scheduler": [StrOptions(set(SCHEDULES)), None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [POSITIVE],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        hidden_size: int = 128,
+        *,
+        grid: Grid | None = None,
+        n_query: int | str = 1,
+        n_heads: int = 4,
+        n_layers: int = 2,
+        n_draws: int = 100,
+        n_targets: int = 100,
+        dropout: float = 0.1,
+        predict_dropout: bool = False,
+        min_std: float = 1e-3,
+        recipe: str = "tuned",
+        max_epochs: int = 200,
+        batch_size: int = 20,
+        predict_batch_size: int = 4096,
+        lr: float | None = None,
+        weight_decay: float | None = None,
+        scheduler: str | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 50,
+        warm_start: bool = False,
+        device: str = "cpu",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.grid = grid
+        self.n_query = n_query
+        self.n_heads = n_heads
+        self.n_layers = n_layers
+        self.n_draws = n_draws
+        self.n_targets = n_targets
+        self.dropout = dropout
+        self.predict_dropout = predict_dropout
+        self.min_std = min_std
+        self.recipe = recipe
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.predict_batch_size = predict_batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.scheduler = scheduler
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any) -> AttentiveNeuralProcessRegressor:
+        """Train the net.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            Contexts and queries.
+        y : array-like of shape (n_samples, n_points) or (n_samples,)
+            The fields at the queries, in C order over the grid. 1-D targets are single points.
+
+        Returns
+        -------
+        self : AttentiveNeuralProcessRegressor
+            The fitted regressor.
+
+        Raises
+        ------
+        ValueError
+            If X, y, `grid` and `n_query` do not go together, `device` is not there, or the
+            training diverges.
+        """
+        rows, fields = self._training_arrays(X, y)
+        from skphys.neural._process_fitting import draw_seeds, fit_process
+
+        *seeds, self._draw_seed = draw_seeds(self)
+        previous = getattr(self, "net_", None) if self.warm_start else None
+        self.net_ = fit_process(self, rows, fields, (seeds[0], seeds[1]), previous)
+        self.n_functions_ = len(rows.contexts)
+        self._read_history()
+        return self
+
+    def load_state_dict(
+        self, state: Mapping[str, Any], *, n_context: int, prefix: str = ""
+    ) -> AttentiveNeuralProcessRegressor:
+        """Take over weights that were trained elsewhere with this architecture.
+
+        Parameters
+        ----------
+        state : mapping of str to tensor
+            As ``torch.load`` gives it (for a checkpoint of a training, its entry "state_dict").
+            The names may be those of ``net_.module_`` or the usual ones, see Notes.
+        n_context : int
+            Number of contexts in a row of X.
+        prefix : str, default=""
+            What all names of the net begin with, such as "anp."; others are left out.
+
+        Returns
+        -------
+        self : AttentiveNeuralProcessRegressor
+            Fitted, on the CPU. Coordinates and values are as they come, not standardised, unless
+            the state says how.
+
+        Raises
+        ------
+        ValueError
+            If there is no `grid`, or the weights are those of another architecture.
+
+        Notes
+        -----
+        The usual names of the architecture's parts, and what they are called here:
+
+        =====================  =============================================================
+        part                   usual name: name here
+        =====================  =============================================================
+        latent_encoder         input_projection: points, self_attentions: self_attention,
+                               penultimate_layer: hidden, mu: mean, log_sigma: log_variance
+        deterministic_encoder  input_projection: points, context_projection: context,
+                               target_projection: target, self_attentions: self_attention,
+                               cross_attentions: cross_attention
+        decoder                target_projection: target, linears: layers,
+                               final_projection: output
+        each attention layer   encoder_key: key, encoder_value: value, encoder_query: query,
+                               final_linear: output, layer_norm: norm
+        =====================  =============================================================
+
+        Linear layers are usually wrapped, here they are not: latent_encoder.mu.linear_layer.weight
+        is latent_encoder.mean.weight. What is called log_sigma is a log-variance.
+        """
+        self._validate_params()
+        if self.grid is None:
+            raise ValueError("load_state_dict needs grid, which says where the fields live.")
+        if self.n_query == "all":
+            raise ValueError("load_state_dict needs n_query as a number; got 'all'.")
+        self._check_heads()
+        n_coordinates = int(self.n_query) + self.grid.n_axes
+        n_features = n_context * (n_coordinates + 1) + int(self.n_query)
+        self.grid_, self._target_ndim = self.grid, 2
+        self._set_layout(n_features)
+        from skphys.neural._process_fitting import draw_seeds, empty_process
+        from skphys.neural._process_weights import take_over
+
+        net = empty_process(self)
+        take_over(net.module_, state, prefix)
+        self.net_, self.n_features_in_, self.n_functions_ = net, n_features, 0
+        self._draw_seed = draw_seeds(self)[-1]
+        self._read_history()
+        return self
+
+    def _training_arrays(self, X: Any, y: Any) -> tuple[ContextRows, np.ndarray]:
+        """Return rows and fields as float32; the layout is remembered."""
+        self._check_heads()
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=FLOATS)
+        self._target_ndim = y.ndim
+        y = y.reshape(len(y), -1)
+        self.grid_, _ = resolve_grid(self.grid, y.shape[1])
+        self._set_layout(self.n_features_in_)
+        return self._layout.split(as_float32(X, "X")), as_float32(y, "y")
+
+    def _check_heads(self) -> None:
+        if self.hidden_size % self.n_heads:
+            raise ValueError(
+                f"n_heads={self.n_heads} does not divide hidden_size={self.hidden_size}; each head "
+                f"has hidden_size / n_heads of the net's channels."
+            )
+
+    def _set_layout(self, n_features: int) -> None:
+        points = self.grid_.points
+        if self.grid is None and self._target_ndim == 1:
+            points = points[:, :0]
+        self._layout = read_layout(n_features, self.n_query, points)
+        self.n_context_ = self._layout.n_context
+
+    def _rows(self, X: Any) -> ContextRows:
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=FLOATS)
+        return self._layout.split(as_float32(X, "X"))
+
+    def _read_history(self) -> None:
+        history = self.net_.history
+        keys = [key for key in HISTORY if len(history) and key in history[-1]]
+        self.history_ = {key: np.array([row[key] for row in history]) for key in keys}
+        self.n_iter_ = len(history)
+        self.n_parameters_ = sum(p.numel() for p in self.net_.module_.parameters())
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Fields are several outputs."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def __getstate__(self) -> Any:
+        """Return the state with the net on the CPU."""
+        state = dict(super().__getstate__())
+        if "net_" in state:
+            from skphys.neural._saving import on_cpu
+
+            state["net_"] = on_cpu(state["net_"])
+        return state
+
+
+def as_float32(rows: np.ndarray, what: str) -> np.ndarray:
+    """Return rows (n, m) in the precision of the net."""
+    with np.errstate(over="ignore"):
+        rows = np.require(rows, np.float32, ["C", "W"])  # torch warns of arrays not writeable
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            f"{what} has values beyond the range of float32, in which the net computes; scale them."
+        )
+    return rows
