@@ -222,6 +222,11 @@ class Scaled(Covariance):
         """Scale the correlation's draws."""
         return self.scale * self.correlation.sample(normal, shape)
 
+    def diagonal_error(self) -> Array | float:
+        """Return the scaled standard error of the variances."""
+        error = self.correlation.diagonal_error()
+        return error if isinstance(error, float) else self.scale**2 * error
+
 
 class Conditioned(Covariance):
     """``S - S G' (G S G' + R)^-1 G S``: a covariance after linear equalities, kept factored.

@@ -163,13 +163,19 @@ def out_of_fold_std(
     fit_params : dict
         Passed to the clones' fit.
     """
+    folds = fold_fields(fields, "residual")
+    return residual_std(estimator, X, y, cv=folds, rows=rows, fit_params=fit_params)
+
+
+def fold_fields(fields: np.ndarray, uncertainty: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows of five folds, (train, test), that keep the rows of a field together."""
     n_fields = len(np.unique(fields))
     if n_fields < 2:
         raise ValueError(
-            f"uncertainty='residual' needs at least two fields; got n_samples={n_fields}."
+            f"uncertainty={uncertainty!r} needs at least two fields; got n_samples={n_fields}."
         )
     folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
-    return residual_std(estimator, X, y, cv=folds, rows=rows, groups=fields, fit_params=fit_params)
+    return list(folds.split(fields, groups=fields))
 
 
 def _apply(prediction: Prediction, name: str, function: Callable[[Any], Any]) -> Any:

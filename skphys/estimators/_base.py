@@ -24,6 +24,7 @@ from skphys.conditioning import (
     InfeasibleInequalitiesError,
     Mixture,
 )
+from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._layouts import Batch, Layout
 from skphys.estimators._priors import posterior, priors
 from skphys.estimators._projected import Projected
@@ -42,6 +43,8 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     }
 
     members: str
+    estimator_: Any
+    error_model_: ErrorModel
     project_samples: bool
     _single_point: bool
 
@@ -270,13 +273,17 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 how = self._treatment(batch.prediction)
                 prior = priors(batch.prediction, how, batch.independent)
                 conditioned = posterior(
-                    prior, batch.system, batch.inequalities, self.project_samples
+                    prior,
+                    batch.system,
+                    batch.inequalities,
+                    self.project_samples,
+                    self.error_model_ if spread else None,
                 )
             yield batch, prior, conditioned
 
     def _treatment(self, prediction: Prediction) -> str:
-        """Return what to do with members: "moments" or "each"."""
-        return self.members
+        """Return what to do with members: "moments", "marginal" or "each"."""
+        return self.error_model_.members
 
     def _as_fitted(self, array: np.ndarray) -> np.ndarray:
         """Drop the axis of points if y had none in fit."""

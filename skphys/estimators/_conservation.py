@@ -38,24 +38,30 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         Where the fields live. With a `Grid`, a `Mesh` or `Components` each row of X is a field and
         y has shape (n_samples, n_points); with a `ColumnGrid` each row is a point and y has shape
         (n_rows,). None means unit cells, as many as y has columns.
-    members : {"moments", "each"}, default="moments"
+    members : {"auto", "moments", "marginal", "each"}, default="auto"
         What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
         the members' low-rank covariance (of ``K`` members that are points, as trees are, one part
-        in ``K`` of the variance counts as independent); "each" conditions each member and matches
-        moments after, as ProbConserv does with latent draws.
-    uncertainty : {"auto", "residual"}, default="auto"
+        in ``K`` of the variance counts as independent); "marginal" one with their standard
+        deviations only, whatever the members have in common; "each" conditions each member and
+        matches moments after, as ProbConserv does with latent draws. "auto" is the likelier of the
+        first two on calibration data, without them "moments".
+    uncertainty : {"auto", "residual", "calibrated"}, default="auto"
         "auto" takes what the backbone states, else unit variance (the Euclidean projection, with a
-        warning when a standard deviation is asked for). "residual" takes the root mean square of
-        out-of-fold residuals at each point, or of the residuals on `calibration`.
-    correlation_length : float, dict of str to float or None, default=None
+        warning when a standard deviation is asked for); with `calibration` it makes it larger
+        where data show that it is too small. "residual" takes the root mean square of
+        out-of-fold residuals at each point, or of the residuals on `calibration`. "calibrated"
+        also makes smaller what data show to be too large, by `calibration` or else out of fold.
+    correlation_length : float, dict of str to float, "auto" or None, default="auto"
         Distance, in units of the axis, over which the errors of neighbouring points stay alike:
         standard deviations, also those of members, are joined by the correlation ``exp(-distance /
         correlation_length)``. A number serves a grid with one axis, a dict gives lengths by axis
         (of a long table: by space column). None, and axes that a dict leaves out, take points as
-        independent. A covariance that the backbone states itself is left as it is.
+        independent. "auto" is the likeliest on calibration data, without them None. A covariance
+        that the backbone states itself is left as it is.
     calibration : tuple (X, y) or None, default=None
-        Data that the backbone was not trained on, for ``uncertainty="residual"``; required there
-        for a frozen backbone.
+        Fields that the backbone was not trained on, and for which the constraints hold. Required
+        by ``uncertainty="residual"`` and ``"calibrated"`` of a frozen backbone; the other
+        parameters say what is chosen on them, see Notes.
     drop_value_columns : bool, default=False
         Keep the columns that constraints take their values from away from the backbone.
     project_samples : bool, default=False
@@ -72,6 +78,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         The constraints with their names.
     grid_ : Grid, Mesh, Components or ColumnGrid
         The grid in use.
+    error_model_ : ErrorModel
+        What was chosen, or declared: `members`, `correlation_length`, the `scale` of the standard
+        deviations, and how the variance follows the law's own test (`law_exponent`, `law_level`).
     residual_std_ : ndarray of shape (n_points,) or float
         With ``uncertainty="residual"``.
     n_features_in_ : int
@@ -92,6 +101,12 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
     equalities or a law with bounds, cost is linear in the number of points, and no array of
     n_points x n_points is built for standard deviations. A dense covariance of the backbone,
     correlated errors under many rows, and other inequalities cost more.
+
+    On calibration data the error model is the one under which the true values are most likely,
+    point by point, *after* the law is imposed. Besides `members` and `correlation_length` it has
+    a scale, and a test: how far a prediction is from its law, before the correction, is known
+    without the truth. Where fields that are further from it have larger errors, the variance of
+    each field follows its own distance, also outside the range of the calibration data.
 
     References
     ----------
@@ -118,9 +133,14 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         "estimator": [HasMethods(["fit", "predict"])],
         "constraints": [Constraint, InequalityConstraint, list, tuple, None],
         "grid": [Grid, Mesh, Components, ColumnGrid, None],
-        "members": [StrOptions({"moments", "each"})],
-        "uncertainty": [StrOptions({"auto", "residual"})],
-        "correlation_length": [Interval(Real, 0, None, closed="neither"), dict, None],
+        "members": [StrOptions({"auto", "moments", "marginal", "each"})],
+        "uncertainty": [StrOptions({"auto", "residual", "calibrated"})],
+        "correlation_length": [
+            Interval(Real, 0, None, closed="neither"),
+            dict,
+            StrOptions({"auto"}),
+            None,
+        ],
         "calibration": [tuple, list, None],
         "drop_value_columns": ["boolean"],
         "project_samples": ["boolean"],
@@ -133,9 +153,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         constraints: Any = None,
         grid: Grid | Mesh | Components | ColumnGrid | None = None,
         *,
-        members: str = "moments",
+        members: str = "auto",
         uncertainty: str = "auto",
-        correlation_length: float | Mapping[str, float] | None = None,
+        correlation_length: float | str | Mapping[str, float] | None = "auto",
         calibration: tuple[Any, Any] | None = None,
         drop_value_columns: bool = False,
         project_samples: bool = False,

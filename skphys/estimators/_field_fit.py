@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -29,6 +29,8 @@ from skphys.constraints._system import NamedConstraints, value_columns
 from skphys.constraints._values import find_column
 from skphys.estimators._backbone import out_of_fold_std, tell_net, without_value_columns
 from skphys.estimators._base import ConstrainedRegressor
+from skphys.estimators._calibration import HeldOut, choose_error_model, out_of_fold
+from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._layouts import Batch, Layout, likely_fields
 from skphys.estimators._on_grid import RegriddedMixin
@@ -51,7 +53,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
     random_state: Any
 
     # Where a subclass does not make them parameters, they are as here.
-    correlation_length: float | Mapping[str, float] | None = None
+    correlation_length: float | str | Mapping[str, float] | None = None
     project_samples: bool = False
 
     @abstractmethod
@@ -76,13 +78,53 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         seed = set_random_states(backbone, self.random_state)
         with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
             fit_backbone(backbone, seen(X), y, **routed)
+            fitted: Any = copy(self)
             if self.uncertainty == "residual":
-                self.residual_std_ = self._residual_std(backbone, X, y, layout, seen, routed)
-        self.estimator_ = backbone
-        self.constraints_ = constraints
-        self.grid_ = layout.grid
-        self._single_point = layout.rows == "fields" and y.ndim == 1
+                fitted.residual_std_ = self._residual_std(backbone, X, y, layout, seen, routed)
+            fitted.estimator_ = backbone
+            fitted.constraints_ = constraints
+            fitted.grid_ = layout.grid
+            fitted._single_point = layout.rows == "fields" and y.ndim == 1
+            fitted.error_model_ = self._declared_errors()
+            fitted.error_model_ = fitted._chosen_errors(X, y, routed)
+        self.__dict__.update(vars(fitted))
         return self
+
+    def _declared_errors(self) -> ErrorModel:
+        """Return what the parameters say of the errors; what is "auto" is left at its simplest."""
+        length = self.correlation_length
+        return ErrorModel(
+            members="moments" if self.members == "auto" else self.members,
+            correlation_length=None if isinstance(length, str) else length,
+        )
+
+    def _chosen_errors(self, X: Any, y: np.ndarray, fit_params: dict[str, Any]) -> ErrorModel:
+        """Return the error model of a fitted estimator, chosen on data if there are any for it."""
+        if self.uncertainty == "calibrated" and self.calibration is None:
+            held_out = list(out_of_fold(self, X, y, fit_params))
+        elif self.uncertainty != "residual" and self.calibration is not None:
+            held_out = [HeldOut(self, *self._calibration_data())]
+        else:
+            return self.error_model_
+        choose = {
+            "members": self.members == "auto",
+            "correlation_length": isinstance(self.correlation_length, str),
+        }
+        shrink = self.uncertainty == "calibrated"
+        return choose_error_model(held_out, self.error_model_, choose, shrink)
+
+    def _calibration_data(self) -> tuple[Any, np.ndarray]:
+        """Return the checked pair that the user gave."""
+        if len(self.calibration or ()) != 2:
+            raise ValueError(
+                f"calibration must be a pair (X, y); got {len(self.calibration or ())} items."
+            )
+        held_X, held_y = self.calibration  # type: ignore[misc]
+        held_X = self._check_X(held_X)
+        held_y = check_array(
+            held_y, dtype=np.float64, ensure_2d=False, input_name="y of calibration"
+        )
+        return held_X, held_y
 
     def _check_training_data(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         if y is None:
@@ -125,7 +167,8 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
                 f"{dict(zip(grid.names, grid.shape, strict=True))}: y must hold one field a row, "
                 f"flattened in C order."
             )
-        layout = FieldRows(grid, getattr(X, "columns", None), self.correlation_length)
+        length = self._declared_errors().correlation_length
+        layout = FieldRows(grid, getattr(X, "columns", None), length)
         layout.independent()  # raises if correlation_length does not fit the grid
         return layout
 
@@ -159,17 +202,12 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         if self.calibration is None:
             fields = layout.labels(X)
             return out_of_fold_std(backbone, seen(X), y, fields, layout.rows, fit_params)
-        if len(self.calibration) != 2:
-            raise ValueError(
-                f"calibration must be a pair (X, y); got {len(self.calibration)} items."
-            )
-        held_X, held_y = self.calibration
-        held = seen(self._check_X(held_X)), held_y
-        return residual_std(backbone, rows=layout.rows, calibration=held)
+        held_X, held_y = self._calibration_data()
+        return residual_std(backbone, rows=layout.rows, calibration=(seen(held_X), held_y))
 
     def _layout(self) -> Layout:
         names = getattr(self, "feature_names_in_", None)
-        return FieldRows(self.grid_, names, self.correlation_length)
+        return FieldRows(self.grid_, names, self.error_model_.correlation_length)
 
     def _batches(self, X: Any, constraint_values: Mapping[str, Any] | None) -> Iterator[Batch]:
         values = constraint_values or {}
@@ -180,13 +218,17 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         self, X: Any, sizes: Any = None, *, constraint_values: Mapping[str, Any] | None = None
     ) -> Any:
         """Ask the backbone; `sizes` come with the points of a long table only."""
+        return self._spread(self._ask_backbone(X))
+
+    def _ask_backbone(self, X: Any, sizes: Any = None) -> Any:
+        """Return what the backbone says, as it says it."""
         seen = self._seen_by_backbone(X, self.estimator_, self.constraints_, self.grid_)
-        return self._spread(predict_distribution(self.estimator_, seen))
+        return predict_distribution(self.estimator_, seen)
 
     def _spread(self, prediction: Prediction) -> Prediction:
-        """Put the residuals' spread in the place of the backbone's own if told so."""
+        """Put the residuals' spread in the place of the backbone's own, or scale that."""
         if self.uncertainty != "residual":
-            return prediction
+            return self.error_model_.scaled(prediction)
         std = np.broadcast_to(self.residual_std_, prediction.mean.shape)
         return Prediction(prediction.mean, std, constraints=prediction.constraints)
 
@@ -199,7 +241,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
                 "In a long table constrained estimators cannot be nested; give all constraints to "
                 "the outer one: constraints=[law, other_law]."
             )
-        if self.correlation_length is not None:
+        if self.error_model_.correlation_length is not None:
             raise ValueError(
                 "Of nested constrained estimators the outermost one makes the covariance; give "
                 "correlation_length to it, and leave it None here."

@@ -23,9 +23,11 @@ from skphys.conditioning import (
     match_moments,
 )
 from skphys.constraints import EqualitySystem, InequalitySystem
+from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._projected import Projected, projected
 from skphys.grids import Axis, Grid
 from skphys.predictive import Prediction
+from skphys.predictive._prediction import member_std
 
 Independent = Callable[[np.ndarray], Covariance]
 
@@ -40,12 +42,15 @@ def priors(prediction: Prediction, members: str, independent: Independent) -> li
     ----------
     prediction : Prediction
         Of a batch of fields.
-    members : {"moments", "each"}
+    members : {"moments", "marginal", "each"}
         What to do with members, if there are any.
     independent : callable
         Makes a covariance of variances that come without a correlation.
     """
     means, stds = prediction.member_means, prediction.member_stds
+    if means is not None and members == "marginal":
+        std = member_std(means, stds) if prediction.std is None else prediction.std
+        return [Gaussian(prediction.mean, independent(std**2))]
     if means is not None and members == "moments":
         return [match_moments(means, stds, independent)]
     if means is not None:
@@ -162,12 +167,15 @@ def posterior(
     system: EqualitySystem,
     inequalities: InequalitySystem | None = None,
     project_samples: bool = False,
+    error_model: ErrorModel | None = None,
 ) -> Gaussian | Mixture | Projected:
     """Condition each Gaussian on the system, and project its mean; several become a mixture."""
     if system.rows.shape[0] == 0:
         conditioned = prior
     else:
         conditioned = [condition(g, system.rows, system.values, system.noise) for g in prior]
+    if error_model is not None and len(prior) == 1:
+        conditioned = [error_model.widened(prior[0], conditioned[0], system)]
     if inequalities is not None and inequalities.names:
         return projected(prior, conditioned, system, inequalities, project_samples)
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned)

@@ -45,8 +45,9 @@ class TableConstrainedRegressor(FieldConstrainedRegressor):
             return super()._training_layout(X, y)
         names = getattr(X, "columns", None)
         self._domain = self.grid.learn_domain(X, feature_names=names)
-        correlation_lengths(self.correlation_length, self.grid.names)
-        return PointRows(self.grid, self._domain, names, self.correlation_length)
+        length = self._declared_errors().correlation_length
+        correlation_lengths(length, self.grid.names)
+        return PointRows(self.grid, self._domain, names, length)
 
     def _check_declared(self, layout: Any, X: Any, constraints: NamedConstraints) -> None:
         super()._check_declared(layout, X, constraints)
@@ -59,15 +60,20 @@ class TableConstrainedRegressor(FieldConstrainedRegressor):
         if not isinstance(self.grid_, ColumnGrid):
             return super()._layout()
         names = getattr(self, "feature_names_in_", None)
-        return PointRows(self.grid_, self._domain, names, self.correlation_length)
+        return PointRows(self.grid_, self._domain, names, self.error_model_.correlation_length)
 
     def _predict_backbone(
         self, X: Any, sizes: Any = None, *, constraint_values: Mapping[str, Any] | None = None
     ) -> Any:
         if sizes is None:
             return super()._predict_backbone(X, constraint_values=constraint_values)
+        return map(self._spread, self._ask_backbone(X, sizes))
+
+    def _ask_backbone(self, X: Any, sizes: Any = None) -> Any:
+        if sizes is None:
+            return super()._ask_backbone(X)
         seen = self._seen_by_backbone(X, self.estimator_, self.constraints_, self.grid_)
-        return map(self._spread, predict_points(self.estimator_, seen, sizes))
+        return predict_points(self.estimator_, seen, sizes)
 
     def _predict_unconditioned(
         self, X: Any, *, rows: str = "fields", want_cov: bool = True
