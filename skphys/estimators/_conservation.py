@@ -13,6 +13,7 @@ from skphys.constraints import Constraint, InequalityConstraint, name_constraint
 from skphys.constraints._system import NamedConstraints
 from skphys.estimators._named_params import NamedConstraintsMixin
 from skphys.estimators._table_fit import TableConstrainedRegressor
+from skphys.estimators._through import TrainedThrough, check_trainable
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
 
 
@@ -67,6 +68,11 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
     project_samples : bool, default=False
         Let `sample_y` project each draw on the inequalities. Projected draws obey everything, but
         they are not draws of the truncated Gaussian: they gather at the bounds.
+    constrain_training : bool, default=False
+        Train the backbone through the equalities: its loss is that of the conditioned mean and
+        standard deviation, points being independent. Needs a regressor whose fit has a parameter
+        `constraint`, such as `FNORegressor` with `heteroscedastic`, alone or at the end of a
+        pipeline. What it predicts before it is conditioned is then not meant to be used.
     random_state : int, RandomState instance or None, default=None
         Handed to the backbone's own random states in fit; None leaves them alone.
 
@@ -144,6 +150,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         "calibration": [tuple, list, None],
         "drop_value_columns": ["boolean"],
         "project_samples": ["boolean"],
+        "constrain_training": ["boolean"],
         "random_state": ["random_state"],
     }
 
@@ -159,6 +166,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         calibration: tuple[Any, Any] | None = None,
         drop_value_columns: bool = False,
         project_samples: bool = False,
+        constrain_training: bool = False,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
@@ -170,6 +178,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         self.calibration = calibration
         self.drop_value_columns = drop_value_columns
         self.project_samples = project_samples
+        self.constrain_training = constrain_training
         self.random_state = random_state
 
     # The backbone and the constraints validate their own parameters.
@@ -194,14 +203,31 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         Raises
         ------
         ValueError
-            If X, y, the grid and the constraints do not fit each other.
+            If X, y, the grid and the constraints do not fit each other, or the backbone cannot be
+            trained through the constraints and `constrain_training` is set.
 
         Warns
         -----
         UserWarning
             If the training targets violate the constraints by more than the quadrature's error.
         """
-        return self._fit(X, y, fit_params)
+        self._fit(X, y, fit_params)
+        if isinstance(self.estimator_, TrainedThrough):
+            self.estimator_ = self.estimator_.estimator_
+        return self
 
     def _declared(self, grid: Any) -> NamedConstraints:
         return name_constraints(self.constraints)
+
+    def _prepared(self, backbone: Any, constraints: NamedConstraints, grid: Any) -> Any:
+        if not self.constrain_training:
+            return super()._prepared(backbone, constraints, grid)
+        check_trainable(backbone, constraints, grid, self.uncertainty)
+        return TrainedThrough(backbone, constraints, grid, self.drop_value_columns)
+
+    def _seen_by_backbone(
+        self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any
+    ) -> Any:
+        if isinstance(backbone, TrainedThrough):
+            return X  # where it finds the values, too
+        return super()._seen_by_backbone(X, backbone, constraints, grid)

@@ -101,17 +101,17 @@ def _refusal(estimator: Any, needs_hook: bool) -> str | None:
     return f"fit of {name} has no parameter {HOOK!r}"
 
 
-def _with_hook(estimator: Any) -> tuple[Any, str]:
-    """Ask the last step of an unfitted backbone for its hook; return both.
+def with_hook(estimator: Any, hook: str) -> tuple[Any, str]:
+    """Ask the last step of an unfitted backbone for a parameter of fit; return both.
 
     Pipelines, which must be clones, are changed.
     """
     if not isinstance(estimator, Pipeline):
         if _routing_enabled() and hasattr(estimator, "set_fit_request"):
-            estimator.set_fit_request(**{HOOK: True})
-        return estimator, HOOK
+            estimator.set_fit_request(**{hook: True})
+        return estimator, hook
     name, last = estimator.steps[-1]
-    last, hook = _with_hook(last)
+    last, hook = with_hook(last, hook)
     estimator.steps[-1] = (name, last)
     return estimator, hook if _routing_enabled() else f"{name}__{hook}"
 
@@ -169,7 +169,7 @@ class EmbeddedOperator(BaseEstimator):
             rescale = is_net(final_estimator(backbone))  # its recipe is for fields of some size
             batch, y = self._subtract_background(X, y, batch, rescale)
         if hooked:
-            backbone, hook = _with_hook(backbone)
+            backbone, hook = with_hook(backbone, HOOK)
             fit_params = {**fit_params, hook: batch}
         elif self.method == KERNEL:
             backbone = tell_net(backbone, self.grid, batch.embedding)

@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._boundary_batch import BoundaryBatch, BoundaryEmbedding, EmbeddedFace
+    from ._constraint_batch import ConstraintBatch
+    from ._differential import DifferentialEquation
+    from ._equations import (
+        AdvectionEquation,
+        BurgersEquation,
+        DiffusionEquation,
+        PorousMediumEquation,
+        StefanEquation,
+    )
     from ._plain_fno import FNO
     from ._process_regressor import AttentiveNeuralProcessRegressor
     from ._regressor import FNORegressor
@@ -19,17 +28,31 @@ __all__ = [
     "BoundaryBatch",
     "BoundaryEmbedding",
     "EmbeddedFace",
+    "ConstraintBatch",
+    "DifferentialEquation",
+    "DiffusionEquation",
+    "PorousMediumEquation",
+    "StefanEquation",
+    "AdvectionEquation",
+    "BurgersEquation",
     "register_spectral_layer",
     "unregister_spectral_layer",
 ]
 
 _MODULES = {
+    "AdvectionEquation": "_equations",
     "AttentiveNeuralProcessRegressor": "_process_regressor",
     "BoundaryBatch": "_boundary_batch",
     "BoundaryEmbedding": "_boundary_batch",
+    "BurgersEquation": "_equations",
+    "ConstraintBatch": "_constraint_batch",
+    "DifferentialEquation": "_differential",
+    "DiffusionEquation": "_equations",
     "EmbeddedFace": "_boundary_batch",
     "FNO": "_plain_fno",
     "FNORegressor": "_regressor",
+    "PorousMediumEquation": "_equations",
+    "StefanEquation": "_equations",
     "register_spectral_layer": "_spectral_layers",
     "unregister_spectral_layer": "_spectral_layers",
 }

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-Batch = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+Batch = tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +27,25 @@ class Fields(Dataset):
         Boundary values, if any.
     norms : Tensor of shape (n, O) or None
         Sizes that a relative loss divides by, if they are not the targets' own.
+    totals, noise : Tensor of shape (n, n_rows) or None
+        Values of the rows that the fields are conditioned on, and their standard deviations.
     """
 
     x: Tensor
     y: Tensor
     values: Tensor | None = None
     norms: Tensor | None = None
+    totals: Tensor | None = None
+    noise: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, index: Tensor) -> Batch:
         """Return the samples at (E, B) positions, with two leading axes."""
-        values, norms = (None if p is None else p[index] for p in (self.values, self.norms))
-        return self.x[index], self.y[index], values, norms
+        given = (self.values, self.norms, self.totals, self.noise)
+        values, norms, totals, noise = (None if p is None else p[index] for p in given)
+        return self.x[index], self.y[index], values, norms, totals, noise
 
     def subset(self, index: Tensor) -> Fields:
         """Return the samples at (n,) positions."""
@@ -98,7 +103,7 @@ class MemberBatches:
         self.n_batches = -(-len(fields) // batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield inputs (E, B, C, *shape), targets, boundary values and norms of one epoch."""
+        """Yield inputs (E, B, C, *shape), targets and all else of one epoch."""
         order = torch.as_tensor(self._order(number), device=self.fields.x.device)
         for index in torch.tensor_split(order, self.n_batches, dim=1):
             yield self.fields.take(index)

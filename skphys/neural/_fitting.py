@@ -16,9 +16,10 @@ from sklearn.utils import check_random_state
 import skphys
 from skphys.neural._batches import Fields, Split, split_fields
 from skphys.neural._checkpoint import Checkpoint
+from skphys.neural._constrained_loss import ConstrainedLoss, wide_dtype
 from skphys.neural._field_net import FieldNet
 from skphys.neural._layout import resolve_modes
-from skphys.neural._losses import loss_units
+from skphys.neural._losses import FieldLoss, loss_units
 from skphys.neural._recipes import OPEN_ENDED, RECIPES, Recipe
 from skphys.neural._saving import (
     check_device,
@@ -38,9 +39,12 @@ SILENT = ("checkpoint", "device", "random_state", "verbose")
 
 Maybe = NDArray[np.float32] | None
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], Maybe, Maybe]
+Law = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None
 
 
-def fit_net(model: Any, arrays: Arrays, embedding: Any, previous: Any = None) -> FieldTrainer:
+def fit_net(
+    model: Any, arrays: Arrays, embedding: Any, previous: Any = None, law: Law = None
+) -> FieldTrainer:
     """Train a net.
 
     Parameters
@@ -54,6 +58,8 @@ def fit_net(model: Any, arrays: Arrays, embedding: Any, previous: Any = None) ->
         What the net is told about boundaries.
     previous : FieldTrainer or None
         The net whose weights to start from.
+    law : tuple of ndarray or None
+        Rows, values and noise, from `ConstraintBatch.dense`, to train through.
 
     Returns
     -------
@@ -62,14 +68,18 @@ def fit_net(model: Any, arrays: Arrays, embedding: Any, previous: Any = None) ->
     """
     device, recipe = check_device(model.device), recipe_of(model)
     split_seed, *seeds = _draw_seeds(model)
-    checkpoint = _checkpoint(model, recipe, arrays, embedding, [split_seed, *seeds], previous)
+    key = (arrays, embedding) if law is None else (arrays, embedding, law)
+    checkpoint = _checkpoint(model, recipe, key, [split_seed, *seeds], previous)
     if checkpoint is not None and (state := checkpoint.load()) is not None:
         split_seed, *seeds = state["seeds"]
-    data = _split(model, arrays, split_seed, device)
-    units = loss_units(data.train.y, data.train.norms)
+    data = _split(model, arrays, law, split_seed, device)
+    units: dict[str, Any] = {**loss_units(data.train.y, data.train.norms)}
+    if law is not None:
+        units["rows"] = torch.as_tensor(law[0], dtype=wide_dtype(device))
     net = FieldTrainer(
         FieldNet,
         **{f"module__{name}": value for name, value in net_arguments(model, embedding).items()},
+        criterion=FieldLoss if law is None else ConstrainedLoss,
         criterion__kind=model.loss,
         **{f"criterion__{name}": value for name, value in units.items()},
         optimizer__weight_decay=recipe.weight_decay,
@@ -167,11 +177,15 @@ def _draw_seeds(model: Any) -> list[int]:
     return [int(seed) for seed in rng.randint(MAX_SEED, size=1 + model.n_members)]
 
 
-def _split(model: Any, arrays: Arrays, seed: int, device: torch.device) -> Split:
+def _split(model: Any, arrays: Arrays, law: Law, seed: int, device: torch.device) -> Split:
     x, y, *given = arrays
     values, norms = (None if a is None else torch.as_tensor(a, device=device) for a in given)
     fields = Fields(torch.as_tensor(x, device=device), torch.as_tensor(y, device=device))
     fields = replace(fields, values=values, norms=norms)
+    if law is not None:
+        wide = wide_dtype(device)
+        totals, noise = (torch.as_tensor(a, dtype=wide, device=device) for a in law[1:])
+        fields = replace(fields, totals=totals, noise=noise)
     if not model.early_stopping:
         return Split(fields)
     return split_fields(fields, model.validation_fraction, seed)
@@ -188,7 +202,7 @@ def _start(net: FieldTrainer, fields: Fields, previous: Any) -> None:
 
 
 def _checkpoint(
-    model: Any, recipe: Recipe, arrays: Arrays, embedding: Any, seeds: list[int], previous: Any
+    model: Any, recipe: Recipe, data: tuple[Any, ...], seeds: list[int], previous: Any
 ) -> Checkpoint | None:
     """Return where this very training is kept; its name tells it from every other one."""
     if model.checkpoint is None:
@@ -198,7 +212,7 @@ def _checkpoint(
         settings.pop("max_epochs")
     start = None if previous is None else [t.cpu().numpy() for t in _weights(previous)]
     seeds = [] if model.random_state is None else seeds
-    key = joblib.hash((skphys.__version__, settings, recipe, arrays, embedding, seeds, start))
+    key = joblib.hash((skphys.__version__, settings, recipe, *data, seeds, start))
     return Checkpoint(model.checkpoint, key)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,11 +30,19 @@ class FunctionBatch:
         Coordinates and values of the targets.
     noise : Tensor of shape (B, H)
         Standard normal, for the latent vectors.
+    parameters : Tensor of shape (B, T) or None
+        Parameters of a differential equation at the targets.
+    totals, tolerance : Tensor of shape (B, n_fields, n_rows) or None
+        Where targets are whole fields, values of what holds for them, and their standard
+        deviations.
     """
 
     context: Tensor
     targets: Tensor
     noise: Tensor
+    parameters: Tensor | None = None
+    totals: Tensor | None = None
+    tolerance: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +61,10 @@ class Functions(Dataset):
         First row, and number of rows, of each function.
     points : Tensor of shape (n_points, n_axes)
         Coordinates of a field's points.
+    parameters : Tensor of shape (R,) or None
+        Parameter of a differential equation in each row.
+    totals, tolerance : Tensor of shape (R, n_rows) or None
+        Values of what holds for the field of each row, and their standard deviations.
     """
 
     contexts: Tensor
@@ -60,22 +73,38 @@ class Functions(Dataset):
     start: Tensor
     count: Tensor
     points: Tensor
+    parameters: Tensor | None = None
+    totals: Tensor | None = None
+    tolerance: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
 
+    def take(self, which: Tensor, at: Tensor, noise: Tensor) -> FunctionBatch:
+        """Return the functions (B,) with their points (B, T) as targets."""
+        batch = FunctionBatch(self.contexts[which], self.targets(which, at), noise)
+        row = self.rows(which, at)
+        if self.parameters is not None:
+            batch = replace(batch, parameters=self.parameters[row])
+        if self.totals is not None and self.tolerance is not None:
+            field = row[:, :: self.fields.shape[1]]
+            batch = replace(batch, totals=self.totals[field], tolerance=self.tolerance[field])
+        return batch
+
     def targets(self, which: Tensor, at: Tensor) -> Tensor:
         """Return (B, T, n_coordinates + 1) of the functions (B,) at their points (B, T)."""
-        n_points = self.fields.shape[1]
-        row = self.start[which, None] + at.div(n_points, rounding_mode="floor")
-        point = at % n_points
+        row, point = self.rows(which, at), at % self.fields.shape[1]
         values = self.fields[row, point]
         return torch.cat([self.queries[row], self.points[point], values[..., None]], dim=-1)
 
+    def rows(self, which: Tensor, at: Tensor) -> Tensor:
+        """Return the rows (B, T) that the points (B, T) of functions (B,) are in."""
+        return self.start[which, None] + at.div(self.fields.shape[1], rounding_mode="floor")
+
     def subset(self, which: Tensor) -> Functions:
         """Return some of the functions, on the same rows."""
-        parts = (self.contexts[which], self.queries, self.fields)
-        return Functions(*parts, self.start[which], self.count[which], self.points)
+        parts = {name: getattr(self, name)[which] for name in ("contexts", "start", "count")}
+        return replace(self, **parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +119,13 @@ class FunctionSplit(Dataset):
 
 
 def as_functions(
-    rows: ContextRows, fields: NDArray[np.float32], layout: ContextLayout, device: torch.device
+    rows: ContextRows,
+    fields: NDArray[np.float32],
+    layout: ContextLayout,
+    device: torch.device,
+    **beside: NDArray[Any],
 ) -> Functions:
-    """Put rows with the same contexts together."""
+    """Put rows with the same contexts together, and what belongs to rows `beside` them."""
     order = np.argsort(rows.function, kind="stable")
     count = np.bincount(rows.function, minlength=len(rows.contexts))
     arrays = (
@@ -103,7 +136,8 @@ def as_functions(
         count,
         layout.points.astype(np.float32),
     )
-    return Functions(*(torch.as_tensor(array, device=device) for array in arrays))
+    given = {k: torch.as_tensor(a[order], device=device) for k, a in beside.items()}
+    return Functions(*(torch.as_tensor(array, device=device) for array in arrays), **given)
 
 
 def split_functions(functions: Functions, fraction: float, seed: int) -> FunctionSplit:
@@ -134,7 +168,8 @@ class FunctionBatches:
     batch_size : int
         Largest number of functions in a batch.
     n_targets : int
-        Number of targets of each function.
+        Number of targets of each function; whole fields, as many as that makes, but at least one,
+        if something holds for fields.
     hidden_size : int
         Size of the latent vectors.
     seed : int
@@ -149,7 +184,7 @@ class FunctionBatches:
         self.hidden_size = hidden_size
         self.seed = seed
         self.n_batches = -(-len(functions) // batch_size)
-        self._n_points = (functions.count * functions.fields.shape[1]).cpu()
+        self._count = functions.count.cpu()
 
     def epoch(self, number: int) -> Iterator[FunctionBatch]:
         """Yield the batches of an epoch."""
@@ -158,11 +193,17 @@ class FunctionBatches:
         order = torch.randperm(len(self.functions), generator=generator)
         device = self.functions.contexts.device
         for which in torch.tensor_split(order, self.n_batches):
-            at = draw_targets(self._n_points[which], self.n_targets, generator).to(device)
-            noise = torch.randn(len(which), self.hidden_size, generator=generator)
-            which = which.to(device)
-            targets = self.functions.targets(which, at)
-            yield FunctionBatch(self.functions.contexts[which], targets, noise.to(device))
+            at = self._draw(self._count[which], generator).to(device)
+            noise = torch.randn(len(which), self.hidden_size, generator=generator).to(device)
+            yield self.functions.take(which.to(device), at, noise)
+
+    def _draw(self, count: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw targets (B, T) of functions that have so many rows (B,)."""
+        n_points = self.functions.fields.shape[1]
+        if self.functions.totals is None:
+            return draw_targets(count * n_points, self.n_targets, generator)
+        rows = draw_targets(count, max(1, self.n_targets // n_points), generator)
+        return (rows[..., None] * n_points + torch.arange(n_points)).flatten(1)
 
 
 def draw_targets(n_points: Tensor, n_targets: int, generator: torch.Generator) -> Tensor:

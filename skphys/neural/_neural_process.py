@@ -190,7 +190,7 @@ class NeuralProcess(nn.Module):
         return mean * self.value_scale + self.value_mean, std
 
     def forward(
-        self, context: Tensor, targets: Tensor, noise: Tensor
+        self, context: Tensor, targets: Tensor, noise: Tensor, at: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Predict targets, with latent vectors inferred from what is given of them.
 
@@ -202,6 +202,9 @@ class NeuralProcess(nn.Module):
             The same of targets whose values are known, as in training.
         noise : Tensor of shape (B, H)
             Standard normal.
+        at : Tensor of shape (B, T, n_coordinates), optional
+            The coordinates of the targets once more, if derivatives along them are wanted: those
+            of each prediction along its own point, at a given latent vector.
 
         Returns
         -------
@@ -214,7 +217,8 @@ class NeuralProcess(nn.Module):
         context, targets = self.standardise(context), self.standardise(targets)
         prior, posterior = self.latent_encoder(context), self.latent_encoder(targets)
         latent = draw(posterior, noise)
-        mean, std = self.decode(context, targets[..., :-1], latent)
+        points = targets[..., :-1] if at is None else self.standardise(at)
+        mean, std = self.decode(context, points, latent)
         return mean, std, divergence(posterior, prior)
 
     def decode(self, context: Tensor, targets: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from skphys.neural._constrained_loss import wide_dtype
 from skphys.neural._context_layout import ContextRows
-from skphys.neural._fitting import MAX_SEED, warn_if_interrupted
+from skphys.neural._fitting import MAX_SEED, Law, warn_if_interrupted
 from skphys.neural._function_batches import (
     Functions,
     FunctionSplit,
@@ -18,6 +19,7 @@ from skphys.neural._function_batches import (
     split_functions,
 )
 from skphys.neural._neural_process import NeuralProcess
+from skphys.neural._process_losses import ConstrainedProcessLoss
 from skphys.neural._process_prediction import predict_draws, predict_moments
 from skphys.neural._process_training import ProcessTrainer
 from skphys.neural._recipes import PROCESS_RECIPES, Recipe
@@ -32,6 +34,8 @@ def fit_process(
     fields: NDArray[np.float32],
     seeds: tuple[int, int],
     previous: ProcessTrainer | None = None,
+    law: Law = None,
+    parameters: NDArray[np.float32] | None = None,
 ) -> ProcessTrainer:
     """Train a net.
 
@@ -47,6 +51,10 @@ def fit_process(
         Of the weights, and of batches and held-out functions.
     previous : ProcessTrainer or None
         The net whose weights and units to start from.
+    law : tuple of ndarray or None
+        Rows, values and noise, from `ConstraintBatch.dense`, to train through.
+    parameters : ndarray of shape (n_rows,) or None
+        Parameters of the equation.
 
     Returns
     -------
@@ -54,11 +62,18 @@ def fit_process(
         On its device, in evaluation mode.
     """
     device = check_device(model.device)
-    functions = as_functions(rows, fields, model._layout, device)
+    beside: dict[str, NDArray[Any]] = {} if parameters is None else {"parameters": parameters}
+    if law is not None:
+        wide = "float32" if wide_dtype(device) == torch.float32 else "float64"
+        beside |= {"totals": law[1].astype(wide), "tolerance": law[2].astype(wide)}
+    functions = as_functions(rows, fields, model._layout, device, **beside)
     split = FunctionSplit(functions)
     if model.early_stopping:
         split = split_functions(functions, model.validation_fraction, seeds[1])
     net = _make_net(model, str(device), seeds[1])
+    if law is not None:
+        rows_of_law = torch.as_tensor(law[0], dtype=wide_dtype(device))
+        net.set_params(criterion=ConstrainedProcessLoss, criterion__rows=rows_of_law)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seeds[0])
         net.initialize()
@@ -122,6 +137,8 @@ def _make_net(model: Any, device: str, seed: int) -> ProcessTrainer:
         max_epochs=model.max_epochs,
         batch_size=model.batch_size,
         n_targets=int(model.n_targets),
+        equation=model.equation,
+        equation_weight=float(model.equation_weight),
         seed=seed,
         patience=model.n_iter_no_change,
         progress=int(model.verbose),

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skphys.grids import Grid
 from skphys.neural._context_layout import ContextRows, read_layout
+from skphys.neural._differential import DifferentialEquation
 from skphys.neural._layout import resolve_grid
 from skphys.neural._process_predictions import ProcessPredictions
 from skphys.neural._recipes import PROCESS_RECIPES, SCHEDULES
@@ -79,6 +80,14 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         Part of the functions held out by `early_stopping`.
     n_iter_no_change : int, default=50
         Patience of `early_stopping`.
+    equation : DifferentialEquation or None, default=None
+        A differential equation whose mean squared residual, of the mean at the targets, is added
+        to the loss in training: "SoftC" in [2]_. Its coordinates are those of a point, in their
+        order: make the time the query, and the positions the axes of the grid. Costs several
+        times the time of a step.
+    equation_weight : float, default=1.0
+        Weight of that penalty, beside the loss of one function. Where a loss is summed over a
+        batch, as in the released code of [2]_, a weight of 1 is one of 1 / batch_size here.
     warm_start : bool, default=False
         Whether fit goes on from the weights of the previous fit, with its units.
     device : str, default="cpu"
@@ -188,6 +197,8 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [POSITIVE],
+        "equation": [DifferentialEquation, None],
+        "equation_weight": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "device": [str],
         "random_state": ["random_state"],
@@ -217,6 +228,8 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 50,
+        equation: DifferentialEquation | None = None,
+        equation_weight: float = 1.0,
         warm_start: bool = False,
         device: str = "cpu",
         random_state: Any = None,
@@ -242,13 +255,17 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
+        self.equation = equation
+        self.equation_weight = equation_weight
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any) -> AttentiveNeuralProcessRegressor:
+    def fit(
+        self, X: Any, y: Any, *, constraint: Any = None, equation_parameters: Any = None
+    ) -> AttentiveNeuralProcessRegressor:
         """Train the net.
 
         Parameters
@@ -257,6 +274,13 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
             Contexts and queries.
         y : array-like of shape (n_samples, n_points) or (n_samples,)
             The fields at the queries, in C order over the grid. 1-D targets are single points.
+        constraint : ConstraintBatch or None, default=None
+            What the fields will be conditioned on; given by
+            ``ConservationConstrainedRegressor(..., constrain_training=True)``. The likelihood is
+            then that of the conditioned field, given the latent vector, and a step predicts whole
+            fields: ``n_targets // n_points`` of each function, at least one.
+        equation_parameters : array-like of shape (n_samples,), default=None
+            The parameter of the equation in each row of X.
 
         Returns
         -------
@@ -270,11 +294,13 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
             training diverges.
         """
         rows, fields = self._training_arrays(X, y)
+        law = None if constraint is None else constraint.dense(*fields.shape)
+        parameters = self._read_parameters(equation_parameters, len(fields))
         from skphys.neural._process_fitting import draw_seeds, fit_process
 
         *seeds, self._draw_seed = draw_seeds(self)
         previous = getattr(self, "net_", None) if self.warm_start else None
-        self.net_ = fit_process(self, rows, fields, (seeds[0], seeds[1]), previous)
+        self.net_ = fit_process(self, rows, fields, (seeds[0], seeds[1]), previous, law, parameters)
         self.n_functions_ = len(rows.contexts)
         self._read_history()
         return self
@@ -355,6 +381,20 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         self.grid_, _ = resolve_grid(self.grid, y.shape[1])
         self._set_layout(self.n_features_in_)
         return self._layout.split(as_float32(X, "X")), as_float32(y, "y")
+
+    def _read_parameters(self, parameters: Any, n_samples: int) -> np.ndarray | None:
+        """Return the equation's parameter in each row."""
+        if parameters is None:
+            return None
+        if self.equation is None:
+            raise ValueError("equation_parameters are those of an equation; set equation, too.")
+        parameters = np.asarray(parameters, dtype=np.float32)
+        if parameters.shape != (n_samples,) or not np.isfinite(parameters).all():
+            raise ValueError(
+                f"equation_parameters must be {n_samples} finite numbers, one for each row of X; "
+                f"got shape {parameters.shape}."
+            )
+        return parameters
 
     def _check_heads(self) -> None:
         if self.hidden_size % self.n_heads:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from torch import Tensor, nn
+from torch import Tensor
 
 from skphys.neural._function_batches import (
     FunctionBatch,
@@ -16,20 +16,9 @@ from skphys.neural._function_batches import (
     Functions,
     FunctionSplit,
 )
+from skphys.neural._process_losses import ProcessLoss, penalised_loss, process_loss
 from skphys.neural._progress import Progress
 from skphys.neural._recipes import make_scheduler
-
-HALF_LOG_2PI = 0.9189385332046727
-
-
-class ProcessLoss(nn.Module):
-    """Negative log-likelihood of the targets, plus the divergence of the latent vectors."""
-
-    def forward(self, output: tuple[Tensor, Tensor, Tensor], target: Tensor) -> Tensor:
-        """Return the mean over functions, for targets (B, T)."""
-        mean, std, divergence = output
-        nll = 0.5 * ((target - mean) / std).square() + std.log() + HALF_LOG_2PI
-        return (nll.sum(1) + divergence).mean()
 
 
 class ProcessTrainer(NeuralNet):
@@ -43,6 +32,10 @@ class ProcessTrainer(NeuralNet):
         Of batches; the weights come from torch's generator.
     n_targets : int
         Number of targets of each function in a step.
+    equation : DifferentialEquation or None
+        What the residual is penalised of, in training.
+    equation_weight : float
+        Of the penalty.
     schedule : str
         Learning-rate schedule.
     patience : int
@@ -64,6 +57,8 @@ class ProcessTrainer(NeuralNet):
         criterion: Any = ProcessLoss,
         seed: int = 0,
         n_targets: int = 100,
+        equation: Any = None,
+        equation_weight: float = 1.0,
         schedule: str = "constant",
         patience: int = 50,
         progress: int = 0,
@@ -78,6 +73,8 @@ class ProcessTrainer(NeuralNet):
         super().__init__(module, criterion, **{**defaults, **kwargs})
         self.seed = seed
         self.n_targets = n_targets
+        self.equation = equation
+        self.equation_weight = equation_weight
         self.schedule = schedule
         self.patience = patience
         self.progress = progress
@@ -143,7 +140,7 @@ class ProcessTrainer(NeuralNet):
     def train_step(self, batch: FunctionBatch, **_: Any) -> dict[str, Any]:
         """Take one step of the optimiser and of the schedule."""
         self.optimizer_.zero_grad(set_to_none=True)
-        loss = self._loss(batch)
+        loss = self._loss(batch, self.equation)
         loss.backward()
         self.optimizer_.step()
         self.scheduler_.step()
@@ -151,12 +148,14 @@ class ProcessTrainer(NeuralNet):
 
     @torch.no_grad()
     def validation_step(self, batch: FunctionBatch, **_: Any) -> dict[str, Any]:
-        """Return the loss of a batch."""
+        """Return the loss of a batch, without the penalty."""
         return {"loss": self._loss(batch)}
 
-    def _loss(self, batch: FunctionBatch) -> Tensor:
-        output = self.module_(batch.context, batch.targets, batch.noise)
-        return self.criterion_(output, batch.targets[..., -1])
+    def _loss(self, batch: FunctionBatch, equation: Any = None) -> Tensor:
+        if equation is None:
+            return process_loss(self.module_, self.criterion_, batch)
+        weight = self.equation_weight
+        return penalised_loss(self.module_, self.criterion_, equation, weight, batch)
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
         """Take the best weights, and forget what only training needs."""

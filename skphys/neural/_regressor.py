@@ -245,7 +245,7 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, *, boundary: Any = None) -> FNORegressor:
+    def fit(self, X: Any, y: Any, *, boundary: Any = None, constraint: Any = None) -> FNORegressor:
         """Train the members.
 
         Parameters
@@ -259,6 +259,11 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         boundary : BoundaryBatch or None, default=None
             Boundary conditions that the net itself takes part in; given by
             `BoundaryEnforcedOperator`.
+        constraint : ConstraintBatch or None, default=None
+            What the fields will be conditioned on; given by
+            ``ConservationConstrainedRegressor(..., constrain_training=True)``. The loss is then
+            that of the conditioned mean and standard deviation, which needs `heteroscedastic`;
+            what is predicted is still the field before.
 
         Returns
         -------
@@ -268,26 +273,39 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X, y, `grid` and `n_modes` do not go together, `device` is not there, or the
-            training diverges.
+            If X, y, `grid` and `n_modes` do not go together, `device` is not there, the
+            constraint cannot be trained through, or the training diverges.
         """
-        self._check_loss()
+        self._check_loss(constraint, boundary)
         arrays = self._training_arrays(X, y)
         values, embedding = _unpack(boundary, len(arrays[0]))
         norms = getattr(boundary, "norms", None)
         norms = None if norms is None else np.asarray(norms, dtype=np.float32)
+        n_samples, n_points = arrays[1].shape[0], arrays[1][0].size
+        law = None if constraint is None else constraint.dense(n_samples, n_points)
         from skphys.neural._fitting import fit_net
 
         previous = getattr(self, "net_", None) if self.warm_start else None
-        self.net_ = fit_net(self, (*arrays, values, norms), embedding, previous)
+        self.net_ = fit_net(self, (*arrays, values, norms), embedding, previous, law)
         self._embedding = embedding
         self._read_history()
         return self
 
-    def _check_loss(self) -> None:
+    def _check_loss(self, constraint: Any, boundary: Any) -> None:
         if self.loss == "nll" and not self.heteroscedastic:
             raise ValueError(
                 "loss='nll' needs a standard deviation at each point; set heteroscedastic=True."
+            )
+        if constraint is not None and not self.heteroscedastic:
+            raise ValueError(
+                "training through a constraint needs the net's own standard deviation, which says "
+                "how far each point moves; set heteroscedastic=True, or leave constraint=None."
+            )
+        if constraint is not None and boundary is not None:
+            raise ValueError(
+                "boundary and constraint cannot be given together: the net learns what the "
+                "boundary leaves, and not the fields that the rows speak of. Leave one of them "
+                "None, and let it be enforced in prediction alone."
             )
 
     def _training_arrays(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:

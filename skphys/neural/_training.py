@@ -163,11 +163,12 @@ class FieldTrainer(NeuralNet):
         return {"loss": self._losses(batch)}
 
     def _losses(self, batch: Any) -> Tensor:
-        x, y, values, norms = batch
+        x, y, values, norms, *law = batch
         kind = torch.device(self.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.mixed_precision):
             output = apply(self.module_, x, values)
-        return self.criterion_(output, y, norms)
+        given = [part for part in law if part is not None]
+        return self.criterion_(output, y, norms, *given)
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
         """Take the best weights, and forget what only training needs."""

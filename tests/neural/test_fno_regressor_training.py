@@ -51,7 +51,7 @@ def test_targets_and_boundary_values_stay_with_their_samples():
     split = split_fields(Fields(x, 2 * x, 3 * x[:, 0], 4 * x[:, 0]), 0.25, seed=0)
     assert (len(split), len(split.valid)) == (9, 3)
     for fields in (split.train, split.valid):
-        for x, y, values, norms in MemberBatches(fields, 2, seeds=(1, 2)).epoch(0):
+        for x, y, values, norms, *_ in MemberBatches(fields, 2, seeds=(1, 2)).epoch(0):
             torch.testing.assert_close(y, 2 * x)
             torch.testing.assert_close(values, 3 * x[..., 0])
             torch.testing.assert_close(norms, 4 * x[..., 0])

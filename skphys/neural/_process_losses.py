@@ -1,0 +1,114 @@
+"""What a neural process is trained on besides the plain likelihood of targets.
+
+Fields that are conditioned first, and a differential equation as a penalty.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from skphys.neural._constrained_loss import conditioned_nll
+from skphys.neural._differential import DifferentialEquation
+from skphys.neural._function_batches import FunctionBatch
+from skphys.neural._losses import HALF_LOG_2PI
+
+
+class ProcessLoss(nn.Module):
+    """Negative log-likelihood of the targets, plus the divergence of the latent vectors."""
+
+    def forward(self, output: tuple[Tensor, Tensor, Tensor], target: Tensor) -> Tensor:
+        """Return the mean over functions, for targets (B, T)."""
+        mean, std, divergence = output
+        nll = 0.5 * ((target - mean) / std).square() + std.log() + HALF_LOG_2PI
+        return (nll.sum(1) + divergence).mean()
+
+
+class ConstrainedProcessLoss(nn.Module):
+    """The same of whole fields, which are conditioned on linear equalities first.
+
+    Given a latent vector the points of a field are independent, and its conditioning is that of
+    each draw by itself.
+
+    Parameters
+    ----------
+    rows : array of shape (n_rows, n_points)
+        ``G``.
+    """
+
+    rows: Tensor
+
+    def __init__(self, rows: Any) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.as_tensor(rows))
+
+    def forward(
+        self,
+        output: tuple[Tensor, Tensor, Tensor],
+        target: Tensor,
+        totals: Tensor,
+        tolerance: Tensor,
+    ) -> Tensor:
+        """Return the mean over functions, for fields (B, T) side by side.
+
+        `totals` and `tolerance` (B, n_fields, n_rows) are those of each field.
+        """
+        *moments, divergence = output
+        shape = -1, self.rows.shape[1]
+        mean, std, target = (part.unflatten(1, shape) for part in (*moments, target))
+        nll = conditioned_nll(mean, std, target, self.rows, totals, tolerance)
+        return (nll.sum((1, 2)) + divergence).mean().float()
+
+
+def process_loss(module: nn.Module, criterion: nn.Module, batch: FunctionBatch) -> Tensor:
+    """Return the loss of a batch."""
+    output = module(batch.context, batch.targets, batch.noise)
+    return criterion(output, *_known(batch))
+
+
+def penalised_loss(
+    module: nn.Module,
+    criterion: nn.Module,
+    equation: DifferentialEquation,
+    weight: float,
+    batch: FunctionBatch,
+) -> Tensor:
+    """Return a loss plus `weight` times the mean squared residual of the mean at the targets.
+
+    Parameters
+    ----------
+    module : NeuralProcess
+        The net.
+    criterion : module
+        One of the losses above.
+    equation : DifferentialEquation
+        Of which a residual is left.
+    weight : float
+        Of the penalty.
+    batch : FunctionBatch
+        Functions with their targets.
+
+    Notes
+    -----
+    Derivatives are along the coordinates that are decoded, at a given latent vector. What the
+    latent vector was inferred from does not move with them: in [1]_ it does.
+
+    References
+    ----------
+    .. [1] The released code of D. Hansen, D. C. Maddix, S. Alizadeh, G. Gupta, M. W. Mahoney.
+       Learning physical models that can respect conservation laws. ICML 2023, arXiv 2302.11002.
+    """
+    at = batch.targets[..., :-1].detach().clone().requires_grad_()
+    with sdpa_kernel(SDPBackend.MATH):  # the one that can be differentiated more than once
+        output = module(batch.context, batch.targets, batch.noise, at)
+        residual = equation.residual(output[0], at, batch.parameters)
+        return criterion(output, *_known(batch)) + weight * residual.square().mean()
+
+
+def _known(batch: FunctionBatch) -> list[Tensor]:
+    """Return what a criterion compares the output with."""
+    known = batch.targets[..., -1], batch.totals, batch.tolerance
+    return [part for part in known if part is not None]

@@ -1,0 +1,158 @@
+"""Training through the constraint: what the backbone is told, and what becomes of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from fno_cases import tiny
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skphys import ConservationConstrainedRegressor, EnsembleRegressor
+from skphys.constraints import Bounds, Column, ConservationLaw, LinearEquality
+from skphys.datasets import make_stefan
+from skphys.grids import ColumnGrid, Grid
+from skphys.metrics import gaussian_nll
+from skphys.preprocessing import GridFeatures
+
+GRID = Grid(x=np.linspace(0.0, 1.0, 16))
+STEFAN = make_stefan(24, layout="fields", n_points=16, t=(0.02, 0.1), random_state=0)
+
+
+class Listener(RegressorMixin, BaseEstimator):
+    """Remembers what it is told, and predicts the mean field with unit variance."""
+
+    def __init__(self, random_state=None):
+        self.random_state = random_state
+
+    def fit(self, X, y, *, constraint=None):
+        self.seen_, self.constraint_, self.mean_ = np.asarray(X), constraint, y.mean(0)
+        return self
+
+    def predict(self, X, return_std=False):
+        mean = np.tile(self.mean_, (len(X), 1))
+        return (mean, np.ones_like(mean)) if return_std else mean
+
+
+def table(n=6):
+    """Inputs a and b, and the mass of the field a + b x."""
+    a, b = np.random.default_rng(0).normal(size=(2, n, 1))
+    frame = pd.DataFrame({"a": a[:, 0], "b": b[:, 0], "mass": (a + b / 2)[:, 0]})
+    return frame, a + b * GRID["x"]
+
+
+def test_the_backbone_is_told_rows_values_and_noise():
+    X, y = table()
+    laws = [
+        ConservationLaw(total="mass", noise=0.1),
+        LinearEquality(np.eye(16)[:1], b="a"),
+        Bounds(lower=-9.0),
+    ]
+    model = ConservationConstrainedRegressor(
+        Listener(), laws, GRID, constrain_training=True, drop_value_columns=True, random_state=3
+    ).fit(X, y)
+    batch, listener = model.estimator_.constraint_, model.estimator_
+    np.testing.assert_allclose(batch.rows, [GRID.weights(), np.eye(16)[0]])
+    np.testing.assert_allclose(batch.values, X[["mass", "a"]])
+    np.testing.assert_allclose(batch.noise, [0.1, 0.0])
+    np.testing.assert_array_equal(listener.seen_, X[["b"]])
+    assert isinstance(listener.random_state, int)
+    np.testing.assert_allclose(model.predict(X)[:, 0], X["a"], rtol=1e-12)
+    assert Listener().fit(X, y).constraint_ is None
+
+
+def test_noise_that_depends_on_the_field_is_judged_by_the_targets():
+    X, y = STEFAN.data, STEFAN.target
+    law = ConservationLaw(total=STEFAN.mass, noise="auto")
+    model = ConservationConstrainedRegressor(Listener(), law, GRID, constrain_training=True)
+    noise = model.fit(X, y).estimator_.constraint_.noise
+    np.testing.assert_allclose(noise, law.noise_std(y, GRID))
+    assert noise.shape == (24, 1) and np.ptp(noise) > 0
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_through_nested_pipelines(routing):
+    X, y = table()
+    inner = make_pipeline(FunctionTransformer(), Listener())
+    pipeline = make_pipeline(FunctionTransformer(), inner)
+    with sklearn.config_context(enable_metadata_routing=routing):
+        model = ConservationConstrainedRegressor(
+            pipeline, ConservationLaw(total="mass"), GRID, constrain_training=True
+        ).fit(X, y)
+    listener = model.estimator_[-1][-1]
+    np.testing.assert_allclose(listener.constraint_.values[:, 0], X["mass"])
+
+
+def conditioned_nll(max_epochs, lr, **params):
+    """Negative log-likelihood of the training fields, from the estimator's own predictions."""
+    X, y = STEFAN.data, STEFAN.target
+    backbone = tiny(heteroscedastic=True, loss="nll", max_epochs=max_epochs, lr=lr)
+    model = ConservationConstrainedRegressor(
+        make_pipeline(GridFeatures(GRID, scalars=[0, 1]), backbone),
+        ConservationLaw(over="x", total=STEFAN.mass),
+        GRID,
+        **params,
+    ).fit(X, y)
+    mean, std = model.predict(X, return_std=True)
+    return model, gaussian_nll(y, mean, std)
+
+
+def test_training_lowers_the_loss_of_the_conditioned_field_and_leaves_it_exact():
+    start = conditioned_nll(1, 1e-12, constrain_training=True)[1]
+    model, after = conditioned_nll(60, None, constrain_training=True)
+    assert after < start - 0.5
+    masses = np.trapezoid(model.predict(STEFAN.data), GRID["x"], axis=1)
+    np.testing.assert_allclose(masses, STEFAN.mass(STEFAN.data), rtol=1e-12)
+    draws = model.sample_y(STEFAN.data[:2], 5, random_state=0)
+    np.testing.assert_allclose(
+        np.trapezoid(draws, GRID["x"], axis=1), np.tile(masses[:2, None], 5), rtol=1e-10
+    )
+
+
+def test_is_a_parameter_that_can_be_searched():
+    _, y = table(12)
+    model = ConservationConstrainedRegressor(
+        tiny(heteroscedastic=True, grid=GRID, n_modes=1, max_epochs=1),
+        ConservationLaw(total=Column(0)),
+        GRID,
+    )
+    fields = np.column_stack([y @ GRID.weights(), np.ones((12, 15))])
+    search = GridSearchCV(model, {"constrain_training": [False, True]}, cv=2).fit(fields, y)
+    assert search.best_params_.keys() == {"constrain_training"}
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores).all() and scores[0] != scores[1]
+
+
+LAW = ConservationLaw(total=1.0)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "params", "message"),
+    [
+        (Ridge(), {}, "fit of Ridge has no parameter 'constraint'"),
+        (make_pipeline(Ridge()), {}, "fit of Ridge has no parameter 'constraint'"),
+        (EnsembleRegressor(Ridge()), {}, "fit of EnsembleRegressor has no"),
+        (FrozenEstimator(Listener()), {}, "trained already"),
+        (Listener(), {"uncertainty": "residual"}, "uncertainty='residual' replaces"),
+        (Listener(), {"constraints": Bounds(lower=0.0)}, "no equalities"),
+        (Listener(), {"constraints": None}, "no equalities"),
+        (tiny(), {}, "heteroscedastic=True"),
+    ],
+)
+def test_errors(backbone, params, message):
+    X, y = np.ones((4, 16)), np.ones((4, 16))
+    params = {"constraints": LAW, "grid": GRID, "constrain_training": True, **params}
+    with pytest.raises(ValueError, match=message):
+        ConservationConstrainedRegressor(backbone, **params).fit(X, y)
+
+
+def test_not_in_a_long_table():
+    X = np.column_stack([np.repeat([0.0, 1.0], 3), np.tile([0.0, 0.5, 1.0], 2)])
+    grid = ColumnGrid(space=1, by=0)
+    model = ConservationConstrainedRegressor(Listener(), LAW, grid, constrain_training=True)
+    with pytest.raises(ValueError, match="points, not fields"):
+        model.fit(X, np.ones(6))
