@@ -38,7 +38,7 @@ import argparse
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -109,22 +109,23 @@ class Preset:
     n_curve_times: int = 21
 
 
+PAPER = Preset(
+    10_000,
+    500,
+    128,
+    250,
+    lr=1e-4,
+    scheduler="constant",
+    dropout=0.1,
+    softc=tuple(PROBLEMS),
+    n_curve_times=101,
+)
 PRESETS = {
     "quick": Preset(
         64, 2, 8, 16, n_times=2, n_points=41, n_draws=8, n_test=4, n_calibration=8, n_curves=2
     ),
     "cpu": Preset(4000, 25, 64, 16),
-    "paper": Preset(
-        10_000,
-        500,
-        128,
-        250,
-        lr=1e-4,
-        scheduler="constant",
-        dropout=0.1,
-        softc=tuple(PROBLEMS),
-        n_curve_times=101,
-    ),
+    "paper": PAPER,
 }
 
 
@@ -213,8 +214,9 @@ def import_weights(fit, preset, options):
     """Return a neural process with the weights of a checkpoint of the released code."""
     data = functions(fit.problem, 1, preset, fit.seed)
     state = torch.load(options.weights, map_location="cpu", weights_only=True)
-    model = backbone(fit, preset, data.grid, options.device)
-    return model.load_state_dict(state), 0.0
+    model = backbone(fit, replace(preset, width=PAPER.width), data.grid, options.device)
+    prefix = "anp." if any(name.startswith("anp.") for name in state) else ""
+    return model.load_state_dict(state, n_context=data.context.shape[1], prefix=prefix), 0.0
 
 
 def trained(fit, preset, options):
