@@ -27,7 +27,7 @@ from skphys.predictive._backbone import is_frozen
 
 PARTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # candidate lengths, in parts of an axis
 EXPONENTS = np.linspace(0.0, 1.0, 21)
-GAIN = 1e-3  # nats a point by which a candidate has to be better than a simpler one
+SURE = 2.0  # standard errors by which a choice has to be likelier than none
 MOST_ROWS = 64  # under more rows correlated errors are dense, and not tried
 FEWEST_FIELDS = 20  # the law's test is not judged by fewer
 ROUNDS = 3  # of the scale, which moves the mean if the law has noise
@@ -69,12 +69,11 @@ class Evidence:
         """Return the most likely scale of the standard deviations, after a factor a field."""
         return float(np.sqrt(np.average(self.squares / factor, weights=self.n_points)))
 
-    def log_likelihood(self, factor: np.ndarray | float = 1.0) -> float:
-        """Return the mean log-likelihood of a point at the most likely scale."""
-        scale2 = self.scale(factor) ** 2
-        log_variance = self.log_variance + np.log(factor)
-        mean = np.average(log_variance, weights=self.n_points)
-        return float(-0.5 * (np.log(2.0 * np.pi * max(scale2, 1e-300)) + mean + 1.0))
+    def log_likelihood(self, factor: np.ndarray | float = 1.0) -> np.ndarray:
+        """Return each field's log-likelihood, but for a constant, at the most likely scale."""
+        scale2 = max(self.scale(factor) ** 2, 1e-300)
+        log_variance = self.log_variance + np.log(factor * scale2)
+        return -0.5 * self.n_points * (log_variance + self.squares / (factor * scale2))
 
 
 def choose_error_model(
@@ -94,11 +93,13 @@ def choose_error_model(
         Whether the stated standard deviations may be made smaller.
     """
     held_out = [replace(part, model=_remembering(part.model)) for part in held_out]
-    best, found = start, _evidence(held_out, start)
-    for candidate in _candidates(held_out, start, choose, found.n_rows):
-        evidence = _evidence(held_out, candidate)
-        if evidence.log_likelihood() > found.log_likelihood() + GAIN:
-            best, found = candidate, evidence
+    found = _evidence(held_out, start)
+    if not found.n_points.any():
+        return start
+    candidates = list(_candidates(held_out, start, choose, found.n_rows))
+    tried = [found, *(_evidence(held_out, candidate) for candidate in candidates)]
+    chosen = _likeliest([evidence.log_likelihood() for evidence in tried])
+    best, found = [start, *candidates][chosen], tried[chosen]
     best, found = _with_scale(held_out, best, found)
     exponent, level = _law_exponent(found)
     factor = widening(found.z2 / level, exponent) if exponent else 1.0
@@ -150,7 +151,8 @@ def _extents(model: Any) -> dict[str, float]:
     """Return the length of each axis; none where points have no neighbours."""
     grid = model.grid_
     if isinstance(grid, ColumnGrid):
-        return {name: high - low for name, (low, high) in model._domain.items()}
+        ends = [high - low for low, high in model._domain.values()]
+        return dict(zip(grid.names, ends, strict=True))
     if not isinstance(grid, Grid):
         return {}
     spans = {
@@ -180,8 +182,15 @@ def _law_exponent(found: Evidence) -> tuple[float, float]:
     if not 0.0 < level < np.inf:
         return 0.0, 1.0
     tried = [found.log_likelihood(widening(found.z2 / level, e)) for e in EXPONENTS]
-    best = int(np.argmax(tried))
-    return (float(EXPONENTS[best]), level) if tried[best] > tried[0] + GAIN else (0.0, level)
+    return float(EXPONENTS[_likeliest(tried)]), level
+
+
+def _likeliest(tried: Sequence[np.ndarray]) -> int:
+    """Return the position of the highest sum of log-likelihoods, 0 unless it is surely higher."""
+    best = int(np.argmax([np.sum(each) for each in tried]))
+    gain = tried[best] - tried[0]
+    error = np.std(gain, ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+    return best if np.mean(gain) > SURE * error else 0
 
 
 def _evidence(held_out: Sequence[HeldOut], error_model: ErrorModel) -> Evidence:

@@ -103,7 +103,14 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         if self.uncertainty == "calibrated" and self.calibration is None:
             held_out = list(out_of_fold(self, X, y, fit_params))
         elif self.uncertainty != "residual" and self.calibration is not None:
-            held_out = [HeldOut(self, *self._calibration_data())]
+            held_X, held_y = self._calibration_data()
+            shape = self._layout().output_shape(held_X)
+            if held_y.size != np.prod(shape):
+                raise ValueError(
+                    f"The y of calibration must have the shape of predict(X), {shape}; got "
+                    f"{held_y.shape}."
+                )
+            held_out = [HeldOut(self, held_X, held_y)]
         else:
             return self.error_model_
         choose = {
