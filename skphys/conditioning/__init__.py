@@ -4,6 +4,7 @@ NumPy arrays and torch tensors (any device, differentiable) go through the same 
 knows of scikit-learn, grids or physics.
 """
 
+from skphys.conditioning._corrected import Corrected
 from skphys.conditioning._covariance import (
     Conditioned,
     Covariance,
@@ -22,6 +23,7 @@ from skphys.conditioning._structured import Kronecker, OrnsteinUhlenbeck
 
 __all__ = [
     "Conditioned",
+    "Corrected",
     "Covariance",
     "Dense",
     "Diagonal",

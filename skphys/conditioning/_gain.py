@@ -149,9 +149,17 @@ class Gain(ABC):
         points = np.argmax(_numpy(abs(self.rows))[rows], axis=-1)
         return rows, points, self.rows[rows, points]
 
+    def refined(self, right: Array) -> Array:
+        """Return ``A^-1 @ right``, as exactly as the factor and refinement make it."""
+        return self.solve(right)
+
     def along(self, field: Array) -> Array:
         """Return ``G field``."""
         return field @ transpose(self.rows)
+
+    def back(self, multipliers: Array) -> Array:
+        """Return ``G' @ multipliers``."""
+        return multipliers @ self.rows
 
     def reach(self, field: Array) -> Array:
         """Return ``|G| field``."""

@@ -9,6 +9,7 @@ from array_api_compat import array_namespace, is_torch_array
 from scipy import sparse
 
 from skphys.conditioning._arrays import Array, floating, is_float64_numpy, like, standard_normal
+from skphys.conditioning._corrected import Corrected
 from skphys.conditioning._covariance import Conditioned, Covariance
 from skphys.conditioning._factor import factor
 from skphys.conditioning._sparse._dispatch import to_dense_rows
@@ -84,7 +85,12 @@ class Gaussian:
 
 
 def condition(
-    gaussian: Gaussian, rows: Array, values: Array, noise: Array | float = 0.0
+    gaussian: Gaussian,
+    rows: Array,
+    values: Array,
+    noise: Array | float = 0.0,
+    *,
+    metric: Covariance | None = None,
 ) -> Gaussian:
     """Condition Gaussian fields on ``rows @ field = values + noise``.
 
@@ -99,12 +105,16 @@ def condition(
         ``b``.
     noise : float or array of shape (n_rows,) or (..., n_rows), default=0.0
         Standard deviation of each row's value, in its units; 0 makes the row exact.
+    metric : Covariance, default=None
+        How fields move, ``M``: by ``K = M G' (G M G' + R)^-1``. None means by their own
+        covariance, which is Bayes' rule; ``Diagonal`` of ones is the Euclidean projection.
 
     Returns
     -------
     Gaussian
-        Mean and covariance of equations 7a and 7b of Hansen et al., 2023 (arXiv 2302.11002). The
-        covariance stays factored; it can be conditioned again.
+        Mean and covariance of equations 7a and 7b of Hansen et al., 2023 (arXiv 2302.11002); with
+        a metric the covariance is ``(I - K G) S (I - K G)' + K R K'``, that of fields which are
+        all moved so. It stays factored; it can be conditioned again.
 
     Raises
     ------
@@ -121,7 +131,8 @@ def condition(
     With sparse rows ``S G'`` is never formed and memory is linear in the entries of `rows` and
     of the factor of ``G S G' + R``. Mean and draws are exact as ever. Standard deviations are
     exact if the rows are disconnected, or banded in some order, or not too many; otherwise they
-    are estimated from draws, and `Gaussian.std_error` tells how well.
+    are estimated from draws, and `Gaussian.std_error` tells how well. With a metric they are
+    exact, and under many sparse rows take a solve for each point.
     """
     mean = floating(gaussian.mean)
     _check_shapes(mean, rows, values)
@@ -130,8 +141,10 @@ def condition(
         rows = like(to_dense_rows(rows), mean)
     values = like(values, mean)
     noise = array_namespace(mean).broadcast_to(noise, (*noise.shape[:-1], rows.shape[0]))
-    gain = factor(gaussian.covariance, rows, noise**2)
-    return Gaussian(gain.correct(mean, values), Conditioned(gaussian.covariance, gain))
+    gain = factor(gaussian.covariance if metric is None else metric, rows, noise**2)
+    if metric is None:
+        return Gaussian(gain.correct(mean, values), Conditioned(gaussian.covariance, gain))
+    return Gaussian(gain.correct(mean, values), Corrected(gaussian.covariance, gain, metric))
 
 
 def _check_shapes(mean: Array, rows: Any, values: Any) -> None:

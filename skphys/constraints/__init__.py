@@ -21,6 +21,7 @@ from skphys.constraints.control_volume import ControlVolumeBalance
 from skphys.constraints.equality import LinearEquality
 from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
 from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
+from skphys.constraints.smoothness import Smoothness
 
 __all__ = [
     "AdvectiveFlux",
@@ -43,6 +44,7 @@ __all__ = [
     "Neumann",
     "Periodic",
     "Robin",
+    "Smoothness",
     "boundary_constraints",
     "boundary_values",
     "merge_inequalities",

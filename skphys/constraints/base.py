@@ -35,6 +35,7 @@ class Constraint(BaseEstimator):
       it a constructor parameter to let users set it; without it the constraint is exact.
     - `noise_std` is asked for that noise, together with the predicted fields, so that a constraint
       may judge by them how far its rows can be trusted; by default it is `noise`.
+    - `noise_rows` states noise that grows with the predicted uncertainty.
     - `discretization_error` says how far a *true* field may be from ``G u = b``, because the grid
       is finite; the check of the training targets then stays silent.
     """
@@ -112,6 +113,19 @@ class Constraint(BaseEstimator):
                 f"{self.noise!r}."
             )
         return self.noise
+
+    def noise_rows(self, grid: Grid) -> Sequence[Any]:
+        """Return sparse matrices ``N`` of the shape of `rows`: noise made of standard deviations.
+
+        With ``s`` the standard deviations of the field before any constraint, the variance of the
+        rows' noise is ``noise_std**2`` plus the sum of ``(N @ s)**2``. By default there are none.
+
+        Parameters
+        ----------
+        grid : Grid
+            The grid of `rows`.
+        """
+        return ()
 
     def check_axes(self, names: Sequence[str]) -> None:
         """Raise a ValueError if a parameter names an axis that is not among `names`.

@@ -43,6 +43,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     }
 
     members: str
+    metric: str
     estimator_: Any
     error_model_: ErrorModel
     project_samples: bool
@@ -278,6 +279,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
                     batch.inequalities,
                     self.project_samples,
                     self.error_model_ if spread else None,
+                    batch.unit if self.metric == "identity" else None,
                 )
             yield batch, prior, conditioned
 

@@ -46,6 +46,13 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         deviations only, whatever the members have in common; "each" conditions each member and
         matches moments after, as ProbConserv does with latent draws. "auto" is the likelier of the
         first two on calibration data, without them "moments".
+    metric : {"covariance", "identity"}, default="covariance"
+        In which metric fields move. "covariance" moves them where they are uncertain, which is
+        conditioning; "identity" moves all points alike to the nearest fields that obey, the
+        Euclidean projection known as HardC. Uncertainty moves along and obeys as well, where the
+        paper's HardC leaves standard deviations as they were. Noise of a constraint is weighed
+        against the mean variance of the field then. Of nested estimators the outermost one's
+        counts.
     uncertainty : {"auto", "residual", "calibrated"}, default="auto"
         "auto" takes what the backbone states, else unit variance (the Euclidean projection, with a
         warning when a standard deviation is asked for); with `calibration` it makes it larger
@@ -140,6 +147,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         "constraints": [Constraint, InequalityConstraint, list, tuple, None],
         "grid": [Grid, Mesh, Components, ColumnGrid, None],
         "members": [StrOptions({"auto", "moments", "marginal", "each"})],
+        "metric": [StrOptions({"covariance", "identity"})],
         "uncertainty": [StrOptions({"auto", "residual", "calibrated"})],
         "correlation_length": [
             Interval(Real, 0, None, closed="neither"),
@@ -161,6 +169,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         grid: Grid | Mesh | Components | ColumnGrid | None = None,
         *,
         members: str = "auto",
+        metric: str = "covariance",
         uncertainty: str = "auto",
         correlation_length: float | str | Mapping[str, float] | None = "auto",
         calibration: tuple[Any, Any] | None = None,
@@ -173,6 +182,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         self.constraints = constraints
         self.grid = grid
         self.members = members
+        self.metric = metric
         self.uncertainty = uncertainty
         self.correlation_length = correlation_length
         self.calibration = calibration

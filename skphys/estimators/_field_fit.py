@@ -53,6 +53,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
     random_state: Any
 
     # Where a subclass does not make them parameters, they are as here.
+    metric: str = "covariance"
     correlation_length: float | str | Mapping[str, float] | None = None
     project_samples: bool = False
 

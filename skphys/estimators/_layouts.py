@@ -46,6 +46,8 @@ class Batch:
         The points that are returned; in a long table with nodes not all of them.
     independent : callable
         Makes a covariance of variances that come without a correlation.
+    unit : callable
+        The same where points between nodes follow these, and nothing else is correlated.
     inequalities : InequalitySystem or None
         What the mean must obey besides.
     """
@@ -55,6 +57,7 @@ class Batch:
     index: Any
     shown: Any = field(default_factory=lambda: ALL)
     independent: Independent = Diagonal
+    unit: Independent = Diagonal
     inequalities: InequalitySystem | None = None
 
     def first_rows(self) -> np.ndarray:

@@ -105,26 +105,25 @@ class PointRows(Layout):
                 )
             at_law = likely_fields(prediction)[..., : group.grid.n_points]
             system = self.system(X, group, constraints, constraint_values, at_law)
-            n_queries = prediction.mean.shape[1] - group.n_nodes
+            n_queries = prediction.mean.shape[1] - group.n_nodes if group.n_nodes else 0
             yield Batch(
                 prediction,
-                replace(system, rows=widen(system.rows, n_queries if group.n_nodes else 0)),
+                _widened(system, n_queries),
                 group.index,
                 _shown(group),
                 self.independent(group),
+                _uncorrelated(group),
                 self.inequalities(X, group, constraints),
             )
 
     def independent(self, group: FieldGroup) -> Independent:
         """Return what makes a covariance of variances that come without a correlation."""
+        if self.correlation_length is None:
+            return _uncorrelated(group)
         weights = group.interpolation
-        if self.correlation_length is not None:
-            lengths = correlation_lengths(self.correlation_length, group.grid.names)
-            queries = NO_QUERIES if weights is None else weights @ group.grid.points
-            return correlated(group.grid, lengths, queries)
-        if weights is None:
-            return Diagonal
-        return interpolated(np.vstack([np.eye(group.n_nodes), weights.toarray()]))
+        lengths = correlation_lengths(self.correlation_length, group.grid.names)
+        queries = NO_QUERIES if weights is None else weights @ group.grid.points
+        return correlated(group.grid, lengths, queries)
 
     def labels(self, X: Any) -> np.ndarray:
         """Number the fields."""
@@ -136,6 +135,19 @@ class PointRows(Layout):
         blocks = np.broadcast_to(dense, (len(batch.index), n_outputs, n_outputs))
         for index, block in zip(batch.index, blocks, strict=True):
             out[np.ix_(index, index)] = block
+
+
+def _uncorrelated(group: FieldGroup) -> Independent:
+    """Return what makes a covariance of variances at independent nodes, and between them."""
+    if group.interpolation is None:
+        return Diagonal
+    return interpolated(np.vstack([np.eye(group.n_nodes), group.interpolation.toarray()]))
+
+
+def _widened(system: EqualitySystem, n_queries: int) -> EqualitySystem:
+    """Let a system at the nodes leave the queries alone."""
+    noise_rows = tuple(widen(part, n_queries) for part in system.noise_rows)
+    return replace(system, rows=widen(system.rows, n_queries), noise_rows=noise_rows)
 
 
 def _shown(group: FieldGroup) -> Any:

@@ -168,14 +168,35 @@ def posterior(
     inequalities: InequalitySystem | None = None,
     project_samples: bool = False,
     error_model: ErrorModel | None = None,
+    unit: Independent | None = None,
 ) -> Gaussian | Mixture | Projected:
-    """Condition each Gaussian on the system, and project its mean; several become a mixture."""
+    """Condition each Gaussian on the system, and project its mean; several become a mixture.
+
+    With `unit`, which makes a covariance of equal variances, fields move in that metric.
+    """
+    systems = [system.under(g) for g in prior]
+    metrics = [None if unit is None else _even(g, system, unit) for g in prior]
+    parts = list(zip(prior, systems, metrics, strict=True))
     if system.rows.shape[0] == 0:
         conditioned = prior
     else:
-        conditioned = [condition(g, system.rows, system.values, system.noise) for g in prior]
+        conditioned = [condition(g, s.rows, s.values, s.noise, metric=m) for g, s, m in parts]
     if error_model is not None and len(prior) == 1:
         conditioned = [error_model.widened(prior[0], conditioned[0], system)]
     if inequalities is not None and inequalities.names:
-        return projected(prior, conditioned, system, inequalities, project_samples)
+        moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
+        return projected(moving, conditioned, systems, inequalities, project_samples)
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned)
+
+
+def _even(gaussian: Gaussian, system: EqualitySystem, unit: Independent) -> Covariance:
+    """Return a metric in which all points weigh the same.
+
+    Its scale counts beside noise only, and is there the mean variance of each field.
+    """
+    n_points = gaussian.mean.shape[-1]
+    if not system.noise_rows and not system.noise.any():
+        return unit(np.ones(n_points))
+    scale = gaussian.variance().mean(axis=-1, keepdims=True)
+    scale = np.where(scale > 0, scale, 1.0)
+    return unit(np.broadcast_to(scale, (*scale.shape[:-1], n_points)))

@@ -111,7 +111,7 @@ def project_fields(
 def projected(
     priors: Sequence[Gaussian],
     conditioned: Sequence[Gaussian],
-    system: EqualitySystem,
+    systems: Sequence[EqualitySystem],
     inequalities: InequalitySystem,
     project_samples: bool,
 ) -> Projected:
@@ -120,18 +120,18 @@ def projected(
     Parameters
     ----------
     priors, conditioned : sequence of Gaussian
-        Before and after the equalities.
-    system : EqualitySystem
-        The equalities.
+        Before and after the equalities; the covariances before are the metrics.
+    systems : sequence of EqualitySystem
+        The equalities of each.
     inequalities : InequalitySystem
         What has to hold besides.
     project_samples : bool
         Whether draws are projected too.
     """
-    pairs = list(zip(priors, conditioned, strict=True))
-    means = [project_fields(p, c.mean, system, inequalities, system.values) for p, c in pairs]
+    parts = list(zip(priors, conditioned, systems, strict=True))
+    means = [project_fields(p, c.mean, s, inequalities, s.values) for p, c, s in parts]
     fields = list(conditioned)
     if project_samples:
-        fields = [ProjectedDraws(p, c, system, inequalities) for p, c in pairs]
+        fields = [ProjectedDraws(p, c, s, inequalities) for p, c, s in parts]
     field = fields[0] if len(fields) == 1 else Mixture(fields)
     return Projected(field, np.mean(means, axis=0) if len(means) > 1 else means[0])

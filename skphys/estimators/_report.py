@@ -158,6 +158,7 @@ def report(
     model = getattr(field, "field", field)
     counts = np.bincount(np.arange(before.mean.shape[-1])[shown], minlength=before.mean.shape[-1])
     weights = counts / counts.sum()
+    system = system.under(before)
     residual = system.values - before.mean @ system.rows.T
     variance = _row_variance(prior, before, system.rows) + system.noise**2
     spreads = [_variance(g)[..., shown] for g in (before, model)]

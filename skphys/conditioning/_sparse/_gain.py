@@ -89,7 +89,7 @@ class SparseRowsGain(Gain):
 
     def spread(self, multipliers: np.ndarray) -> np.ndarray:
         """Return ``S G' @ multipliers``."""
-        return self.covariance_times(times(self._columns, multipliers))
+        return self.covariance_times(self.back(multipliers))
 
     def move(self, field: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
         """Return ``field + S G' @ multipliers``."""
@@ -98,6 +98,10 @@ class SparseRowsGain(Gain):
     def along(self, field: np.ndarray) -> np.ndarray:
         """Return ``G field``."""
         return times(self.rows, field)
+
+    def back(self, multipliers: np.ndarray) -> np.ndarray:
+        """Return ``G' @ multipliers``."""
+        return times(self._columns, multipliers)
 
     def reach(self, field: np.ndarray) -> np.ndarray:
         """Return ``|G| field``."""

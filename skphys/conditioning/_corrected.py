@@ -1,0 +1,117 @@
+"""A covariance after a correction whose metric is not the covariance itself."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from skphys.conditioning._arrays import Array, eps, transpose
+from skphys.conditioning._covariance import Covariance, Diagonal, Pathwise
+from skphys.conditioning._gain import CrossGain, Gain
+
+AT_ONCE = 1 << 22  # values held at once where the projector is written out, part by part
+
+
+class Corrected(Pathwise):
+    """``(I - K G) S (I - K G)' + K R K'``: a covariance after the gain of another metric.
+
+    With ``K = M G' (G M G' + R)^-1`` fields move as if their covariance were ``M``; this is what
+    becomes of the covariance ``S`` that they have. Variances may grow where ``M`` moves points
+    more than ``S`` would.
+
+    Parameters
+    ----------
+    prior : Covariance
+        ``S``.
+    gain : Gain
+        The rows factored under the metric, from `factor`.
+    metric : Covariance
+        ``M``.
+    """
+
+    def __init__(self, prior: Covariance, gain: Gain, metric: Covariance) -> None:
+        super().__init__(prior, gain)
+        self.metric = metric
+
+    def diagonal(self) -> Array:
+        """Return the variances.
+
+        No n x n array is kept. With many sparse rows the time is that of one, of products with all
+        columns of the identity.
+        """
+        return self._diagonal
+
+    def matmul(self, matrix: Array) -> Array:
+        """Return ``S' @ matrix``."""
+        xp = array_namespace(matrix)
+        vectors, multipliers = self._back(matrix)
+        moved = xp.moveaxis(self.prior.matmul(xp.moveaxis(vectors, 0, -1)), -1, 0)
+        wanted = self.gain.noise_variance * _widened(multipliers, moved.ndim)
+        corrected = self.gain.correct(moved, wanted)
+        return xp.moveaxis(corrected, 0, -1)
+
+    def to_dense(self) -> Array:
+        """Return ``S'``, exactly symmetric, with `diagonal` on its diagonal."""
+        return self._symmetric(self.matmul(self._identity()))
+
+    def _identity(self) -> Array:
+        rows = self.gain.noise_variance
+        n_points = self.gain.rows.shape[1]
+        return array_namespace(rows).eye(n_points, dtype=rows.dtype, device=device(rows))
+
+    def _back(self, matrix: Array) -> tuple[Array, Array]:
+        """Return ``(I - K G)' @ matrix`` and ``K' @ matrix``, columns first."""
+        xp = array_namespace(matrix)
+        vectors = xp.moveaxis(matrix, -1, 0)
+        along = self.gain.along(xp.moveaxis(self.metric.matmul(matrix), -1, 0))
+        batch = np.broadcast_shapes(along.shape[1:-1], self.gain.noise_variance.shape[:-1])
+        along = _widened(along, len(batch) + 2)
+        along = xp.broadcast_to(along, (along.shape[0], *batch, along.shape[-1]))
+        multipliers = self.gain.refined(along)
+        vectors = _widened(vectors, multipliers.ndim)
+        return vectors - self.gain.back(multipliers), multipliers
+
+    @cached_property
+    def _diagonal(self) -> Array:
+        if isinstance(self.gain, CrossGain):
+            return self._of_few_rows(self.gain)
+        identity = self._identity()
+        xp = array_namespace(identity)
+        shape = self.prior.diagonal().shape
+        step = max(1, AT_ONCE // max(1, int(np.prod(shape))))
+        parts = []
+        for start in range(0, shape[-1], step):
+            vectors, multipliers = self._back(identity[:, start : start + step])
+            kept = _quadratic(self.prior, vectors)
+            noise = xp.sum(self.gain.noise_variance * multipliers**2, axis=-1)
+            parts.append(kept + xp.moveaxis(noise, 0, -1))
+        return xp.concat(parts, axis=-1)
+
+    def _of_few_rows(self, gain: CrossGain) -> Array:
+        xp = array_namespace(gain.rows)
+        multiplied = gain.cross() @ gain.precision  # K
+        cross = self.prior.matmul(transpose(gain.rows))
+        inner = gain.rows @ cross
+        moved = xp.sum((multiplied @ inner) * multiplied, axis=-1)
+        moved = moved + xp.sum(multiplied**2 * gain.noise_variance[..., None, :], axis=-1)
+        before = self.prior.diagonal() + moved
+        variance = before - 2.0 * xp.sum(cross * multiplied, axis=-1)
+        # A remainder of a few roundings is none: what the rows determine has no variance.
+        return xp.where(variance > 64.0 * eps(before) * before, variance, 0.0)
+
+
+def _widened(vectors: Array, ndim: int) -> Array:
+    """Put axes of length 1 for the fields behind the first axis, which holds the columns."""
+    missing = (1,) * (ndim - vectors.ndim)
+    return vectors.reshape(vectors.shape[0], *missing, *vectors.shape[1:])
+
+
+def _quadratic(covariance: Covariance, vectors: Array) -> Array:
+    """Return ``v' S v`` for vectors (k, ..., n_points), of shape (..., k)."""
+    xp = array_namespace(vectors)
+    if isinstance(covariance, Diagonal) and vectors.ndim == 2:
+        return covariance.variance @ transpose(vectors**2)
+    columns = xp.moveaxis(vectors, 0, -1)
+    return xp.sum(covariance.matmul(columns) * columns, axis=-2)
