@@ -78,8 +78,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
     constrain_training : bool, default=False
         Train the backbone through the equalities: its loss is that of the conditioned mean and
         standard deviation, points being independent. Needs a regressor whose fit has a parameter
-        `constraint`, such as `FNORegressor` with `heteroscedastic`, alone or at the end of a
-        pipeline. What it predicts before it is conditioned is then not meant to be used.
+        `constraint`, such as `AttentiveNeuralProcessRegressor`, or `FNORegressor` with
+        `heteroscedastic`, alone or at the end of a pipeline. What it predicts before it is
+        conditioned is then not meant to be used.
     random_state : int, RandomState instance or None, default=None
         Handed to the backbone's own random states in fit; None leaves them alone.
 
@@ -233,7 +234,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         if not self.constrain_training:
             return super()._prepared(backbone, constraints, grid)
         check_trainable(backbone, constraints, grid, self.uncertainty)
-        return TrainedThrough(backbone, constraints, grid, self.drop_value_columns)
+        return TrainedThrough(backbone, constraints, grid, self.metric, self.drop_value_columns)
 
     def _seen_by_backbone(
         self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any

@@ -51,8 +51,8 @@ def check_trainable(
         raise ValueError(
             f"constrain_training=True trains the backbone on the loss of the conditioned field, "
             f"but {reason}. Use a regressor of whole fields whose fit has a parameter {HOOK!r}, "
-            f"such as FNORegressor(heteroscedastic=True), alone or at the end of a pipeline, or "
-            f"leave constrain_training=False."
+            f"such as AttentiveNeuralProcessRegressor() or FNORegressor(heteroscedastic=True), "
+            f"alone or at the end of a pipeline, or leave constrain_training=False."
         )
 
 
@@ -85,6 +85,8 @@ class TrainedThrough(BaseEstimator):
         What must hold; inequalities play no part in training.
     grid : Grid, Mesh or Components
         Where the fields live.
+    metric : {"covariance", "identity"}
+        In which fields move.
     drop_value_columns : bool
         Whether the backbone does not get the columns that values are taken from.
 
@@ -95,11 +97,17 @@ class TrainedThrough(BaseEstimator):
     """
 
     def __init__(
-        self, estimator: Any, constraints: Any, grid: Any, drop_value_columns: bool = False
+        self,
+        estimator: Any,
+        constraints: Any,
+        grid: Any,
+        metric: str = "covariance",
+        drop_value_columns: bool = False,
     ) -> None:
         self.estimator = estimator
         self.constraints = constraints
         self.grid = grid
+        self.metric = metric
         self.drop_value_columns = drop_value_columns
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> TrainedThrough:
@@ -108,7 +116,8 @@ class TrainedThrough(BaseEstimator):
         fields = np.reshape(y, (len(y), -1))
         layout = FieldRows(self.grid, self.feature_names_)
         system = layout.system(X, self.constraints, fields=fields)
-        batch = ConstraintBatch(system.rows, system.values, system.noise)
+        stated = system.rows, system.values, system.noise, system.noise_rows
+        batch = ConstraintBatch(*stated, metric=self.metric)
         backbone, hook = with_hook(clone(self.estimator), HOOK)
         self.estimator_ = fit_backbone(backbone, self._seen(X), y, **{**fit_params, hook: batch})
         return self

@@ -10,73 +10,110 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skphys.conditioning import Diagonal, Gaussian, condition
+from skphys.neural._constraint_batch import ConstraintBatch
 from skphys.neural._losses import HALF_LOG_2PI, FieldLoss
 
 # A point keeps less than this part of its variance only if the rows determine it.
 KNOWN = 1e-10
 
 
-def conditioned_moments(
-    mean: Tensor, std: Tensor, rows: Tensor, values: Tensor, noise: Tensor
-) -> tuple[Tensor, Tensor]:
+class Conditioning(nn.Module):
     """Condition independent points on linear equalities, by equations 7a and 7b of [1]_.
 
     Parameters
     ----------
-    mean, std : Tensor of shape (..., n_points)
-        The backbone's fields.
     rows : Tensor of shape (n_rows, n_points)
         ``G``.
-    values, noise : Tensor of shape (..., n_rows)
-        ``b``, and its standard deviation.
-
-    Returns
-    -------
-    mean, std : Tensor of shape (..., n_points)
-        Of the field that obeys the rows; the std is 0 at points that the rows determine.
+    noise_rows : Tensor of shape (n_parts, n_rows, n_points), optional
+        What standard deviations add to the noise, as in `ConstraintBatch`.
+    metric : {"covariance", "identity"}, default="covariance"
+        In which fields move.
 
     References
     ----------
     .. [1] D. Hansen, D. C. Maddix, S. Alizadeh, G. Gupta, M. W. Mahoney. Learning physical models
        that can respect conservation laws. ICML 2023, arXiv 2302.11002.
     """
-    wide = wide_dtype(mean.device)
-    prior = std.to(wide).square()
-    field = condition(
-        Gaussian(mean.to(wide), Diagonal(prior)), rows.to(wide), values.to(wide), noise.to(wide)
-    )
-    variance = field.variance()
-    free = variance > KNOWN * prior
-    std = torch.where(free, torch.where(free, variance, 1.0).sqrt(), 0.0)
-    return field.mean, std
+
+    rows: Tensor
+    noise_rows: Tensor | None
+
+    def __init__(
+        self, rows: Tensor, noise_rows: Tensor | None = None, metric: str = "covariance"
+    ) -> None:
+        super().__init__()
+        self.metric = metric
+        self.register_buffer("rows", rows)
+        self.register_buffer("noise_rows", noise_rows)
+
+    def forward(
+        self, mean: Tensor, std: Tensor, values: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation (..., n_points) of the field that obeys the rows.
+
+        Parameters
+        ----------
+        mean, std : Tensor of shape (..., n_points)
+            The backbone's fields.
+        values, noise : Tensor of shape (..., n_rows)
+            ``b``, and its standard deviation.
+
+        Returns
+        -------
+        mean, std : Tensor of shape (..., n_points)
+            The std is 0 at points that the rows determine.
+        """
+        dtype = self.rows.dtype
+        std = std.to(dtype)
+        prior, noise = std.square(), noise.to(dtype)
+        if self.noise_rows is not None:
+            added = torch.einsum("...n,pmn->...pm", std, self.noise_rows).square().sum(-2)
+            noise = _root(noise.square() + added)
+        even = prior.mean(-1, keepdim=True).expand(prior.shape)
+        field = condition(
+            Gaussian(mean.to(dtype), Diagonal(prior)),
+            self.rows,
+            values.to(dtype),
+            noise,
+            metric=Diagonal(even) if self.metric == "identity" else None,
+        )
+        variance = field.variance()
+        return field.mean, _root(torch.where(variance > KNOWN * prior, variance, 0.0))
 
 
-def conditioned_nll(
-    mean: Tensor, std: Tensor, target: Tensor, rows: Tensor, values: Tensor, noise: Tensor
-) -> Tensor:
-    """Return the negative log-likelihood of targets under the conditioned field, point by point.
+def _root(variance: Tensor) -> Tensor:
+    """Return the square root; its gradient at 0 is 0, not infinite."""
+    positive = variance > 0
+    return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
 
-    Its mean is minus the pointwise log-likelihood by which constrained fields are scored: that of
-    the conditioned marginals, not of the joint density, which is singular along exact rows.
+
+def conditioning(law: ConstraintBatch, device: torch.device) -> Conditioning:
+    """Return what conditions fields on a checked law, on the CPU in the device's precision."""
+    dtype = wide_dtype(device)
+    rows = torch.as_tensor(law.rows, dtype=dtype)
+    parts = [torch.as_tensor(part, dtype=dtype) for part in law.noise_rows]
+    return Conditioning(rows, torch.stack(parts) if parts else None, law.metric)
+
+
+def pointwise_nll(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
+    """Return the negative log-likelihood of targets, point by point.
+
+    Of conditioned fields its mean is minus the log-likelihood by which they are scored: that of
+    the marginals, not of the joint density, which is singular along exact rows.
 
     Parameters
     ----------
     mean, std, target : Tensor of shape (..., n_points)
-        The backbone's fields and what is true.
-    rows : Tensor of shape (n_rows, n_points)
-        ``G``.
-    values, noise : Tensor of shape (..., n_rows)
-        ``b``, and its standard deviation.
+        Gaussian fields, and what is true.
 
     Returns
     -------
     Tensor of shape (..., n_points)
-        0 at points that the rows determine: there is no density, and nothing to learn.
+        0 where `std` is: such a point is determined, there is no density and nothing to learn.
     """
-    mean, std = conditioned_moments(mean, std, rows, values, noise)
     free = std > 0
     std = torch.where(free, std, 1.0)
     loss = 0.5 * ((target.to(mean.dtype) - mean) / std).square() + std.log() + HALF_LOG_2PI
@@ -98,17 +135,19 @@ class ConstrainedLoss(FieldLoss):
     ----------
     kind, norms, scales : object
         As of `FieldLoss`.
-    rows : array of shape (n_rows, n_points)
-        ``G``, over all components.
+    conditioning : Conditioning
+        Of all components together.
     """
 
-    rows: Tensor
-
     def __init__(
-        self, kind: str, norms: Sequence[float], scales: Sequence[float], rows: Any
+        self,
+        kind: str,
+        norms: Sequence[float],
+        scales: Sequence[float],
+        conditioning: Conditioning,
     ) -> None:
         super().__init__(kind, norms, scales)
-        self.register_buffer("rows", torch.as_tensor(rows))
+        self.conditioning = conditioning
 
     def forward(
         self,
@@ -124,7 +163,7 @@ class ConstrainedLoss(FieldLoss):
         """
         assert values is not None and noise is not None
         mean, std = output
-        moments = conditioned_moments(mean.flatten(2), std.flatten(2), self.rows, values, noise)
+        moments = self.conditioning(mean.flatten(2), std.flatten(2), values, noise)
         mean, std = (moment.reshape(mean.shape) for moment in moments)
         return super().forward((mean, std), target, norms)
 

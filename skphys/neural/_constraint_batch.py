@@ -5,7 +5,7 @@ NumPy alone, like `BoundaryBatch`: torch is not needed to hold it or to pickle i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,18 @@ class ConstraintBatch:
         ``b``.
     noise : ndarray of shape (n_rows,) or (n_samples, n_rows)
         Standard deviation of each row's value; 0 where the row is exact.
+    noise_rows : tuple of ndarray or csr_array of shape (n_rows, n_points)
+        Noise made of standard deviations: with those of a field, ``s``, the variance of the noise
+        is ``noise**2`` plus the sum of ``(N @ s)**2``.
+    metric : {"covariance", "identity"}
+        In which fields move, see `ConservationConstrainedRegressor`.
     """
 
     rows: Any
     values: Floats
     noise: Floats
+    noise_rows: tuple[Any, ...] = ()
+    metric: str = "covariance"
 
     def __len__(self) -> int:
         return len(self.values)
@@ -53,10 +60,10 @@ class ConstraintBatch:
             With the same rows.
         """
         noise = self.noise if np.ndim(self.noise) < 2 else np.asarray(self.noise)[index]
-        return ConstraintBatch(self.rows, np.asarray(self.values)[index], noise)
+        return replace(self, values=np.asarray(self.values)[index], noise=noise)
 
-    def dense(self, n_samples: int, n_points: int) -> tuple[Floats, Floats, Floats]:
-        """Return all of it written out, after a check against the data.
+    def checked(self, n_samples: int, n_points: int) -> ConstraintBatch:
+        """Return it written out, in float64, after a check against the data.
 
         Parameters
         ----------
@@ -65,22 +72,20 @@ class ConstraintBatch:
 
         Returns
         -------
-        rows : ndarray of shape (n_rows, n_points)
-            The rows.
-        values, noise : ndarray of shape (n_samples, n_rows)
-            Values, and their standard deviations.
+        ConstraintBatch
+            Its rows are dense, and its noise has the shape of the values.
 
         Raises
         ------
         ValueError
             If shapes do not fit, something is not finite, or a noise is negative.
         """
-        rows = self.rows.toarray() if sparse.issparse(self.rows) else self.rows
-        rows, values, noise = (np.asarray(a, np.float64) for a in (rows, self.values, self.noise))
-        if rows.ndim != 2 or rows.shape[1] != n_points:
+        rows, *parts = (_dense(matrix) for matrix in (self.rows, *self.noise_rows))
+        values, noise = (np.asarray(a, dtype=np.float64) for a in (self.values, self.noise))
+        if rows.ndim != 2 or any(part.shape != (len(rows), n_points) for part in (rows, *parts)):
             raise ValueError(
-                f"constraint.rows must have shape (n_rows, n_points), with the {n_points} points "
-                f"of a field in y; got {rows.shape}."
+                f"constraint.rows and noise_rows must have shape (n_rows, n_points), with the "
+                f"{n_points} points of a field in y; got {[p.shape for p in (rows, *parts)]}."
             )
         shape = n_samples, len(rows)
         if values.shape != shape or noise.shape not in (shape, shape[1:]):
@@ -88,12 +93,16 @@ class ConstraintBatch:
                 f"constraint.values must have shape (n_samples, n_rows) = {shape}, and "
                 f"constraint.noise that or (n_rows,); got {values.shape} and {noise.shape}."
             )
-        if (
-            not all(np.isfinite(array).all() for array in (rows, values, noise))
-            or (noise < 0).any()
-        ):
+        arrays = rows, values, noise, *parts
+        if not all(np.isfinite(array).all() for array in arrays) or (noise < 0).any():
             raise ValueError(
                 "constraint must have finite rows, values and noise, and noise that is not "
                 "negative: it is a standard deviation."
             )
-        return rows, values, np.broadcast_to(noise, shape).copy()
+        noise = np.broadcast_to(noise, shape).copy()
+        return replace(self, rows=rows, values=values, noise=noise, noise_rows=tuple(parts))
+
+
+def _dense(matrix: Any) -> Floats:
+    dense = matrix.toarray() if sparse.issparse(matrix) else matrix
+    return np.asarray(dense, dtype=np.float64)

@@ -16,7 +16,8 @@ from sklearn.utils import check_random_state
 import skphys
 from skphys.neural._batches import Fields, Split, split_fields
 from skphys.neural._checkpoint import Checkpoint
-from skphys.neural._constrained_loss import ConstrainedLoss, wide_dtype
+from skphys.neural._constrained_loss import ConstrainedLoss, conditioning, wide_dtype
+from skphys.neural._constraint_batch import ConstraintBatch
 from skphys.neural._field_net import FieldNet
 from skphys.neural._layout import resolve_modes
 from skphys.neural._losses import FieldLoss, loss_units
@@ -39,11 +40,14 @@ SILENT = ("checkpoint", "device", "random_state", "verbose")
 
 Maybe = NDArray[np.float32] | None
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32], Maybe, Maybe]
-Law = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None
 
 
 def fit_net(
-    model: Any, arrays: Arrays, embedding: Any, previous: Any = None, law: Law = None
+    model: Any,
+    arrays: Arrays,
+    embedding: Any,
+    previous: Any = None,
+    law: ConstraintBatch | None = None,
 ) -> FieldTrainer:
     """Train a net.
 
@@ -58,8 +62,8 @@ def fit_net(
         What the net is told about boundaries.
     previous : FieldTrainer or None
         The net whose weights to start from.
-    law : tuple of ndarray or None
-        Rows, values and noise, from `ConstraintBatch.dense`, to train through.
+    law : ConstraintBatch or None
+        What to train through; checked.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def fit_net(
     data = _split(model, arrays, law, split_seed, device)
     units: dict[str, Any] = {**loss_units(data.train.y, data.train.norms)}
     if law is not None:
-        units["rows"] = torch.as_tensor(law[0], dtype=wide_dtype(device))
+        units["conditioning"] = conditioning(law, device)
     net = FieldTrainer(
         FieldNet,
         **{f"module__{name}": value for name, value in net_arguments(model, embedding).items()},
@@ -177,14 +181,17 @@ def _draw_seeds(model: Any) -> list[int]:
     return [int(seed) for seed in rng.randint(MAX_SEED, size=1 + model.n_members)]
 
 
-def _split(model: Any, arrays: Arrays, law: Law, seed: int, device: torch.device) -> Split:
+def _split(
+    model: Any, arrays: Arrays, law: ConstraintBatch | None, seed: int, device: torch.device
+) -> Split:
     x, y, *given = arrays
     values, norms = (None if a is None else torch.as_tensor(a, device=device) for a in given)
     fields = Fields(torch.as_tensor(x, device=device), torch.as_tensor(y, device=device))
     fields = replace(fields, values=values, norms=norms)
     if law is not None:
         wide = wide_dtype(device)
-        totals, noise = (torch.as_tensor(a, dtype=wide, device=device) for a in law[1:])
+        totals = torch.as_tensor(law.values, dtype=wide, device=device)
+        noise = torch.as_tensor(law.noise, dtype=wide, device=device)
         fields = replace(fields, totals=totals, noise=noise)
     if not model.early_stopping:
         return Split(fields)

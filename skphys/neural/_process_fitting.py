@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from skphys.neural._constrained_loss import wide_dtype
+from skphys.neural._constrained_loss import conditioning, wide_dtype
+from skphys.neural._constraint_batch import ConstraintBatch
 from skphys.neural._context_layout import ContextRows
-from skphys.neural._fitting import MAX_SEED, Law, warn_if_interrupted
+from skphys.neural._fitting import MAX_SEED, warn_if_interrupted
 from skphys.neural._function_batches import (
     Functions,
     FunctionSplit,
@@ -34,7 +35,7 @@ def fit_process(
     fields: NDArray[np.float32],
     seeds: tuple[int, int],
     previous: ProcessTrainer | None = None,
-    law: Law = None,
+    law: ConstraintBatch | None = None,
     parameters: NDArray[np.float32] | None = None,
 ) -> ProcessTrainer:
     """Train a net.
@@ -51,8 +52,8 @@ def fit_process(
         Of the weights, and of batches and held-out functions.
     previous : ProcessTrainer or None
         The net whose weights and units to start from.
-    law : tuple of ndarray or None
-        Rows, values and noise, from `ConstraintBatch.dense`, to train through.
+    law : ConstraintBatch or None
+        What to train through; checked.
     parameters : ndarray of shape (n_rows,) or None
         Parameters of the equation.
 
@@ -65,15 +66,15 @@ def fit_process(
     beside: dict[str, NDArray[Any]] = {} if parameters is None else {"parameters": parameters}
     if law is not None:
         wide = "float32" if wide_dtype(device) == torch.float32 else "float64"
-        beside |= {"totals": law[1].astype(wide), "tolerance": law[2].astype(wide)}
+        beside |= {"totals": law.values.astype(wide), "tolerance": law.noise.astype(wide)}
     functions = as_functions(rows, fields, model._layout, device, **beside)
     split = FunctionSplit(functions)
     if model.early_stopping:
         split = split_functions(functions, model.validation_fraction, seeds[1])
     net = _make_net(model, str(device), seeds[1])
     if law is not None:
-        rows_of_law = torch.as_tensor(law[0], dtype=wide_dtype(device))
-        net.set_params(criterion=ConstrainedProcessLoss, criterion__rows=rows_of_law)
+        own = conditioning(law, device)
+        net.set_params(criterion=ConstrainedProcessLoss, criterion__conditioning=own)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seeds[0])
         net.initialize()

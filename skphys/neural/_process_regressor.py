@@ -294,7 +294,7 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
             training diverges.
         """
         rows, fields = self._training_arrays(X, y)
-        law = None if constraint is None else constraint.dense(*fields.shape)
+        law = None if constraint is None else constraint.checked(*fields.shape)
         parameters = self._read_parameters(equation_parameters, len(fields))
         from skphys.neural._process_fitting import draw_seeds, fit_process
 

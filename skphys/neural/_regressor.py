@@ -282,7 +282,7 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         norms = getattr(boundary, "norms", None)
         norms = None if norms is None else np.asarray(norms, dtype=np.float32)
         n_samples, n_points = arrays[1].shape[0], arrays[1][0].size
-        law = None if constraint is None else constraint.dense(n_samples, n_points)
+        law = None if constraint is None else constraint.checked(n_samples, n_points)
         from skphys.neural._fitting import fit_net
 
         previous = getattr(self, "net_", None) if self.warm_start else None

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skphys import ConservationConstrainedRegressor, EnsembleRegressor
-from skphys.constraints import Bounds, Column, ConservationLaw, LinearEquality
+from skphys.constraints import Bounds, Column, ConservationLaw, LinearEquality, Smoothness
 from skphys.datasets import make_stefan
 from skphys.grids import ColumnGrid, Grid
 from skphys.metrics import gaussian_nll
@@ -72,6 +72,34 @@ def test_noise_that_depends_on_the_field_is_judged_by_the_targets():
     noise = model.fit(X, y).estimator_.constraint_.noise
     np.testing.assert_allclose(noise, law.noise_std(y, GRID))
     assert noise.shape == (24, 1) and np.ptp(noise) > 0
+
+
+def test_metric_and_smoothness_reach_the_backbone():
+    """Three second differences, whose noise is made of the field's own standard deviations."""
+    X, y = table()
+    model = ConservationConstrainedRegressor(
+        Listener(),
+        [ConservationLaw(total="mass"), Smoothness("x")],
+        GRID,
+        metric="identity",
+        constrain_training=True,
+    ).fit(X, y)
+    batch = model.estimator_.constraint_
+    assert batch.metric == "identity"
+    for part, expected in zip(batch.noise_rows, Smoothness("x").noise_rows(GRID), strict=True):
+        np.testing.assert_allclose(part.toarray()[1:], expected.toarray())
+        assert part[[0]].nnz == 0  # the law's own noise
+    backbone = tiny(heteroscedastic=True, loss="nll", lr=1e-12, max_epochs=1, n_modes=1, grid=GRID)
+    fields = np.column_stack([X["mass"], np.ones((6, 15))])
+    laws = [ConservationLaw(total=Column(0)), Smoothness("x")]
+    for metric in ("covariance", "identity"):
+        model = ConservationConstrainedRegressor(
+            backbone, laws, GRID, metric=metric, constrain_training=True
+        ).fit(fields, y)
+        scale = y.std()
+        mean, std = model.predict(fields, return_std=True)
+        expected = gaussian_nll(y / scale, mean / scale, std / scale)
+        assert model.estimator_.history_["train_loss"][0, 0] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("routing", [False, True])

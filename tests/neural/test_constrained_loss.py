@@ -10,11 +10,7 @@ from fno_cases import tiny, waves, weights_of
 from scipy import sparse
 
 from skphys.neural import ConstraintBatch
-from skphys.neural._constrained_loss import (
-    ConstrainedLoss,
-    conditioned_moments,
-    conditioned_nll,
-)
+from skphys.neural._constrained_loss import Conditioning, ConstrainedLoss, pointwise_nll
 
 B, N, M = 3, 6, 2
 RNG = np.random.default_rng(0)
@@ -23,6 +19,9 @@ STD = RNG.uniform(0.3, 1.5, size=(B, N))
 ROWS = RNG.normal(size=(M, N))
 VALUES = RNG.normal(size=(B, M))
 NOISES = {"exact": np.zeros((B, M)), "noisy": RNG.uniform(0.1, 0.5, (B, M))}
+
+
+NOISE_ROWS = RNG.normal(size=(2, M, N)) * [[0.0], [1.0]]  # none on the first row
 
 
 def tensors(*arrays):
@@ -45,23 +44,41 @@ def dense_batch(mean, std, rows, values, noise):
 
 @pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
 def test_moments_and_likelihood_equal_dense_formulas(noise):
-    law = tensors(ROWS, VALUES, noise)
-    mean, std = conditioned_moments(*tensors(MEAN, STD), *law)
+    conditioning = Conditioning(*tensors(ROWS))
+    mean, std = conditioning(*tensors(MEAN, STD, VALUES, noise))
     expected = dense_batch(MEAN, STD, ROWS, VALUES, noise)
     np.testing.assert_allclose(mean, expected[0], rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(std, expected[1], rtol=1e-10, atol=1e-12)
-    nll = conditioned_nll(*tensors(MEAN, STD, TARGET), *law)
+    nll = pointwise_nll(mean, std, *tensors(TARGET))
     logpdf = scipy.stats.norm(*expected).logpdf(TARGET)
     np.testing.assert_allclose(nll, -logpdf, rtol=1e-9)
 
 
 @pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
-def test_gradients(noise):
+def test_metric_and_noise_of_standard_deviations_equal_dense_formulas(noise):
+    conditioning = Conditioning(*tensors(ROWS), torch.stack(tensors(*NOISE_ROWS)), "identity")
+    mean, std = conditioning(*tensors(MEAN, STD, VALUES, noise))
+    for b in range(B):
+        spread = noise[b] ** 2 + sum((part @ STD[b]) ** 2 for part in NOISE_ROWS)
+        metric = np.eye(N) * np.mean(STD[b] ** 2)
+        gain = metric @ ROWS.T @ np.linalg.inv(ROWS @ metric @ ROWS.T + np.diag(spread))
+        left = np.eye(N) - gain @ ROWS
+        cov = left @ np.diag(STD[b] ** 2) @ left.T + gain @ np.diag(spread) @ gain.T
+        np.testing.assert_allclose(mean[b], MEAN[b] + gain @ (VALUES[b] - ROWS @ MEAN[b]))
+        np.testing.assert_allclose(std[b], np.sqrt(np.diag(cov)))
+
+
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
+@pytest.mark.parametrize("noise_rows", [None, NOISE_ROWS], ids=["given", "stds"])
+@pytest.mark.parametrize("metric", ["covariance", "identity"])
+def test_gradients(metric, noise_rows, noise):
     rows, target, totals, noise = tensors(ROWS, TARGET, VALUES, noise)
+    parts = None if noise_rows is None else torch.stack(tensors(*noise_rows))
+    conditioning = Conditioning(rows, parts, metric)
     mean, std = (t.requires_grad_() for t in tensors(MEAN, STD))
 
     def loss(mean, std):
-        return conditioned_nll(mean, std, target, rows, totals, noise)
+        return pointwise_nll(*conditioning(mean, std, totals, noise), target)
 
     assert torch.autograd.gradcheck(loss, (mean, std))
 
@@ -75,11 +92,10 @@ def test_points_that_the_rows_determine_do_not_count():
     values = np.array([[1.0, 3.0, 2.5]] * B)
     noise = np.zeros((B, 3))
     mean, std = (t.requires_grad_() for t in tensors(MEAN, STD))
-    law = tensors(rows, values, noise)
-    moments = conditioned_moments(mean, std, *law)
+    moments = Conditioning(*tensors(rows))(mean, std, *tensors(values, noise))
     np.testing.assert_allclose(moments[0][:, [0, -1]].detach(), [[0.5, 0.5]] * B, atol=1e-12)
     assert (moments[1][:, [0, -1]] == 0).all() and (moments[1][:, 1:-1] > 0.01).all()
-    nll = conditioned_nll(mean, std, *tensors(TARGET), *law)
+    nll = pointwise_nll(*moments, *tensors(TARGET))
     inner_mean, inner_std = (m[:, 1:-1].detach().numpy() for m in moments)
     logpdf = scipy.stats.norm(inner_mean, inner_std).logpdf(TARGET[:, 1:-1])
     assert (nll[:, [0, -1]] == 0).all()
@@ -90,9 +106,11 @@ def test_points_that_the_rows_determine_do_not_count():
 
 
 def test_fields_without_freedom_have_no_likelihood():
-    law = tensors(np.eye(2), np.ones((1, 2)), np.zeros((1, 2)))
     mean, std = (t.requires_grad_() for t in tensors(np.zeros((1, 2)), np.ones((1, 2))))
-    nll = conditioned_nll(mean, std, *tensors(np.ones((1, 2))), *law)
+    moments = Conditioning(*tensors(np.eye(2)))(
+        mean, std, *tensors(np.ones((1, 2)), np.zeros((1, 2)))
+    )
+    nll = pointwise_nll(*moments, *tensors(np.ones((1, 2))))
     assert (nll == 0).all()
     assert all((g == 0).all() for g in torch.autograd.grad(nll.sum(), (mean, std)))
 
@@ -114,7 +132,7 @@ def test_loss_is_that_of_the_conditioned_members():
         expected["nll"].append(likelihood)
         expected["mse"].append((((moved - y) / unit) ** 2).mean() + likelihood)
     for kind, values in expected.items():
-        criterion = ConstrainedLoss(kind, (1.0, 1.0), scales, torch.as_tensor(rows))
+        criterion = ConstrainedLoss(kind, (1.0, 1.0), scales, Conditioning(*tensors(rows)))
         np.testing.assert_allclose(criterion(output, target, None, *law), values, rtol=1e-5)
 
 
@@ -168,11 +186,16 @@ ROW = np.ones((1, 16))
     ("params", "batch", "message"),
     [
         ({}, (ROW, np.zeros((4, 1)), np.zeros(1)), "heteroscedastic=True"),
-        (None, (ROW[:, 1:], np.zeros((4, 1)), np.zeros(1)), "constraint.rows must have shape"),
+        (
+            None,
+            (ROW[:, 1:], np.zeros((4, 1)), np.zeros(1)),
+            "constraint.rows and noise_rows must have",
+        ),
         (None, (ROW, np.zeros((3, 1)), np.zeros(1)), "constraint.values must have shape"),
         (None, (ROW, np.zeros((4, 1)), np.zeros(2)), "constraint.noise that or"),
         (None, (ROW, np.full((4, 1), np.nan), np.zeros(1)), "finite"),
         (None, (ROW, np.zeros((4, 1)), -np.ones(1)), "not negative"),
+        (None, (ROW, np.zeros((4, 1)), np.zeros(1), (np.ones((2, 16)),)), "and noise_rows must"),
     ],
 )
 def test_errors(params, batch, message):
