@@ -5,6 +5,7 @@ shows, and can draw it again by ``plot``.
 """
 
 from skphys.inspection._constraint_error import ConstraintErrorDisplay
+from skphys.inspection._coverage import CoverageDisplay
 from skphys.inspection._field import FieldDisplay
 
-__all__ = ["ConstraintErrorDisplay", "FieldDisplay"]
+__all__ = ["ConstraintErrorDisplay", "CoverageDisplay", "FieldDisplay"]

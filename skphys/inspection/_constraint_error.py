@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.inspection._plotting import import_pyplot, style
+from skphys.inspection._plotting import estimator_name, import_pyplot, style
 from skphys.metrics._checks import as_finite
 from skphys.metrics._physics import row_misses
 
@@ -96,7 +96,9 @@ class ConstraintErrorDisplay:
             The display, drawn.
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
-        models = estimator if isinstance(estimator, Mapping) else {_name(estimator): estimator}
+        models = (
+            estimator if isinstance(estimator, Mapping) else {estimator_name(estimator): estimator}
+        )
         if grid is None:
             grid = next((m.grid_ for m in models.values() if hasattr(m, "grid_")), None)
         return cls.from_predictions(
@@ -251,8 +253,3 @@ def _all_named(constraints: Any, boundary: Any, grid: Any) -> list[tuple[str, An
     if not named:
         raise ValueError("Say what should hold: give constraints=, boundary= or both.")
     return named
-
-
-def _name(estimator: Any) -> str:
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    return type(last).__name__

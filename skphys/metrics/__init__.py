@@ -3,6 +3,7 @@
 Arrays hold one field a row, ``(n_samples, n_points)``, or one number a row, ``(n_samples,)``.
 """
 
+from skphys.metrics._calibration import calibration_error, sharpness
 from skphys.metrics._physics import boundary_error, conservation_error, shock_position
 from skphys.metrics._scorers import crps_scorer, log_likelihood_scorer, make_probabilistic_scorer
 from skphys.metrics._scores import (
@@ -15,6 +16,7 @@ from skphys.metrics._scores import (
 
 __all__ = [
     "boundary_error",
+    "calibration_error",
     "conservation_error",
     "coverage",
     "crps",
@@ -24,5 +26,6 @@ __all__ = [
     "log_likelihood_scorer",
     "make_probabilistic_scorer",
     "relative_l2_error",
+    "sharpness",
     "shock_position",
 ]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 def as_finite(name: str, values: Any) -> Floats:
@@ -42,3 +43,11 @@ def as_gaussian(y_true: Any, mean: Any, std: Any) -> tuple[Floats, Floats, Float
     if (spread < 0.0).any():
         raise ValueError("std is a standard deviation: it must not be negative.")
     return truth, centre, spread
+
+
+def known_points(truth: Floats, mean: Floats, std: Floats) -> tuple[Flags, Flags]:
+    """Say which points claim to be known (``std == 0``) and are right to rounding, and are not."""
+    slack = 1e-12 * np.maximum(np.abs(truth), np.abs(mean))
+    right = np.abs(truth - mean) <= slack
+    known = std == 0.0
+    return known & right, known & ~right

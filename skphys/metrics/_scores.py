@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.special import erf
 
-from skphys.metrics._checks import as_alike, as_finite, as_gaussian
+from skphys.metrics._checks import as_alike, as_finite, as_gaussian, known_points
 
 
 def gaussian_nll(y_true: Any, mean: Any, std: Any) -> float:
@@ -47,9 +47,8 @@ def gaussian_nll(y_true: Any, mean: Any, std: Any) -> float:
     1.168...
     """
     truth, centre, spread = as_gaussian(y_true, mean, std)
-    known = spread == 0.0
-    slack = 1e-12 * np.maximum(np.abs(truth[known]), np.abs(centre[known]))
-    if (np.abs(truth[known] - centre[known]) > slack).any():
+    known, wrong = known_points(truth, centre, spread)
+    if wrong.any():
         return float("inf")
     if known.all():
         return float("-inf")
