@@ -32,13 +32,13 @@ def tables(probconserv):
 
 
 class Blurred:
-    """In place of a trained net: fields that depend on the contexts' mean and the time only."""
+    """In place of a trained net: fields with a jump, whose height is the mean of the contexts."""
 
     def predict_members(self, X):
         x = np.linspace(0.0, 1.0, 41)
         shift = np.linspace(-0.1, 0.1, 8)[:, None, None]
         level = X[:, 2:-1:3].mean(axis=1)[:, None]
-        means = level * (1.0 - x) + X[:, -1:] + shift * np.cos(x)
+        means = level * (x < 0.3) + X[:, -1:] + shift * np.cos(x)
         return means, np.broadcast_to(0.05 + 0.1 * x, means.shape)
 
 
@@ -189,3 +189,13 @@ def test_tables_hold_the_same_rows_on_the_screen_and_in_the_page(tables, evaluat
     indented = [line.strip() for line in text.splitlines() if line.startswith('   "')]
     parsed = list(csv.reader(indented, skipinitialspace=True))
     assert parsed == [list(row) for table in (exact, noisy, front) for row in table.rows]
+
+
+def test_a_net_is_trained_once_and_kept(probconserv, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(probconserv, "train", lambda *given: calls.append(given) or ("a net", 1.0))
+    fit, quick = probconserv.Fit("stefan", "anp", 0), probconserv.PRESETS["quick"]
+    options = probconserv.Options(output=tmp_path)
+    for _ in range(2):
+        assert probconserv.trained(fit, quick, options) == ("a net", 1.0)
+    assert len(calls) == 1
