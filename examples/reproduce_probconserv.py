@@ -120,6 +120,10 @@ PAPER = Preset(
     softc=tuple(PROBLEMS),
     n_curve_times=101,
 )
+TRAINING = (  # what of a preset a trained net depends on
+    *("n_functions", "n_times", "n_points", "n_targets", "width", "dropout"),
+    *("epochs", "batch_size", "lr", "scheduler"),
+)
 PRESETS = {
     "quick": Preset(
         64, 2, 8, 16, n_times=2, n_points=41, n_draws=8, n_test=4, n_calibration=8, n_curves=2
@@ -226,9 +230,13 @@ def trained(fit, preset, options):
     if options.output is None:
         return train(fit, preset, options.device)
     path = options.output / f"{fit.problem}_{fit.backbone}_{fit.seed}.joblib"
+    recipe = {name: getattr(preset, name) for name in TRAINING}
     if not path.exists():
-        joblib.dump(train(fit, preset, options.device), path)
-    return joblib.load(path)
+        joblib.dump((recipe, *train(fit, preset, options.device)), path)
+    kept, *result = joblib.load(path)
+    if kept != recipe:
+        raise SystemExit(f"{path} holds a net of another preset; choose another --output.")
+    return tuple(result)
 
 
 def test_sets(fit, preset):

@@ -199,3 +199,6 @@ def test_a_net_is_trained_once_and_kept(probconserv, tmp_path, monkeypatch):
     for _ in range(2):
         assert probconserv.trained(fit, quick, options) == ("a net", 1.0)
     assert len(calls) == 1
+    assert probconserv.trained(fit, replace(quick, n_test=5), options) == ("a net", 1.0)
+    with pytest.raises(SystemExit, match="another preset"):
+        probconserv.trained(fit, replace(quick, width=16), options)
