@@ -92,25 +92,33 @@ def score_table(records: list[dict], problem: str, noise: float | str) -> Table:
     return Table(f"{title}, {NOISES[noise]}", ["tests", "method", *heads], rows)
 
 
+def front_cells(front: dict) -> list[str]:
+    """Write the mean position, the root mean square distance, and the part that is covered."""
+    return [
+        with_error(front["position"], 1.0, ".4f"),
+        f"{np.sqrt(np.mean(np.square(front['distance']))):.4f}",
+        f"{100 * np.mean(front['covered']):.0f} %",
+    ]
+
+
 def front_table(records: list[dict], problem: str) -> Table:
-    """Say where draws of the fields put the front."""
+    """Say where draws of the field put the front."""
     title, symbol = PROBLEMS[problem]
     rows = []
     for record in (r for r in records if r["problem"] == problem and "front" in r):
-        front = record["front"]
         law = "-" if record["method"] in ("anp", "softc") else str(record["noise"])
+        cells = [front_cells(record["front"][way]) for way in ("half", "first")]
         rows.append(
             [
                 parameter_label(symbol, record["parameter"]),
                 LABELS[record["method"]],
                 "0" if law == "0.0" else law,
-                f"{np.mean(front['truth']):.4f}",
-                with_error(front["position"], 1.0, ".4f"),
-                f"{np.sqrt(np.mean(np.square(front['distance']))):.4f}",
-                f"{100 * np.mean(front['covered']):.0f} %",
+                f"{np.mean(record['front']['half']['truth']):.4f}",
+                *(cell for way in cells for cell in way),
             ]
         )
-    columns = ["tests", "method", "noise", "true front", "mean of draws", "rmse", "90 % covers"]
+    ways = [f"{head}{way}" for way in ("", ", paper") for head in ("mean", "rmse", "90 % covers")]
+    columns = ["tests", "method", "noise", "true front", *ways]
     return Table(f"{title}, position of the front", columns, rows)
 
 

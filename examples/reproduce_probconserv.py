@@ -304,10 +304,16 @@ def scores(mean, std, data):
     }
 
 
-def front(model, table, data, t, n_draws=200):
-    """Return where draws of the fields put the front, of shape (n_samples, n_draws); the truth."""
+def fronts(model, table, grid, n_draws=200):
+    """Return where draws of the fields put the front, of shape (n_samples, n_draws), in two ways.
+
+    By their last crossing of half their height, and as in the paper by their first point at which
+    they are not positive.
+    """
     draws = model.sample_y(table, n_samples=n_draws, random_state=0)
-    return shock_position(draws, data.grid), data.shock_position(t, data.parameters)
+    empty = draws <= 0.0
+    first = np.where(empty.any(axis=1), grid["x"][empty.argmax(axis=1)], np.nan)
+    return {"half": shock_position(draws, grid), "first": first}
 
 
 def front_scores(positions, truth):
@@ -340,9 +346,10 @@ def evaluate(model, fit, preset, options):
             record["scores"] = scores(mean, std, sets[name])
             shown[method, noise][name] = {"mean": mean, "std": std}
             if problem.has_front and name != RANGE:
-                positions, truth = front(constrained, tables[name], sets[name], problem.t)
-                record["front"] = front_scores(positions, truth)
-                shown[method, noise][name] |= {"positions": positions, "truth": truth}
+                truth = sets[name].shock_position(problem.t, sets[name].parameters)
+                found = fronts(constrained, tables[name], sets[name].grid)
+                record["front"] = {way: front_scores(p, truth) for way, p in found.items()}
+                shown[method, noise][name] |= {"positions": found["half"], "truth": truth}
             records.append(record)
         shown[method, noise]["curves"] = {"mean": constrained.predict(tables["curves"])}
     if options.output is not None and fit.backbone == "anp":

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from skphys.datasets import make_context_target
+from skphys.grids import Grid
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MODULES = ("reproduce_probconserv", "_probconserv_tables", "_probconserv_figures")
@@ -141,6 +142,24 @@ def test_front_scores_of_known_draws(probconserv):
     np.testing.assert_allclose(scores["position"], [0.505, 0.3])
     np.testing.assert_allclose(scores["distance"][1], 0.1)
     assert scores["covered"] == [True, False]
+
+
+class Steps:
+    """In place of a constrained estimator: draws that step from 1 to 0, one of them never."""
+
+    def sample_y(self, table, n_samples, random_state):
+        x = np.linspace(0.0, 1.0, 11)[:, None]
+        ends = np.linspace(0.25, 1.25, n_samples)  # halfway between points
+        return np.broadcast_to(np.where(x < ends, 1.0, 0.0), (len(table), 11, n_samples))
+
+
+def test_fronts_of_steps_are_found_in_both_ways(probconserv):
+    grid = Grid(x=np.linspace(0.0, 1.0, 11))
+    found = probconserv.fronts(Steps(), np.zeros((2, 2)), grid, n_draws=11)
+    ends = np.append(np.linspace(0.25, 0.95, 8), [np.nan] * 3)
+    for row in range(2):
+        np.testing.assert_allclose(found["half"][row], ends, atol=1e-12)
+        np.testing.assert_allclose(found["first"][row], ends + 0.05, atol=1e-12)
 
 
 def test_softc_is_trained_where_the_preset_says_and_never_imported(probconserv):
