@@ -296,7 +296,7 @@ def _warn_unit_variance(estimator: ConstrainedRegressor) -> None:
     warnings.warn(
         f"The backbone of {type(estimator).__name__} states no uncertainty; unit variance is taken "
         f"at every point, so standard deviations, covariances and samples have no scale. Use "
-        f"uncertainty='residual', EnsembleRegressor, or a probabilistic backbone.",
+        f"uncertainty='calibrated' or 'residual', EnsembleRegressor, or a probabilistic backbone.",
         UserWarning,
         stacklevel=4,
     )

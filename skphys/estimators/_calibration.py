@@ -7,6 +7,7 @@ does not take a smooth error for proof of a long correlation. The scale is profi
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from skphys.predictive._backbone import is_frozen
 
 PARTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # candidate lengths, in parts of an axis
 EXPONENTS = np.linspace(0.0, 1.0, 21)
-SURE = 2.0  # standard errors by which a choice has to be likelier than none
+SURE = 1.0  # standard errors by which a choice has to be likelier than none
 MOST_ROWS = 64  # under more rows correlated errors are dense, and not tried
 FEWEST_FIELDS = 20  # the law's test is not judged by fewer
 ROUNDS = 3  # of the scale, which moves the mean if the law has noise
@@ -57,6 +58,8 @@ class Evidence:
         The law's test; nan without one.
     n_rows : int
         Largest number of rows of the law.
+    stated : bool
+        Whether there was an uncertainty to scale; if not it was taken as 1.
     """
 
     n_points: np.ndarray
@@ -64,6 +67,7 @@ class Evidence:
     squares: np.ndarray
     z2: np.ndarray
     n_rows: int
+    stated: bool
 
     def scale(self, factor: np.ndarray | float = 1.0) -> float:
         """Return the most likely scale of the standard deviations, after a factor a field."""
@@ -94,6 +98,7 @@ def choose_error_model(
     """
     held_out = [replace(part, model=_remembering(part.model)) for part in held_out]
     found = _evidence(held_out, start)
+    shrink = shrink or not found.stated
     if not found.n_points.any():
         return start
     candidates = list(_candidates(held_out, start, choose, found.n_rows))
@@ -197,7 +202,8 @@ def _evidence(held_out: Sequence[HeldOut], error_model: ErrorModel) -> Evidence:
     parts = [e for part in held_out for e in _part_evidence(part, error_model)]
     names = ("n_points", "log_variance", "squares", "z2")
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Evidence(**joined, n_rows=max(part.n_rows for part in parts))
+    n_rows, stated = max(part.n_rows for part in parts), all(part.stated for part in parts)
+    return Evidence(**joined, n_rows=n_rows, stated=stated)
 
 
 def _part_evidence(part: HeldOut, error_model: ErrorModel) -> Iterator[Evidence]:
@@ -205,7 +211,7 @@ def _part_evidence(part: HeldOut, error_model: ErrorModel) -> Iterator[Evidence]
     model = copy(part.model)
     model.error_model_ = replace(error_model, law_exponent=0.0)
     truth = part.y.reshape(model._layout().output_shape(part.X))
-    for batch, prior, field in model._posteriors(part.X, None, True):
+    for batch, prior, field in _without_warning(model._posteriors(part.X, None, True)):
         mean, std = field.mean[:, batch.shown], np.broadcast_to(field.std(), field.mean.shape)
         error2, variance = (truth[batch.index] - mean) ** 2, std[:, batch.shown] ** 2
         counts = variance > 0.0
@@ -217,7 +223,15 @@ def _part_evidence(part: HeldOut, error_model: ErrorModel) -> Iterator[Evidence]
             np.sum(np.where(counts, error2 / safe, 0.0), axis=1) / n_points,
             _test(prior, field, batch),
             batch.system.rows.shape[0],
+            batch.prediction.states_uncertainty,
         )
+
+
+def _without_warning(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield batches; that a backbone states no uncertainty is what calibration is for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* states no uncertainty")
+        yield from batches
 
 
 def _test(prior: Sequence[Gaussian], field: Any, batch: Any) -> np.ndarray:

@@ -24,7 +24,7 @@ class ErrorModel:
     correlation_length : float, dict of str to float or None
         Along which axes, and over which distance, errors of neighbours are alike.
     scale : float
-        Factor of the stated standard deviations.
+        Factor of the stated standard deviations, or of 1 where none are stated.
     law_exponent : float
         How strongly the variance follows the law's own test of a field. With ``z2`` the squared
         distance of the prediction from the law, in units of its variance and per row, the variance
@@ -40,9 +40,11 @@ class ErrorModel:
     law_level: float = 1.0
 
     def scaled(self, prediction: Prediction) -> Prediction:
-        """Return a prediction with its uncertainty multiplied by `scale`."""
-        if self.scale == 1.0 or not prediction.states_uncertainty:
+        """Return a prediction with its uncertainty, or a unit one, multiplied by `scale`."""
+        if self.scale == 1.0:
             return prediction
+        if not prediction.states_uncertainty:
+            return replace(prediction, std=np.full(prediction.mean.shape, self.scale))
         return replace(
             prediction,
             std=_times(prediction.std, self.scale),

@@ -1,6 +1,7 @@
 """The error model that calibration data choose, against data drawn from a known one."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -204,6 +205,20 @@ def test_without_calibration_nothing_is_chosen():
     assert (found.members, found.correlation_length, found.scale) == ("moments", None, 1.0)
     explicit = clone(model).set_params(correlation_length=None, members="moments").fit(X, y)
     np.testing.assert_array_equal(model.predict_std(X), explicit.predict_std(X))
+
+
+def test_backbones_that_state_nothing_get_a_scale():
+    rng = np.random.default_rng(13)
+    X = rng.uniform(size=(100, 2))
+    y = X[:, :1] * POINTS + 0.2 * rng.standard_normal((100, 41))
+    X[:, 1] = np.trapezoid(y, POINTS, axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = ConservationConstrainedRegressor(Ridge(), LAW, GRID, uncertainty="calibrated")
+        model.fit(X, y)
+        mean, std = model.predict(X, return_std=True)
+    assert model.error_model_.scale == pytest.approx(0.2, rel=0.1)
+    assert np.std((y - mean) / std) == pytest.approx(1.0, rel=0.1)
 
 
 def test_out_of_fold():
