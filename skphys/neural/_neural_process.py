@@ -127,10 +127,14 @@ class Decoder(nn.Module):
 
     def forward(self, first: Tensor) -> Tensor:
         """Return the two outputs (..., 2) for the sum of both parts, which is overwritten."""
-        hidden = first.relu_()
-        for layer in self.layers[1:]:
-            hidden = layer(hidden).relu_()
-        return self.output(hidden)
+        hidden = first
+        for layer in self.after_first():
+            hidden = layer(hidden.relu_())
+        return hidden
+
+    def after_first(self) -> list[nn.Linear]:
+        """Return the layers that follow the first one's ReLU."""
+        return [*self.layers[1:], self.output]
 
 
 class NeuralProcess(nn.Module):

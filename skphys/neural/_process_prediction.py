@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +13,14 @@ from torch import Tensor
 
 from skphys.neural._context_layout import ContextLayout, ContextRows
 from skphys.neural._neural_process import NeuralProcess, draw
+from skphys.neural._piecewise import PairDecoder
 
-# Points of a function, and means and standard deviations (K, n) of the draws there.
-Block = tuple[slice, Tensor, Tensor]
+# Which points of a function, and means and standard deviations (K, n) of the draws there.
+Block = tuple[Any, Tensor, Tensor]
 
 Floats = NDArray[np.float64]
+
+LARGEST_TILE = 64  # points; the larger, the more units are switched within it
 
 
 def predict_moments(
@@ -75,7 +80,7 @@ def predict_draws(
     for which, context, targets in each_function(module, rows, layout):
         flat = np.empty((2, len(noise), len(targets)))
         for at, means, stds in blocks(module, context, targets, noise, batch_size, dropout_seed):
-            flat[0, :, at], flat[1, :, at] = means.cpu(), stds.cpu()
+            flat[0][:, at], flat[1][:, at] = means.cpu(), stds.cpu()
         all_means[:, which], all_stds[:, which] = flat.reshape(2, len(noise), len(which), -1)
     return all_means, all_stds
 
@@ -123,20 +128,33 @@ def blocks(
     if dropout_seed is not None:
         yield with_dropout(module, context, targets, noise, batch_size, dropout_seed)
         return
-    latent = draw(module.latent_encoder(context), noise)
-    parts = module.decoder.of_latent(latent)
+    parts = module.decoder.of_latent(draw(module.latent_encoder(context), noise))
     memories = module.deterministic_encoder.memorise(context)
-    size = chunk_size(batch_size, *parts.shape)
-    for start in range(0, len(targets), size):
-        at = slice(start, start + size)
-        first = first_layer(module, memories, targets[at])
-        means, stds = module.distribution(decode_pairs(module, first, parts, batch_size))
-        yield at, means.T, stds.T
+    decoders = [PairDecoder(module.decoder.after_first(), part) for part in parts.split(batch_size)]
+    tiles = neighbours(targets, max(1, min(batch_size // len(noise), LARGEST_TILE)))
+    for some in tiles.split(max(1, batch_size // tiles.shape[1])):
+        first = first_layer(module, memories, targets[some.flatten()])
+        for at, tile in zip(some, first.unflatten(0, some.shape), strict=True):
+            outputs = torch.cat([decode(tile).clone() for decode in decoders], dim=2)
+            means, stds = module.distribution(outputs.movedim(0, -1))
+            yield at.cpu().numpy(), means.T, stds.T
 
 
-def chunk_size(batch_size: int, n_draws: int, width: int) -> int:
-    """Return for how many points outputs may be held: no more than a batch of hidden layers."""
-    return max(1, min(batch_size, batch_size * width // (2 * n_draws)))
+def neighbours(points: Tensor, size: int) -> Tensor:
+    """Return tiles (n_tiles, at most `size`) of indices of points (n, d) near each other.
+
+    Halves are halved across their longest side. A few points may come twice.
+    """
+    n = len(points)
+    n_tiles = 1 << max(0, math.ceil(math.log2(n / size)))
+    width = math.ceil(n / n_tiles)
+    index = torch.arange(n_tiles * width, device=points.device).clamp_max(n - 1)[None]
+    while len(index) < n_tiles:
+        at = points[index]
+        longest = (at.amax(1) - at.amin(1)).argmax(1)
+        along = at.gather(2, longest[:, None, None].expand(*index.shape, 1))[..., 0]
+        index = index.gather(1, along.argsort(1)).view(2 * len(index), -1)
+    return index
 
 
 def first_layer(
@@ -145,18 +163,6 @@ def first_layer(
     """Return what the decoder's first layer (n, 3 H) makes of all but the latent vector."""
     representation = module.deterministic_encoder.look(memories, targets[None])[0]
     return module.decoder.of_targets(representation, targets)
-
-
-def decode_pairs(module: NeuralProcess, first: Tensor, parts: Tensor, batch_size: int) -> Tensor:
-    """Return outputs (n, K, 2) for parts (n, 3 H) of points and (K, 3 H) of draws."""
-    outputs = first.new_empty(len(first), len(parts), 2)
-    n_draws = min(len(parts), batch_size)
-    n_points = max(1, batch_size // n_draws)
-    for i in range(0, len(first), n_points):
-        for k in range(0, len(parts), n_draws):
-            pairs = first[i : i + n_points, None] + parts[k : k + n_draws]
-            outputs[i : i + n_points, k : k + n_draws] = module.decoder(pairs)
-    return outputs
 
 
 def with_dropout(

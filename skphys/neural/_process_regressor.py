@@ -64,7 +64,7 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         Number of times that each function is seen.
     batch_size : int, default=20
         Largest number of functions in a step; batches of an epoch are of even size.
-    predict_batch_size : int, default=4096
+    predict_batch_size : int, default=8192
         Largest number of pairs of a point and a draw that are decoded at once; bounds the memory
         of predictions. May be set after fit.
     lr : float or None, default=None
@@ -221,7 +221,7 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         recipe: str = "tuned",
         max_epochs: int = 200,
         batch_size: int = 20,
-        predict_batch_size: int = 4096,
+        predict_batch_size: int = 8192,
         lr: float | None = None,
         weight_decay: float | None = None,
         scheduler: str | None = None,
