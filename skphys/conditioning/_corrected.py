@@ -32,7 +32,8 @@ class Corrected(Pathwise):
     """
 
     def __init__(self, prior: Covariance, gain: Gain, metric: Covariance) -> None:
-        super().__init__(prior, gain)
+        self.prior = prior
+        self.gain = gain
         self.metric = metric
 
     def diagonal(self) -> Array:
@@ -87,7 +88,9 @@ class Corrected(Pathwise):
             kept = _quadratic(self.prior, vectors)
             noise = xp.sum(self.gain.noise_variance * multipliers**2, axis=-1)
             parts.append(kept + xp.moveaxis(noise, 0, -1))
-        return xp.concat(parts, axis=-1)
+        variance = xp.concat(parts, axis=-1)
+        variance[..., self.gain.pins()[1]] = 0.0
+        return variance
 
     def _of_few_rows(self, gain: CrossGain) -> Array:
         xp = array_namespace(gain.rows)

@@ -234,7 +234,7 @@ class Pathwise(Covariance):
     Draws are made pathwise (Matheron's rule; Wilson et al., 2021, arXiv 2011.04026, eq. 11): a
     draw of the prior, corrected by the same gain as the mean.
 
-    Parameters
+    Attributes
     ----------
     prior : Covariance
         ``S``.
@@ -242,9 +242,8 @@ class Pathwise(Covariance):
         The factored rows, from `factor`.
     """
 
-    def __init__(self, prior: Covariance, gain: Gain) -> None:
-        self.prior = prior
-        self.gain = gain
+    prior: Covariance
+    gain: Gain
 
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Correct draws of the prior so that each of them obeys the homogeneous rows."""
@@ -279,6 +278,10 @@ class Conditioned(Pathwise):
     gain : Gain
         The factored rows, from `factor`.
     """
+
+    def __init__(self, prior: Covariance, gain: Gain) -> None:
+        self.prior = prior
+        self.gain = gain
 
     def diagonal(self) -> Array:
         """Return the variances; no n x n array is built."""

@@ -175,10 +175,12 @@ class Smoothness(Constraint):
 
     def _distances(self, grid: Grid | Mesh | Components) -> tuple[np.ndarray, np.ndarray]:
         """Return the distances of each point in the middle to the ones before and after."""
-        axis = self._along(part_of(grid, self.component)[0])
+        part = part_of(grid, self.component)[0]
+        axis = self._along(part)
         if axis.size < 3:
             raise ValueError(
-                f"Smoothness needs 3 points along axis {self.axis!r}; the grid has {axis.size}."
+                f"Smoothness needs 3 points along axis {self._name(part.names)!r}; the grid has "
+                f"{axis.size}."
             )
         gaps = np.diff(axis.points)
         if axis.period is None:

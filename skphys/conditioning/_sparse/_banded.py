@@ -92,6 +92,10 @@ class BandedFactor:
             self.shift, cholesky = _shifted(bands, shift)
         self._cholesky = cholesky
 
+    def least_pivot(self) -> float:
+        """Return the smallest pivot, 1 where rows are independent and 0 where one is redundant."""
+        return float(np.min(self._cholesky[0] ** 2, initial=1.0))
+
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
         n_fields, k, n_rows = right.shape

@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from skphys.conditioning._sparse._banded import SHIFT, BandedFactor, narrow
+from skphys.conditioning._sparse._bordered import BorderedFactor, bordered
 from skphys.conditioning._sparse._products import Products
 
 NARROW = 24  # a band this narrow beats a general factorization at any length
@@ -125,6 +126,9 @@ class InnerMatrix:
             return DiagonalFactor(self._unit, shift)
         both = (scale[:, row] * scale[:, column]).T
         self._lower = np.where(both > 0, products.lower * both, 0.0)
+        hubs = bordered(row, column, self._unit, self._lower, NARROW)
+        if hubs is not None:
+            return hubs
         order, width = self._band = narrow(row, column, n_rows)
         if width <= NARROW or n_rows * width**2 <= SMALL_WORK:
             return BandedFactor(row, column, self._unit, self._lower, order, width, shift)
@@ -175,7 +179,7 @@ class InnerMatrix:
         if isinstance(self._factor, DiagonalFactor):
             present = self._unit > SHIFT
             return np.where(present, 1.0 / np.where(present, self._unit, 1.0), 0.0), products.lower
-        if isinstance(self._factor, BandedFactor):
+        if isinstance(self._factor, BandedFactor | BorderedFactor):
             return self._factor.inverse_entries()
         (order, width), n_rows = self._band, self._unit.shape[1]
         if n_rows * width**2 > INVERSE_WORK or n_rows * width > INVERSE_VALUES:
