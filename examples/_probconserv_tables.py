@@ -146,12 +146,16 @@ def print_tables(records: list[dict]) -> None:
     print(f"\nSeconds of training and evaluation: {seconds(records)}")
 
 
-def write_tables(path, records: list[dict], command: str) -> None:
+def write_tables(path, records: list[dict], command: str, settings: str) -> None:
     """Write what there is as reStructuredText, to be included in a page."""
     lines = [
-        f"``{command}``: means and, in brackets, standard errors over the functions.",
+        "The comparison",
+        "--------------",
+        "",
+        f"``{command}``: means and, in brackets, standard errors over the functions. {settings}",
+        "CE is the trapezoid rule of the mean less the exact mass, LL the log-likelihood a point.",
         f"Seconds of training and evaluation: {seconds(records)}.",
         "",
         *(table.rst() for table in tables(records)),
     ]
-    path.write_text("\n".join(lines))
+    path.write_text("\n".join(lines).rstrip() + "\n")

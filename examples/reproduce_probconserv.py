@@ -81,7 +81,7 @@ PROBLEMS = {
     "diffusion": Problem(0.5, (1.0, 5.0), "DiffusionEquation"),
     "porous_medium": Problem(0.5, (1.0, 3.0, 6.0), "PorousMediumEquation"),
     "stefan": Problem(0.05, (0.6, 0.5), "StefanEquation", has_front=True),
-    "advection": Problem(0.1, (1.0, 3.0), "AdvectionEquation", has_front=True),
+    "advection": Problem(0.1, (1.0, 3.0), "AdvectionEquation"),
     "burgers": Problem(0.5, (1.0, 3.0), "BurgersEquation"),
 }
 
@@ -430,6 +430,19 @@ def parse_arguments():
     return arguments
 
 
+def described(arguments, preset):
+    """Return the command for the tables, and the settings in words."""
+    command = "python examples/reproduce_probconserv.py"
+    command += f" --problem {arguments.problem} --preset {arguments.preset}"
+    if arguments.weights is not None:
+        return f"{command} --weights {arguments.weights.name}", "Weights from a checkpoint."
+    return command, (
+        f"Nets of width {preset.width} with dropout {preset.dropout:g} see {preset.n_functions} "
+        f"functions {preset.epochs} times, {preset.batch_size} a step, at a rate of at most "
+        f"{preset.lr:g} ({preset.scheduler})."
+    )
+
+
 def main():
     """Run what was asked for, and print the tables."""
     arguments = parse_arguments()
@@ -450,8 +463,9 @@ def main():
         save(path, preset, records)
     print_tables(records)
     if path is not None:
-        command = f"python examples/reproduce_probconserv.py --preset {arguments.preset}"
-        write_tables(arguments.output / "reproduce_probconserv.inc", records, command)
+        write_tables(
+            arguments.output / "reproduce_probconserv.inc", records, *described(arguments, preset)
+        )
     print(f"\n{len(fits)} trainings in {time.perf_counter() - began:.0f} s")
 
 

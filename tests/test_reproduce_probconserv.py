@@ -203,8 +203,9 @@ def test_tables_hold_the_same_rows_on_the_screen_and_in_the_page(tables, evaluat
     assert [line.split(" | ")[0] for line in exact.markdown().splitlines()[4:]] == [
         f"| {row[0]}" for row in exact.rows
     ]
-    tables.write_tables(tmp_path / "tables.inc", records, "a command")
+    tables.write_tables(tmp_path / "tables.inc", records, "a command", "Some settings.")
     text = (tmp_path / "tables.inc").read_text()
+    assert "``a command``" in text
     indented = [line.strip() for line in text.splitlines() if line.startswith('   "')]
     parsed = list(csv.reader(indented, skipinitialspace=True))
     assert parsed == [list(row) for table in (exact, noisy, front) for row in table.rows]
