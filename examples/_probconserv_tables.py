@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 
@@ -148,14 +149,11 @@ def print_tables(records: list[dict]) -> None:
 
 def write_tables(path, records: list[dict], command: str, settings: str) -> None:
     """Write what there is as reStructuredText, to be included in a page."""
-    lines = [
-        "The comparison",
-        "--------------",
-        "",
-        f"``{command}``: means and, in brackets, standard errors over the functions. {settings}",
-        "CE is the trapezoid rule of the mean less the exact mass, LL the log-likelihood a point.",
-        f"Seconds of training and evaluation: {seconds(records)}.",
-        "",
-        *(table.rst() for table in tables(records)),
-    ]
+    text = (
+        f"``{command}``: means and, in brackets, standard errors over the functions. {settings} CE "
+        "is the trapezoid rule of the mean less the exact mass, LL the log-likelihood a point. "
+        f"Seconds of training and evaluation: {seconds(records)}."
+    )
+    head = ["The comparison", "--------------", "", fill(text, 100, break_on_hyphens=False), ""]
+    lines = head + [table.rst() for table in tables(records)]
     path.write_text("\n".join(lines).rstrip() + "\n")

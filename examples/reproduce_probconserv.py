@@ -100,6 +100,7 @@ class Preset:
     lr: float = 1e-3
     scheduler: str = "one_cycle"
     dropout: float = 0.0
+    predict_dropout: bool = False  # leave it on in predictions, as the released code does
     softc: tuple[str, ...] = ("diffusion",)
     n_points: int = 201
     n_draws: int = 100  # of the latent variable
@@ -117,6 +118,7 @@ PAPER = Preset(
     lr=1e-4,
     scheduler="constant",
     dropout=0.1,
+    predict_dropout=True,
     softc=tuple(PROBLEMS),
     n_curve_times=101,
 )
@@ -128,7 +130,7 @@ PRESETS = {
     "quick": Preset(
         64, 2, 8, 16, n_times=2, n_points=41, n_draws=8, n_test=4, n_calibration=8, n_curves=2
     ),
-    "cpu": Preset(4000, 25, 64, 16),
+    "cpu": Preset(4000, 15, 64, 16, dropout=0.05, predict_dropout=True),
     "paper": PAPER,
 }
 
@@ -192,6 +194,7 @@ def backbone(fit, preset, grid, device):
         n_draws=preset.n_draws,
         n_targets=preset.n_targets,
         dropout=preset.dropout,
+        predict_dropout=preset.predict_dropout,
         lr=preset.lr,
         scheduler=preset.scheduler,
         max_epochs=preset.epochs,
@@ -218,7 +221,8 @@ def import_weights(fit, preset, options):
     """Return a neural process with the weights of a checkpoint of the released code."""
     data = functions(fit.problem, 1, preset, fit.seed)
     state = torch.load(options.weights, map_location="cpu", weights_only=True)
-    model = backbone(fit, replace(preset, width=PAPER.width), data.grid, options.device)
+    theirs = replace(preset, width=PAPER.width, dropout=PAPER.dropout)
+    model = backbone(fit, theirs, data.grid, options.device)
     prefix = "anp." if any(name.startswith("anp.") for name in state) else ""
     return model.load_state_dict(state, n_context=data.context.shape[1], prefix=prefix), 0.0
 
@@ -236,7 +240,8 @@ def trained(fit, preset, options):
     kept, *result = joblib.load(path)
     if kept != recipe:
         raise SystemExit(f"{path} holds a net of another preset; choose another --output.")
-    return tuple(result)
+    model, seconds = result
+    return model.set_params(predict_dropout=preset.predict_dropout), seconds
 
 
 def test_sets(fit, preset):
@@ -423,6 +428,11 @@ def parse_arguments():
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--n-jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--weights", type=Path, help="checkpoint of the released code")
+    parser.add_argument(
+        "--predict-dropout",
+        action=argparse.BooleanOptionalAction,
+        help="whether dropout stays on in predictions; the default is the preset's",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR")
     arguments = parser.parse_args()
     if arguments.weights is not None and arguments.problem == "all":
@@ -430,23 +440,33 @@ def parse_arguments():
     return arguments
 
 
+def chosen_preset(arguments):
+    """Return the preset with what else the command line says about it."""
+    preset = PRESETS[arguments.preset]
+    if arguments.predict_dropout is None:
+        return preset
+    return replace(preset, predict_dropout=arguments.predict_dropout)
+
+
 def described(arguments, preset):
     """Return the command for the tables, and the settings in words."""
     command = "python examples/reproduce_probconserv.py"
     command += f" --problem {arguments.problem} --preset {arguments.preset}"
+    state = "on" if preset.predict_dropout else "off"
+    draws = f"Predictions are mixtures of {preset.n_draws} draws, with dropout {state}."
     if arguments.weights is not None:
-        return f"{command} --weights {arguments.weights.name}", "Weights from a checkpoint."
+        return f"{command} --weights {arguments.weights.name}", draws
     return command, (
         f"Nets of width {preset.width} with dropout {preset.dropout:g} see {preset.n_functions} "
         f"functions {preset.epochs} times, {preset.batch_size} a step, at a rate of at most "
-        f"{preset.lr:g} ({preset.scheduler})."
+        f"{preset.lr:g} ({preset.scheduler}). {draws}"
     )
 
 
 def main():
     """Run what was asked for, and print the tables."""
     arguments = parse_arguments()
-    preset = PRESETS[arguments.preset]
+    preset = chosen_preset(arguments)
     path = None
     if arguments.output is not None:
         arguments.output.mkdir(parents=True, exist_ok=True)

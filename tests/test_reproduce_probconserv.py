@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from skphys import AttentiveNeuralProcessRegressor
 from skphys.datasets import make_context_target
 from skphys.grids import Grid
 
@@ -212,13 +213,23 @@ def test_tables_hold_the_same_rows_on_the_screen_and_in_the_page(tables, evaluat
 
 
 def test_a_net_is_trained_once_and_kept(probconserv, tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr(probconserv, "train", lambda *given: calls.append(given) or ("a net", 1.0))
+    calls, net = [], AttentiveNeuralProcessRegressor(8)
+    monkeypatch.setattr(probconserv, "train", lambda *given: calls.append(given) or (net, 1.0))
     fit, quick = probconserv.Fit("stefan", "anp", 0), probconserv.PRESETS["quick"]
     options = probconserv.Options(output=tmp_path)
-    for _ in range(2):
-        assert probconserv.trained(fit, quick, options) == ("a net", 1.0)
+    for preset in (quick, quick, replace(quick, n_test=5)):
+        model, seconds = probconserv.trained(fit, preset, options)
+        assert (model.hidden_size, model.predict_dropout, seconds) == (8, False, 1.0)
     assert len(calls) == 1
-    assert probconserv.trained(fit, replace(quick, n_test=5), options) == ("a net", 1.0)
+    with_dropout = probconserv.trained(fit, replace(quick, predict_dropout=True), options)[0]
+    assert with_dropout.predict_dropout
     with pytest.raises(SystemExit, match="another preset"):
         probconserv.trained(fit, replace(quick, width=16), options)
+
+
+def test_dropout_in_predictions_is_the_presets_unless_it_is_said(probconserv):
+    chosen = [
+        probconserv.chosen_preset(Namespace(preset="paper", predict_dropout=said))
+        for said in (None, True, False)
+    ]
+    assert [preset.predict_dropout for preset in chosen] == [True, True, False]
