@@ -4,9 +4,9 @@ NumPy arrays and torch tensors (any device, differentiable) go through the same 
 knows of scikit-learn, grids or physics.
 """
 
+from skphys.conditioning._conditioned import Conditioned
 from skphys.conditioning._corrected import Corrected
 from skphys.conditioning._covariance import (
-    Conditioned,
     Covariance,
     Dense,
     Diagonal,

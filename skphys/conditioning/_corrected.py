@@ -8,7 +8,8 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from skphys.conditioning._arrays import Array, eps, transpose
-from skphys.conditioning._covariance import Covariance, Diagonal, Pathwise
+from skphys.conditioning._conditioned import Pathwise
+from skphys.conditioning._covariance import Covariance, Diagonal
 from skphys.conditioning._gain import CrossGain, Gain
 
 AT_ONCE = 1 << 22  # values held at once where the projector is written out, part by part

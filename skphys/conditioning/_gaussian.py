@@ -9,8 +9,9 @@ from array_api_compat import array_namespace, is_torch_array
 from scipy import sparse
 
 from skphys.conditioning._arrays import Array, floating, is_float64_numpy, like, standard_normal
+from skphys.conditioning._conditioned import Conditioned
 from skphys.conditioning._corrected import Corrected
-from skphys.conditioning._covariance import Conditioned, Covariance
+from skphys.conditioning._covariance import Covariance
 from skphys.conditioning._factor import factor
 from skphys.conditioning._sparse._dispatch import to_dense_rows
 

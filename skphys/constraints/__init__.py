@@ -1,14 +1,13 @@
 """Declarations of physics: what must hold for a field on a grid."""
 
 from skphys.constraints._conditions import Dirichlet, FromInput, Neumann, Periodic, Robin
+from skphys.constraints._equalities import EqualitySystem, merge_systems
 from skphys.constraints._inequalities import (
     InequalitySystem,
     merge_inequalities,
     resolve_inequalities,
 )
 from skphys.constraints._system import (
-    EqualitySystem,
-    merge_systems,
     name_constraints,
     resolve_system,
 )

@@ -12,7 +12,8 @@ from importlib import import_module
 import numpy as np
 from scipy import sparse
 
-from skphys.conditioning._covariance import Conditioned, Diagonal
+from skphys.conditioning._conditioned import Conditioned
+from skphys.conditioning._covariance import Diagonal
 from skphys.conditioning._gain import InconsistentConstraintsError
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality._qp import FieldProblem
