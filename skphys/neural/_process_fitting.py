@@ -112,6 +112,11 @@ def draws(model: Any, rows: ContextRows, seed: int | None = None, n: int | None 
 
 
 def _for_prediction(model: Any, rows: ContextRows, seed: int, n_draws: Any) -> tuple[Any, ...]:
+    if model.predict_dropout and not model.dropout:
+        raise ValueError(
+            "predict_dropout=True has no effect with dropout=0; give the dropout of the training, "
+            "such as dropout=0.1."
+        )
     module: Any = module_on(model.net_.module_, usable_device(model.device, model.net_))
     shape = int(n_draws), int(model.hidden_size)
     drawn = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)

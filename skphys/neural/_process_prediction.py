@@ -20,6 +20,7 @@ Block = tuple[Any, Tensor, Tensor]
 
 Floats = NDArray[np.float64]
 
+SMALLEST_TILE = 8
 LARGEST_TILE = 64  # points; the larger, the more units are switched within it
 
 
@@ -143,11 +144,12 @@ def blocks(
 def neighbours(points: Tensor, size: int) -> Tensor:
     """Return tiles (n_tiles, at most `size`) of indices of points (n, d) near each other.
 
-    Halves are halved across their longest side. A few points may come twice.
+    Halves are halved across their longest side. Some points may come twice: products of matrices
+    round differently where there are very few rows.
     """
     n = len(points)
     n_tiles = 1 << max(0, math.ceil(math.log2(n / size)))
-    width = math.ceil(n / n_tiles)
+    width = max(math.ceil(n / n_tiles), min(size, SMALLEST_TILE))
     index = torch.arange(n_tiles * width, device=points.device).clamp_max(n - 1)[None]
     while len(index) < n_tiles:
         at = points[index]

@@ -37,8 +37,8 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         Width of the net; the decoder is three times as wide.
     grid : Grid or None, default=None
         Where the fields live. A point's coordinates are the query columns, then those of the grid.
-        None: even nodes along one axis, one for each column of y; if y is 1-D, points without
-        coordinates besides the query.
+        None: even nodes along one axis, one for each column of y; if there is one column, points
+        without coordinates besides the query.
     n_query : int or "all", default=1
         Number of query columns, which come last. "all": X has no contexts.
     n_heads : int, default=4
@@ -405,7 +405,7 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
 
     def _set_layout(self, n_features: int) -> None:
         points = self.grid_.points
-        if self.grid is None and self._target_ndim == 1:
+        if self.grid is None and len(points) == 1:
             points = points[:, :0]
         self._layout = read_layout(n_features, self.n_query, points)
         self.n_context_ = self._layout.n_context
