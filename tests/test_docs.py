@@ -1,5 +1,6 @@
 """README and the API page keep up with the code."""
 
+import doctest
 import importlib
 import re
 from pathlib import Path
@@ -35,3 +36,9 @@ def test_api_page_lists_every_public_name(package):
     page = (ROOT / "docs" / "api.rst").read_text(encoding="utf-8")
     listed = set(re.findall(r"^   (\w+)$", page, flags=re.MULTILINE))
     assert set(importlib.import_module(f"skphys.{package}").__all__) <= listed
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.inc")), ids=lambda p: p.name)
+def test_included_parts_of_pages_run(page):
+    failed, _ = doctest.testfile(str(page), module_relative=False)
+    assert failed == 0

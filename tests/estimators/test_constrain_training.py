@@ -184,3 +184,23 @@ def test_not_in_a_long_table():
     model = ConservationConstrainedRegressor(Listener(), LAW, grid, constrain_training=True)
     with pytest.raises(ValueError, match="points, not fields"):
         model.fit(X, np.ones(6))
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["out of fold", "given"])
+def test_with_a_calibrated_uncertainty(own):
+    """Clones for folds are trained through the law of their own samples."""
+    X, y = table(12)
+    law = ConservationLaw(total="mass")
+    held = {"calibration": (X, y + 0.1 * np.sin(9.0 * GRID["x"]))} if own else {}
+    model = ConservationConstrainedRegressor(
+        make_pipeline(GridFeatures(GRID, scalars=["a", "b"]), tiny(heteroscedastic=True)),
+        law,
+        GRID,
+        uncertainty="calibrated",
+        constrain_training=True,
+        drop_value_columns=True,
+        **held,
+    ).fit(X, y)
+    mean, std = model.predict(X, return_std=True)
+    np.testing.assert_allclose(mean @ GRID.weights(), X["mass"], rtol=0, atol=1e-12)
+    assert (std > 0).all()
