@@ -102,6 +102,7 @@ class Preset:
     dropout: float = 0.0
     predict_dropout: bool = False  # leave it on in predictions, as the released code does
     softc: tuple[str, ...] = ("diffusion",)
+    softc_weight: float = 0.004  # of the paper: its loss is summed over 250 functions
     n_points: int = 201
     n_draws: int = 100  # of the latent variable
     n_test: int = 50
@@ -124,7 +125,7 @@ PAPER = Preset(
 )
 TRAINING = (  # what of a preset a trained net depends on
     *("n_functions", "n_times", "n_points", "n_targets", "width", "dropout"),
-    *("epochs", "batch_size", "lr", "scheduler"),
+    *("epochs", "batch_size", "lr", "scheduler", "softc_weight"),
 )
 PRESETS = {
     "quick": Preset(
@@ -200,6 +201,7 @@ def backbone(fit, preset, grid, device):
         max_epochs=preset.epochs,
         batch_size=preset.batch_size,
         equation=getattr(neural, PROBLEMS[fit.problem].equation)() if soft else None,
+        equation_weight=preset.softc_weight,
         device=device,
         random_state=fit.seed,
     )
