@@ -14,10 +14,7 @@ def header_of(model: Any) -> dict[str, Any]:
     """Return what has to be known of a fitted `FNORegressor` besides its tensors."""
     return {
         "parameters": _parameters(model, model.grid_),
-        "grid": {
-            name: [_listed(axis.points), _listed(axis.edges), axis.period]
-            for name, axis in model.grid_.axes.items()
-        },
+        "grid": grid_entry(model.grid_),
         "layout": [model._n_channels, model._n_components, model._target_ndim],
         "embedded": model._embedding is not None,
         "history": [dict(row) for row in model.net_.history],
@@ -27,7 +24,7 @@ def header_of(model: Any) -> dict[str, Any]:
 def load_into(model: Any, path: Any) -> None:
     """Make a `FNORegressor` the fitted one that a file holds."""
     header = load_header(path)
-    grid = _read_grid(header["grid"])
+    grid = read_grid(header["grid"])
     for name, value in _parameters(model, grid).items():
         if value != header["parameters"][name]:
             raise ValueError(
@@ -63,14 +60,23 @@ def _parameters(model: Any, grid: Grid) -> dict[str, Any]:
     }
 
 
-def _listed(values: Any) -> list[float] | None:
-    return None if values is None else values.tolist()
+def grid_entry(grid: Grid) -> dict[str, Any]:
+    """Return a grid in plain values."""
+    return {
+        name: [_listed(axis.points), _listed(axis.edges), axis.period]
+        for name, axis in grid.axes.items()
+    }
 
 
-def _read_grid(axes: dict[str, Any]) -> Grid:
+def read_grid(axes: dict[str, Any]) -> Grid:
+    """Return the grid that `grid_entry` has put down."""
     return Grid(
         **{
             name: Axis(points, edges=edges, period=period)
             for name, (points, edges, period) in axes.items()
         }
     )
+
+
+def _listed(values: Any) -> list[float] | None:
+    return None if values is None else values.tolist()

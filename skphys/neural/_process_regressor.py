@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -16,6 +15,7 @@ from skphys.neural._context_layout import ContextRows, read_layout
 from skphys.neural._differential import DifferentialEquation
 from skphys.neural._layout import resolve_grid
 from skphys.neural._process_predictions import ProcessPredictions
+from skphys.neural._process_state import ProcessWeights
 from skphys.neural._recipes import PROCESS_RECIPES, SCHEDULES
 
 FLOATS = (np.float64, np.float32)
@@ -23,7 +23,9 @@ HISTORY = ("train_loss", "valid_loss", "lr", "seconds")
 POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
-class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEstimator):
+class AttentiveNeuralProcessRegressor(
+    ProcessPredictions, ProcessWeights, RegressorMixin, BaseEstimator
+):
     r"""Attentive neural process: fields from a handful of known points, with uncertainty.
 
     A row of X is a set of contexts, flat, and a query: ``[c_0 | c_1 | ... | q]``. Each context is
@@ -302,73 +304,6 @@ class AttentiveNeuralProcessRegressor(ProcessPredictions, RegressorMixin, BaseEs
         previous = getattr(self, "net_", None) if self.warm_start else None
         self.net_ = fit_process(self, rows, fields, (seeds[0], seeds[1]), previous, law, parameters)
         self.n_functions_ = len(rows.contexts)
-        self._read_history()
-        return self
-
-    def load_state_dict(
-        self, state: Mapping[str, Any], *, n_context: int, prefix: str = ""
-    ) -> AttentiveNeuralProcessRegressor:
-        """Take over weights that were trained elsewhere with this architecture.
-
-        Parameters
-        ----------
-        state : mapping of str to tensor
-            As ``torch.load`` gives it (for a checkpoint of a training, its entry "state_dict").
-            The names may be those of ``net_.module_`` or the usual ones, see Notes.
-        n_context : int
-            Number of contexts in a row of X.
-        prefix : str, default=""
-            What all names of the net begin with, such as "anp."; others are left out.
-
-        Returns
-        -------
-        self : AttentiveNeuralProcessRegressor
-            Fitted, on the CPU. Coordinates and values are as they come, not standardised, unless
-            the state says how.
-
-        Raises
-        ------
-        ValueError
-            If there is no `grid`, or the weights are those of another architecture.
-
-        Notes
-        -----
-        The usual names of the architecture's parts, and what they are called here:
-
-        =====================  =============================================================
-        part                   usual name: name here
-        =====================  =============================================================
-        latent_encoder         input_projection: points, self_attentions: self_attention,
-                               penultimate_layer: hidden, mu: mean, log_sigma: log_variance
-        deterministic_encoder  input_projection: points, context_projection: context,
-                               target_projection: target, self_attentions: self_attention,
-                               cross_attentions: cross_attention
-        decoder                target_projection: target, linears: layers,
-                               final_projection: output
-        each attention layer   encoder_key: key, encoder_value: value, encoder_query: query,
-                               final_linear: output, layer_norm: norm
-        =====================  =============================================================
-
-        Linear layers are usually wrapped, here they are not: latent_encoder.mu.linear_layer.weight
-        is latent_encoder.mean.weight. What is called log_sigma is a log-variance.
-        """
-        self._validate_params()
-        if self.grid is None:
-            raise ValueError("load_state_dict needs grid, which says where the fields live.")
-        if self.n_query == "all":
-            raise ValueError("load_state_dict needs n_query as a number; got 'all'.")
-        self._check_heads()
-        n_coordinates = int(self.n_query) + self.grid.n_axes
-        n_features = n_context * (n_coordinates + 1) + int(self.n_query)
-        self.grid_, self._target_ndim = self.grid, 2
-        self._set_layout(n_features)
-        from skphys.neural._process_fitting import draw_seeds, empty_process
-        from skphys.neural._process_weights import take_over
-
-        net = empty_process(self)
-        take_over(net.module_, state, prefix)
-        self.net_, self.n_features_in_, self.n_functions_ = net, n_features, 0
-        self._draw_seed = draw_seeds(self)[-1]
         self._read_history()
         return self
 

@@ -239,3 +239,25 @@ def test_backbone_of_a_conservation_law(fitted):
 def test_importing_the_class_does_not_import_torch():
     code = "import sys; from skphys import AttentiveNeuralProcessRegressor as A; A(); "
     subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
+
+
+def test_files_of_weights_predict_the_same(fitted, tmp_path):
+    X, _ = waves()
+    fitted.save_params(tmp_path / "waves.safetensors")
+    loaded = tiny(random_state=7).load_params(tmp_path / "waves.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
+    assert loaded.n_features_in_ == 13 and loaded.n_functions_ == 6 and loaded.n_iter_ == 2
+    with pytest.raises(
+        ValueError, match="saved with n_layers=1, but this estimator has n_layers=2"
+    ):
+        tiny(n_layers=2).load_params(tmp_path / "waves.safetensors")
+    with pytest.raises(ValueError, match="this estimator has grid=None"):
+        tiny(grid=None).load_params(tmp_path / "waves.safetensors")
+
+
+def test_files_of_points_and_of_own_grids(tmp_path):
+    X, y = waves()
+    model = tiny(n_query="all", grid=None).fit(X, y[:, 2])
+    model.save_params(tmp_path / "points.safetensors")
+    loaded = tiny(n_query="all", grid=None).load_params(tmp_path / "points.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))

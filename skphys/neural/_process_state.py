@@ -1,0 +1,134 @@
+"""Weights that a neural process takes over, or gives away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from sklearn.utils.validation import check_is_fitted
+
+from skphys.grids import Grid
+
+
+class ProcessWeights:
+    """The ways to take over weights from elsewhere, and to keep them in files."""
+
+    grid: Grid | None
+    n_query: int | str
+    n_features_in_: int
+    _validate_params: Any
+    _check_heads: Any
+    _set_layout: Any
+    _read_history: Any
+
+    def load_state_dict(
+        self, state: Mapping[str, Any], *, n_context: int, prefix: str = ""
+    ) -> Self:
+        """Take over weights that were trained elsewhere with this architecture.
+
+        Parameters
+        ----------
+        state : mapping of str to tensor
+            As ``torch.load`` gives it (for a checkpoint of a training, its entry "state_dict").
+            The names may be those of ``net_.module_`` or the usual ones, see Notes.
+        n_context : int
+            Number of contexts in a row of X.
+        prefix : str, default=""
+            What all names of the net begin with, such as "anp."; others are left out.
+
+        Returns
+        -------
+        self : object
+            Fitted, on the CPU. Coordinates and values are as they come, not standardised, unless
+            the state says how.
+
+        Raises
+        ------
+        ValueError
+            If there is no `grid`, or the weights are those of another architecture.
+
+        Notes
+        -----
+        The usual names of the architecture's parts, and what they are called here:
+
+        =====================  =============================================================
+        part                   usual name: name here
+        =====================  =============================================================
+        latent_encoder         input_projection: points, self_attentions: self_attention,
+                               penultimate_layer: hidden, mu: mean, log_sigma: log_variance
+        deterministic_encoder  input_projection: points, context_projection: context,
+                               target_projection: target, self_attentions: self_attention,
+                               cross_attentions: cross_attention
+        decoder                target_projection: target, linears: layers,
+                               final_projection: output
+        each attention layer   encoder_key: key, encoder_value: value, encoder_query: query,
+                               final_linear: output, layer_norm: norm
+        =====================  =============================================================
+
+        Linear layers are usually wrapped, here they are not: latent_encoder.mu.linear_layer.weight
+        is latent_encoder.mean.weight. What is called log_sigma is a log-variance.
+        """
+        self._validate_params()
+        if self.grid is None:
+            raise ValueError("load_state_dict needs grid, which says where the fields live.")
+        if self.n_query == "all":
+            raise ValueError("load_state_dict needs n_query as a number; got 'all'.")
+        self._check_heads()
+        n_coordinates = int(self.n_query) + self.grid.n_axes
+        n_features = n_context * (n_coordinates + 1) + int(self.n_query)
+        self.grid_, self._target_ndim = self.grid, 2
+        self._set_layout(n_features)
+        from skphys.neural._process_fitting import draw_seeds, empty_process
+        from skphys.neural._process_weights import take_over
+
+        net = empty_process(self)
+        take_over(net.module_, state, prefix)
+        self.__dict__.pop("feature_names_in_", None)
+        self.net_, self.n_features_in_, self.n_functions_ = net, n_features, 0
+        self._draw_seed = draw_seeds(self)[-1]
+        self._read_history()
+        return self
+
+    def save_params(self, path: Any) -> None:
+        """Write the trained weights to a file of safetensors, which holds no code.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write.
+
+        Raises
+        ------
+        ImportError
+            Without the package safetensors, of the extra "io".
+        """
+        check_is_fitted(self)
+        from skphys.neural._process_file import process_header
+        from skphys.neural._saving import save_tensors
+
+        save_tensors(path, self.net_.module_, process_header(self))
+
+    def load_params(self, path: Any) -> Self:
+        """Take over the weights of an estimator with the same parameters.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file by `save_params`.
+
+        Returns
+        -------
+        self : object
+            Fitted, on the CPU; predicts what the saved one did.
+
+        Raises
+        ------
+        ValueError
+            If the file is another net's.
+        ImportError
+            Without the package safetensors, of the extra "io".
+        """
+        from skphys.neural._process_file import load_process
+
+        load_process(self, path)
+        return self
