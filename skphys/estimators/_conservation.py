@@ -77,7 +77,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         they are not draws of the truncated Gaussian: they gather at the bounds.
     constrain_training : bool, default=False
         Train the backbone through the equalities: its loss is that of the conditioned mean and
-        standard deviation, points being independent. Needs a regressor whose fit has a parameter
+        standard deviation. Needs a regressor whose fit has a parameter
         `constraint`, such as `AttentiveNeuralProcessRegressor`, or `FNORegressor` with
         `heteroscedastic`, alone or at the end of a pipeline. What it predicts before it is
         conditioned is then not meant to be used.
@@ -234,7 +234,10 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         if not self.constrain_training:
             return super()._prepared(backbone, constraints, grid)
         check_trainable(backbone, constraints, grid, self.uncertainty)
-        return TrainedThrough(backbone, constraints, grid, self.metric, self.drop_value_columns)
+        length = self._declared_errors().correlation_length
+        return TrainedThrough(
+            backbone, constraints, grid, self.metric, length, self.drop_value_columns
+        )
 
     def _seen_by_backbone(
         self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any

@@ -23,6 +23,7 @@ from skphys.predictive import Prediction, fit_backbone, predict_distribution
 from skphys.predictive._backbone import is_frozen
 
 HOOK = "constraint"
+MAX_CORRELATED = 1 << 12  # points whose correlations are written out: 128 MiB
 
 
 def check_trainable(
@@ -87,6 +88,8 @@ class TrainedThrough(BaseEstimator):
         Where the fields live.
     metric : {"covariance", "identity"}
         In which fields move.
+    correlation_length : float, dict or None
+        How the errors of points are correlated along the axes.
     drop_value_columns : bool
         Whether the backbone does not get the columns that values are taken from.
 
@@ -102,22 +105,24 @@ class TrainedThrough(BaseEstimator):
         constraints: Any,
         grid: Any,
         metric: str = "covariance",
+        correlation_length: Any = None,
         drop_value_columns: bool = False,
     ) -> None:
         self.estimator = estimator
         self.constraints = constraints
         self.grid = grid
         self.metric = metric
+        self.correlation_length = correlation_length
         self.drop_value_columns = drop_value_columns
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> TrainedThrough:
         """Fit the backbone, with the constraints' values for the rows of X."""
         self.feature_names_ = getattr(X, "columns", None)
         fields = np.reshape(y, (len(y), -1))
-        layout = FieldRows(self.grid, self.feature_names_)
+        layout = FieldRows(self.grid, self.feature_names_, self.correlation_length)
         system = layout.system(X, self.constraints, fields=fields)
         stated = system.rows, system.values, system.noise, system.noise_rows
-        batch = ConstraintBatch(*stated, metric=self.metric)
+        batch = ConstraintBatch(*stated, self.metric, _correlation(layout))
         backbone, hook = with_hook(clone(self.estimator), HOOK)
         self.estimator_ = fit_backbone(backbone, self._seen(X), y, **{**fit_params, hook: batch})
         return self
@@ -131,3 +136,16 @@ class TrainedThrough(BaseEstimator):
         if not self.drop_value_columns:
             return X
         return without_value_columns(X, self.constraints, self.grid, self.feature_names_)
+
+
+def _correlation(layout: FieldRows) -> np.ndarray | None:
+    """Return the correlations between points; None if they are independent."""
+    n_points = layout.grid.n_points
+    if layout.correlation_length is None:
+        return None
+    if n_points > MAX_CORRELATED:
+        raise ValueError(
+            f"constrain_training=True with a correlation_length takes fields of at most "
+            f"{MAX_CORRELATED} points; these have {n_points}. Leave one of them out in training."
+        )
+    return layout.independent()(np.ones(n_points)).to_dense()

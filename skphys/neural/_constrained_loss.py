@@ -1,7 +1,7 @@
 """Losses of the conditioned field: training through the constraint.
 
-Points are taken as independent. The update is that of `skphys.conditioning`, in float64 where the
-device has it, and everything here can be differentiated.
+The update is that of `skphys.conditioning`, in float64 where the device has it, and everything here
+can be differentiated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skphys.conditioning import Diagonal, Gaussian, condition
+from skphys.conditioning import Covariance, Dense, Diagonal, Gaussian, Scaled, condition
 from skphys.neural._constraint_batch import ConstraintBatch
 from skphys.neural._losses import HALF_LOG_2PI, FieldLoss
 
@@ -21,7 +21,7 @@ KNOWN = 1e-10
 
 
 class Conditioning(nn.Module):
-    """Condition independent points on linear equalities, by equations 7a and 7b of [1]_.
+    """Condition fields on linear equalities, by equations 7a and 7b of [1]_.
 
     Parameters
     ----------
@@ -31,6 +31,8 @@ class Conditioning(nn.Module):
         What standard deviations add to the noise, as in `ConstraintBatch`.
     metric : {"covariance", "identity"}, default="covariance"
         In which fields move.
+    correlation : Tensor of shape (n_points, n_points), optional
+        Of the errors of a field's points; without it they are independent.
 
     References
     ----------
@@ -40,14 +42,20 @@ class Conditioning(nn.Module):
 
     rows: Tensor
     noise_rows: Tensor | None
+    correlation: Tensor | None
 
     def __init__(
-        self, rows: Tensor, noise_rows: Tensor | None = None, metric: str = "covariance"
+        self,
+        rows: Tensor,
+        noise_rows: Tensor | None = None,
+        metric: str = "covariance",
+        correlation: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.metric = metric
         self.register_buffer("rows", rows)
         self.register_buffer("noise_rows", noise_rows)
+        self.register_buffer("correlation", correlation)
 
     def forward(
         self, mean: Tensor, std: Tensor, values: Tensor, noise: Tensor
@@ -72,9 +80,12 @@ class Conditioning(nn.Module):
         if self.noise_rows is not None:
             added = torch.einsum("...n,pmn->...pm", std, self.noise_rows).square().sum(-2)
             noise = _root(noise.square() + added)
+        covariance: Covariance = Diagonal(prior)
+        if self.correlation is not None:
+            covariance = Scaled(std, Dense(self.correlation))
         even = prior.mean(-1, keepdim=True).expand(prior.shape)
         field = condition(
-            Gaussian(mean.to(dtype), Diagonal(prior)),
+            Gaussian(mean.to(dtype), covariance),
             self.rows,
             values.to(dtype),
             noise,
@@ -93,9 +104,11 @@ def _root(variance: Tensor) -> Tensor:
 def conditioning(law: ConstraintBatch, device: torch.device) -> Conditioning:
     """Return what conditions fields on a checked law, on the CPU in the device's precision."""
     dtype = wide_dtype(device)
-    rows = torch.as_tensor(law.rows, dtype=dtype)
-    parts = [torch.as_tensor(part, dtype=dtype) for part in law.noise_rows]
-    return Conditioning(rows, torch.stack(parts) if parts else None, law.metric)
+    rows, *parts = (torch.as_tensor(part, dtype=dtype) for part in (law.rows, *law.noise_rows))
+    correlation = None
+    if law.correlation is not None:
+        correlation = torch.as_tensor(law.correlation, dtype=dtype)
+    return Conditioning(rows, torch.stack(parts) if parts else None, law.metric, correlation)
 
 
 def pointwise_nll(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:

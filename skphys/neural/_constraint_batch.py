@@ -35,6 +35,8 @@ class ConstraintBatch:
         is ``noise**2`` plus the sum of ``(N @ s)**2``.
     metric : {"covariance", "identity"}
         In which fields move, see `ConservationConstrainedRegressor`.
+    correlation : ndarray of shape (n_points, n_points) or None
+        Correlation of the errors of a field's points. None: they are independent.
     """
 
     rows: Any
@@ -42,6 +44,7 @@ class ConstraintBatch:
     noise: Floats
     noise_rows: tuple[Any, ...] = ()
     metric: str = "covariance"
+    correlation: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.values)

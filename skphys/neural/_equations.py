@@ -154,7 +154,7 @@ class AdvectionEquation(DifferentialEquation):
         Tensor of shape (...)
             The residual.
         """
-        u_t, u_x = self.gradient(u, coordinates).unbind(-1)
+        u_t, u_x = _first(self, u, coordinates)
         return u_t + given(self, "speed", self.speed, parameter) * u_x
 
 
@@ -187,8 +187,19 @@ class BurgersEquation(DifferentialEquation):
         Tensor of shape (...)
             The residual.
         """
-        u_t, u_x = self.gradient(u, coordinates).unbind(-1)
+        u_t, u_x = _first(self, u, coordinates)
         inviscid = u_t + u * u_x
         if self.viscosity == 0.0:
             return inviscid
         return inviscid - self.viscosity * self.gradient(u_x, coordinates)[..., 1]
+
+
+def _first(equation: DifferentialEquation, u: Tensor, coordinates: Tensor) -> tuple[Tensor, ...]:
+    """Return the derivatives along time and the one position that there is."""
+    if coordinates.shape[-1] != 2:
+        raise ValueError(
+            f"{type(equation).__name__} is stated in time and one position; points have "
+            f"{coordinates.shape[-1]} coordinate(s). Make the time the only query column, and the "
+            f"position the only axis of the grid."
+        )
+    return equation.gradient(u, coordinates).unbind(-1)

@@ -89,17 +89,27 @@ def test_metric_and_smoothness_reach_the_backbone():
     for part, expected in zip(batch.noise_rows, Smoothness("x").noise_rows(GRID), strict=True):
         np.testing.assert_allclose(part.toarray()[1:], expected.toarray())
         assert part[[0]].nnz == 0  # the law's own noise
+
+
+@pytest.mark.parametrize("correlation_length", [None, 0.3])
+@pytest.mark.parametrize("metric", ["covariance", "identity"])
+@pytest.mark.parametrize("smooth", [False, True])
+def test_the_loss_is_that_of_the_predictions(metric, smooth, correlation_length):
+    """An epoch that changes nothing: its loss, in units of y, is the score of what is predicted."""
+    X, y = table()
     backbone = tiny(heteroscedastic=True, loss="nll", lr=1e-12, max_epochs=1, n_modes=1, grid=GRID)
     fields = np.column_stack([X["mass"], np.ones((6, 15))])
-    laws = [ConservationLaw(total=Column(0)), Smoothness("x")]
-    for metric in ("covariance", "identity"):
-        model = ConservationConstrainedRegressor(
-            backbone, laws, GRID, metric=metric, constrain_training=True
-        ).fit(fields, y)
-        scale = y.std()
-        mean, std = model.predict(fields, return_std=True)
-        expected = gaussian_nll(y / scale, mean / scale, std / scale)
-        assert model.estimator_.history_["train_loss"][0, 0] == pytest.approx(expected, rel=1e-4)
+    model = ConservationConstrainedRegressor(
+        backbone,
+        [ConservationLaw(total=Column(0))] + [Smoothness("x")] * smooth,
+        GRID,
+        metric=metric,
+        correlation_length=correlation_length,
+        constrain_training=True,
+    ).fit(fields, y)
+    mean, std = model.predict(fields, return_std=True)
+    expected = gaussian_nll(y / y.std(), mean / y.std(), std / y.std())
+    assert model.estimator_.history_["train_loss"][0, 0] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("routing", [False, True])
@@ -168,6 +178,7 @@ LAW = ConservationLaw(total=1.0)
         (Listener(), {"uncertainty": "residual"}, "uncertainty='residual' replaces"),
         (Listener(), {"constraints": Bounds(lower=0.0)}, "no equalities"),
         (Listener(), {"constraints": None}, "no equalities"),
+        (Listener(), {"correlation_length": {"y": 1.0}}, "names the axis 'y'"),
         (tiny(), {}, "heteroscedastic=True"),
     ],
 )

@@ -19,9 +19,8 @@ STD = RNG.uniform(0.3, 1.5, size=(B, N))
 ROWS = RNG.normal(size=(M, N))
 VALUES = RNG.normal(size=(B, M))
 NOISES = {"exact": np.zeros((B, M)), "noisy": RNG.uniform(0.1, 0.5, (B, M))}
-
-
 NOISE_ROWS = RNG.normal(size=(2, M, N)) * [[0.0], [1.0]]  # none on the first row
+CORRELATION = np.exp(-np.abs(np.subtract.outer(np.arange(N), np.arange(N))) / 2.0)
 
 
 def tensors(*arrays):
@@ -71,10 +70,12 @@ def test_metric_and_noise_of_standard_deviations_equal_dense_formulas(noise):
 @pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
 @pytest.mark.parametrize("noise_rows", [None, NOISE_ROWS], ids=["given", "stds"])
 @pytest.mark.parametrize("metric", ["covariance", "identity"])
-def test_gradients(metric, noise_rows, noise):
+@pytest.mark.parametrize("correlation", [None, CORRELATION], ids=["independent", "correlated"])
+def test_gradients(correlation, metric, noise_rows, noise):
     rows, target, totals, noise = tensors(ROWS, TARGET, VALUES, noise)
     parts = None if noise_rows is None else torch.stack(tensors(*noise_rows))
-    conditioning = Conditioning(rows, parts, metric)
+    correlated = None if correlation is None else torch.as_tensor(correlation)
+    conditioning = Conditioning(rows, parts, metric, correlated)
     mean, std = (t.requires_grad_() for t in tensors(MEAN, STD))
 
     def loss(mean, std):

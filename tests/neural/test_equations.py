@@ -182,6 +182,8 @@ def test_errors_say_what_to_do():
         BurgersEquation().residual(u, points.detach())
     with pytest.raises(ValueError, match="shape of the field"):
         BurgersEquation().residual(u[:3], points)
+    with pytest.raises(ValueError, match=r"one position; points have 1 coordinate"):
+        BurgersEquation().residual(u, points[:, :1])
 
 
 @pytest.mark.parametrize("equation", EQUATIONS, ids=repr)

@@ -239,3 +239,14 @@ def test_errors():
         model.fit(X, Y)
     with pytest.raises(ValueError, match=r"constraint\.values must have shape"):
         process().fit(X, Y, constraint=BATCH.take([0]))
+
+
+@pytest.mark.gpu
+def test_on_an_accelerator():
+    params = {"equation": DiffusionEquation(), "max_epochs": 1, "lr": 1e-12, "dropout": 0.0}
+    losses = []
+    for device in ("cpu", "cuda"):
+        model = process(**params, device=device)
+        model.fit(X, Y, constraint=BATCH, equation_parameters=K)
+        losses.append(model.history_["train_loss"][0])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
