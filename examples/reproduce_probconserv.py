@@ -131,7 +131,7 @@ PRESETS = {
     "quick": Preset(
         64, 2, 8, 16, n_times=2, n_points=41, n_draws=8, n_test=4, n_calibration=8, n_curves=2
     ),
-    "cpu": Preset(4000, 15, 64, 16, dropout=0.05, predict_dropout=True),
+    "cpu": Preset(4000, 14, 64, 16, dropout=0.05, predict_dropout=True),
     "paper": PAPER,
 }
 
