@@ -40,7 +40,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"[/\\]plot_",
-    "ignore_pattern": r"__init__\.py|[/\\]_",
+    "ignore_pattern": r"(^|[/\\])_",
     "reset_argv": "gallery.example_arguments",
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,

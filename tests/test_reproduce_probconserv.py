@@ -1,0 +1,235 @@
+"""The parts of examples/reproduce_probconserv.py that its own run in CI does not check."""
+
+import csv
+import importlib
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skphys import AttentiveNeuralProcessRegressor
+from skphys.datasets import make_context_target
+from skphys.grids import Grid
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MODULES = ("reproduce_probconserv", "_probconserv_tables", "_probconserv_figures")
+
+
+@pytest.fixture(scope="module")
+def probconserv():
+    sys.path.insert(0, str(EXAMPLES))
+    yield importlib.import_module("reproduce_probconserv")
+    sys.path.remove(str(EXAMPLES))
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def tables(probconserv):
+    return importlib.import_module("_probconserv_tables")
+
+
+class Blurred:
+    """In place of a trained net: fields with a jump, whose height is the mean of the contexts."""
+
+    def predict_members(self, X):
+        x = np.linspace(0.0, 1.0, 41)
+        shift = np.linspace(-0.1, 0.1, 8)[:, None, None]
+        level = X[:, 2:-1:3].mean(axis=1)[:, None]
+        means = level * (x < 0.3) + X[:, -1:] + shift * np.cos(x)
+        return means, np.broadcast_to(0.05 + 0.1 * x, means.shape)
+
+
+def asked(**changed):
+    given = dict(problem="all", methods=["anp", "softc", "ours"], seeds=None, weights=None)
+    return Namespace(**given | changed)
+
+
+@pytest.fixture(scope="module")
+def evaluated(probconserv, tmp_path_factory):
+    """Records and figures of the Stefan problem, by methods that need no calibration."""
+    fit, quick = probconserv.Fit("stefan", "anp", 0), probconserv.PRESETS["quick"]
+    methods = ("anp", "hardc", "probconserv", "smoothed")
+    options = probconserv.Options(methods, output=tmp_path_factory.mktemp("figures"))
+    return probconserv.evaluate(Blurred(), fit, quick, options), options.output
+
+
+def test_methods_without_a_law_have_no_row_with_noise(evaluated):
+    records, _ = evaluated
+    noises = {(r["method"], r["noise"]) for r in records}
+    laws = {(m, n) for m in ("hardc", "probconserv", "smoothed") for n in (0.0, "auto")}
+    assert noises == laws | {("anp", 0.0)}
+    assert {r["parameter"] for r in records} == {"0.6", "0.5", "range"}
+
+
+def test_laws_hold_exactly_unless_they_have_noise(evaluated):
+    for record in evaluated[0]:
+        error = np.abs(record["scores"]["ce"]).max()
+        if record["method"] == "anp" or record["noise"] == "auto":
+            assert error > 1e-4
+        else:
+            assert error < 1e-12
+
+
+def test_hardc_is_the_euclidean_projection_and_probconserv_that_in_the_variance(
+    probconserv, evaluated
+):
+    fit, quick = probconserv.Fit("stefan", "anp", 0), probconserv.PRESETS["quick"]
+    data = probconserv.test_sets(fit, quick)["0.6"]
+    means, stds = Blurred().predict_members(data.data)
+    weights = data.grid.weights()
+    miss = means @ weights - data.masses
+    for method, metric in (("hardc", np.ones(41)), ("probconserv", stds[0, 0] ** 2)):
+        step = metric * weights / (weights @ (metric * weights))
+        moved = (means - miss[..., None] * step).mean(axis=0)
+        expected = np.mean((moved - data.target) ** 2, axis=1)
+        wanted = {"method": method, "noise": 0.0, "parameter": "0.6"}
+        (record,) = (r for r in evaluated[0] if wanted.items() <= r.items())
+        np.testing.assert_allclose(record["scores"]["mse"], expected, rtol=1e-9)
+
+
+def test_four_figures_are_saved_for_a_problem_with_a_front(evaluated):
+    names = {path.name for path in evaluated[1].iterdir()}
+    assert names == {f"{kind}_stefan_0.png" for kind in ("mass", "mse", "profile", "front")}
+
+
+def test_scores_of_each_field_are_those_of_scipy(probconserv):
+    data = make_context_target("stefan", 3, layout="fields", target_times=0.05, random_state=0)
+    rng = np.random.default_rng(0)
+    mean = data.target + rng.normal(size=data.target.shape)
+    std = rng.uniform(1, 2, data.target.shape)
+    scores = probconserv.scores(mean, std, data)
+    density = stats.norm(mean, std).logpdf(data.target)
+    np.testing.assert_allclose(scores["ll"], density.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(scores["mse"], np.mean((mean - data.target) ** 2, axis=1))
+    x = np.linspace(0.0, 1.0, 201)
+    np.testing.assert_allclose(scores["ce"], np.trapezoid(mean, x, axis=1) - data.masses)
+    assert len(scores["crps"]) == 3
+
+
+def test_tests_are_at_one_time_and_calibration_within_the_training_range(probconserv):
+    quick = probconserv.PRESETS["quick"]
+    sets = probconserv.test_sets(probconserv.Fit("porous_medium", "anp", 0), quick)
+    for name in ("1.0", "3.0", "6.0", "range"):
+        np.testing.assert_array_equal(sets[name].data[:, -1], 0.5)
+    np.testing.assert_array_equal(sets["6.0"].parameters, 6.0)
+    for name in ("range", "calibration"):
+        assert len(np.unique(sets[name].parameters)) == len(sets[name].data)
+        assert ((sets[name].parameters >= 1.0) & (sets[name].parameters <= 6.0)).all()
+    times = np.unique(sets["curves"].data[:, -1])
+    np.testing.assert_allclose(times, np.linspace(0.0, 1.0, quick.n_curve_times))
+
+
+def test_a_backbone_that_was_asked_once_answers_for_every_set(probconserv):
+    quick = probconserv.PRESETS["quick"]
+    sets = probconserv.test_sets(probconserv.Fit("stefan", "anp", 0), quick)
+    known, lookups = probconserv.ask_once(Blurred(), sets)
+    for name, data in sets.items():
+        np.testing.assert_array_equal(lookups[name][:, 1], data.masses)
+        for mine, asked_now in zip(
+            known.predict_members(lookups[name]), Blurred().predict_members(data.data), strict=True
+        ):
+            np.testing.assert_array_equal(mine, asked_now)
+
+
+def test_front_scores_of_known_draws(probconserv):
+    positions = np.array([np.linspace(0.0, 1.0, 101), np.full(101, 0.3)])
+    positions[0, 0] = np.nan  # a draw without a front
+    scores = probconserv.front_scores(positions, np.array([0.5, 0.4]))
+    np.testing.assert_allclose(scores["position"], [0.505, 0.3])
+    np.testing.assert_allclose(scores["distance"][1], 0.1)
+    assert scores["covered"] == [True, False]
+
+
+class Steps:
+    """In place of a constrained estimator: draws that step from 1 to 0, one of them never."""
+
+    def sample_y(self, table, n_samples, random_state):
+        x = np.linspace(0.0, 1.0, 11)[:, None]
+        ends = np.linspace(0.25, 1.25, n_samples)  # halfway between points
+        return np.broadcast_to(np.where(x < ends, 1.0, 0.0), (len(table), 11, n_samples))
+
+
+def test_fronts_of_steps_are_found_in_both_ways(probconserv):
+    grid = Grid(x=np.linspace(0.0, 1.0, 11))
+    found = probconserv.fronts(Steps(), np.zeros((2, 2)), grid, n_draws=11)
+    ends = np.append(np.linspace(0.25, 0.95, 8), [np.nan] * 3)
+    for row in range(2):
+        np.testing.assert_allclose(found["half"][row], ends, atol=1e-12)
+        np.testing.assert_allclose(found["first"][row], ends + 0.05, atol=1e-12)
+
+
+def test_softc_is_trained_where_the_preset_says_and_never_imported(probconserv):
+    cpu = probconserv.PRESETS["cpu"]
+    kinds = [(f.problem, f.backbone) for f in probconserv.wanted_fits(asked(), cpu)]
+    assert kinds[0] == ("diffusion", "softc")
+    assert kinds[1:] == [(name, "anp") for name in probconserv.PROBLEMS]
+    one = asked(problem="stefan", seeds=2)
+    assert [f.seed for f in probconserv.wanted_fits(one, cpu)] == [0, 1]
+    imported = asked(problem="diffusion", weights=Path("anp.pt"))
+    assert [f.backbone for f in probconserv.wanted_fits(imported, cpu)] == ["anp"]
+
+
+def test_a_cut_run_goes_on_with_its_own_preset_only(probconserv, evaluated, tmp_path):
+    quick, path = probconserv.PRESETS["quick"], tmp_path / "results.json"
+    assert probconserv.load(path, quick) == []
+    probconserv.save(path, quick, evaluated[0])
+    assert probconserv.load(path, quick) == evaluated[0]
+    assert probconserv.already_done(probconserv.Fit("stefan", "anp", 0), evaluated[0])
+    assert not probconserv.already_done(probconserv.Fit("stefan", "anp", 1), evaluated[0])
+    with pytest.raises(SystemExit, match="another preset"):
+        probconserv.load(path, replace(quick, epochs=3))
+
+
+def test_means_come_with_the_standard_error_over_functions(tables):
+    values = np.random.default_rng(0).normal(size=50)
+    mean, error = tables.with_error(values, 1e3, ".2f").split()
+    assert float(mean) == pytest.approx(1e3 * values.mean(), abs=0.005)
+    assert float(error.strip("()")) == pytest.approx(1e3 * stats.sem(values), abs=0.005)
+    assert tables.with_error([1e-17, -2e-17], 1e3, ".2f") == "0"
+    assert tables.with_error([-1e-6, 0.0], 1e3, ".2f") == "0.00 (0.00)"
+
+
+def test_tables_hold_the_same_rows_on_the_screen_and_in_the_page(tables, evaluated, tmp_path):
+    records = [r | {"seconds": {"training": 1.0, "evaluation": 2.0}} for r in evaluated[0]]
+    exact, noisy, front = tables.tables(records)
+    assert len(exact.rows) == len(noisy.rows) == 3 * 4
+    assert len(front.rows) == 2 * (1 + 3 * 2)
+    assert exact.rows[0][:2] == ["u_star = 0.6", "ANP"]
+    assert noisy.rows[0] == exact.rows[0]
+    assert [line.split(" | ")[0] for line in exact.markdown().splitlines()[4:]] == [
+        f"| {row[0]}" for row in exact.rows
+    ]
+    tables.write_tables(tmp_path / "tables.inc", records, "a command", "Some settings.")
+    text = (tmp_path / "tables.inc").read_text()
+    assert "``a command``" in text
+    indented = [line.strip() for line in text.splitlines() if line.startswith('   "')]
+    parsed = list(csv.reader(indented, skipinitialspace=True))
+    assert parsed == [list(row) for table in (exact, noisy, front) for row in table.rows]
+
+
+def test_a_net_is_trained_once_and_kept(probconserv, tmp_path, monkeypatch):
+    calls, net = [], AttentiveNeuralProcessRegressor(8)
+    monkeypatch.setattr(probconserv, "train", lambda *given: calls.append(given) or (net, 1.0))
+    fit, quick = probconserv.Fit("stefan", "anp", 0), probconserv.PRESETS["quick"]
+    options = probconserv.Options(output=tmp_path)
+    for preset in (quick, quick, replace(quick, n_test=5)):
+        model, seconds = probconserv.trained(fit, preset, options)
+        assert (model.hidden_size, model.predict_dropout, seconds) == (8, False, 1.0)
+    assert len(calls) == 1
+    with_dropout = probconserv.trained(fit, replace(quick, predict_dropout=True), options)[0]
+    assert with_dropout.predict_dropout
+    with pytest.raises(SystemExit, match="another preset"):
+        probconserv.trained(fit, replace(quick, width=16), options)
+
+
+def test_dropout_in_predictions_is_the_presets_unless_it_is_said(probconserv):
+    chosen = [
+        probconserv.chosen_preset(Namespace(preset="paper", predict_dropout=said))
+        for said in (None, True, False)
+    ]
+    assert [preset.predict_dropout for preset in chosen] == [True, True, False]
