@@ -11,6 +11,7 @@ COLORS = {
     "probconserv": "tab:blue",
     "smoothed": "tab:purple",
     "ours": "tab:red",
+    "ours_calibrated": "tab:pink",
 }
 
 

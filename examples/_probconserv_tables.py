@@ -13,6 +13,7 @@ LABELS = {
     "probconserv": "ProbConserv",
     "smoothed": "ProbConserv, smoothing",
     "ours": "skphys",
+    "ours_calibrated": "skphys, calibrated",
 }
 PROBLEMS = {
     "diffusion": ("Diffusion", "k"),

@@ -156,7 +156,7 @@ class Steps:
 
 def test_fronts_of_steps_are_found_in_both_ways(probconserv):
     grid = Grid(x=np.linspace(0.0, 1.0, 11))
-    found = probconserv.fronts(Steps(), np.zeros((2, 2)), grid, n_draws=11)
+    found = probconserv.fronts(Steps(), np.zeros((2, 2)), grid, height=1.0, n_draws=11)
     ends = np.append(np.linspace(0.25, 0.95, 8), [np.nan] * 3)
     for row in range(2):
         np.testing.assert_allclose(found["half"][row], ends, atol=1e-12)
