@@ -7,11 +7,12 @@ the code released with ProbConserv does: our own module (``predict_dropout=True`
 ``--official`` a checkout of that code (github.com/amazon-science/probconserv; it imports einops
 and pytorch_lightning), in its batches of 10,000 targets and with its published weights.
 
-How much of the decoder has to be computed for each pair depends on the weights, so there are up to
-three nets: as initialised, trained here for a minute, and the published one. Contenders take turns;
-a turn of a rival is a few draws, scaled to 100. Seconds are CPU seconds, so that a shared machine
-matters less; a ratio is the median over turns. The peak of memory is that of the process during
-the prediction, above what it held before.
+How much of the decoder has to be computed for each pair depends on the weights: the surer the
+latent vectors, the less. So there are up to three nets: as initialised, after a minute of training,
+where latent vectors still are as uncertain as at the start, and the published one, fully trained.
+Contenders take turns; a turn of a rival is a few draws, scaled to 100. Seconds are CPU seconds, so
+that a shared machine matters less; a ratio is the median over turns. The peak of memory is that of
+the process during a prediction, above what it held before.
 
     python examples/benchmarks/anp.py [--quick] [--official PATH]
 """
@@ -129,6 +130,18 @@ def resident(key):
     return int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
+def report_memory(model, X):
+    """Print the peak for some sizes of batches, while the process has no memory to spare."""
+    print("Peak of memory of a prediction")
+    model.set_params(n_draws=2).predict(X[:1])
+    for size in (256, 2048, 8192, 32768):
+        model.set_params(n_draws=N_DRAWS, predict_batch_size=size)
+        grown = peak(lambda: model.predict(X[:10]))
+        shown = "not known here" if grown is None else f"{grown:7.1f} MiB"
+        print(f"  predict_batch_size={size:<6d} {shown}")
+    model.set_params(predict_batch_size=8192)
+
+
 def main():
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -140,6 +153,7 @@ def main():
     n_times, repeats = (5, 1) if arguments.quick else (201, 3)
     X = query(grid, n_times)
     models = {"initial weights": initial(grid)}
+    report_memory(models["initial weights"], X)
     if not arguments.quick:
         models["trained for 150 steps"] = trained(grid, 300, 10)
     official = None
@@ -148,15 +162,9 @@ def main():
         models["published weights"] = make_model(grid).load_state_dict(state, n_context=100)
         official = released(arguments.official, X, grid)
 
-    print(f"Predictions with {N_DRAWS} draws on {n_times} x 201 targets, CPU seconds")
+    print(f"\nPredictions with {N_DRAWS} draws on {n_times} x 201 targets, CPU seconds")
     for label, model in models.items():
         compare(label, model, X, repeats, official)
-
-    print("\nPeak of memory, published or last net")
-    for size in (1024, 8192, 65536):
-        grown = peak(lambda: model.set_params(predict_batch_size=size).predict(X))  # noqa: B023
-        shown = "not known here" if grown is None else f"{grown:7.1f} MiB"
-        print(f"  predict_batch_size={size:<6d} {shown}")
 
 
 if __name__ == "__main__":
