@@ -155,15 +155,43 @@ print(("{:22}{:>12}" + 4 * "{:>10}" + "{:>13}" + 2 * "{:>10}").format("", *COLUM
 form = "{:12.1e}{:10.2f}{:10.5f}{:10.5f}{:10.0%}{:13.4f}{:10.4f}{:10.0%}"
 for way in models:
     print(f"{way:22}" + form.format(*scores(way, places[way])))
-print("chosen:", models[DATA].error_model_)
-print("chosen:", models[NARROWED].error_model_)
+
+print("\nChosen on the calibration data")
+for way in (DATA, NARROWED):
+    chosen = models[way].error_model_
+    print(f"{way:22}  members={chosen.members!r}, scale={chosen.scale:.2f}, ", end="")
+    print(f"law_exponent={chosen.law_exponent:.2f}")
+
+# %%
+# What the table says
+# -------------------
+#
+# **The law improves the mean.** The net misses the mass by up to 0.019, a tenth of it. With the law
+# the mass is exact, the squared error falls to less than half, the CRPS by a fifth or more, and the
+# sampled fronts are about half as far from the truth: a net that has too little mass has its front
+# too far to the left.
+#
+# **It does not improve how sure the net is of itself.** The log-likelihood hardly changes, and the
+# 90 % intervals hold 99 % of the points, before and after: most points are far from the front and
+# easy, and the net is too unsure of them. Calibration data alone only ever widen, and so change
+# little here; mostly, they tell fields apart by how far the net was from their mass. Once they may
+# narrow as well, the intervals hold 90 %, and the log-likelihood is the highest by far.
+#
+# **Right for points is not right for the front.** Its 90 % intervals hold 65 % of the fronts
+# without the law and 80 % with it. All are too narrow, and the calibrated ones, which are right for
+# points, are among the narrowest. A calibration that looks at points does not see the front; one
+# who needs its interval has to check it on held-out functions.
+#
+# With four other draws of nets and data, the same is found: the law takes 52 to 63 % off the
+# squared error and at least half off the error of the front, and the log-likelihood gains less than
+# 0.04 by it; calibrated, 88 to 91 % of the points are covered, but 53 to 67 % of the fronts.
 
 # %%
 # A look at one melt, and at all fronts
 # -------------------------------------
 #
-# Left and middle, the first of the test functions, not the best of them; right, 200 samples of
-# each of the 100.
+# Left, the first of the test functions, not the best of them; in the middle, the first ten at other
+# times; right, samples of all.
 
 STYLE = {
     ALONE: {"color": "#d55e00", "linestyle": "--", "linewidth": 1.8},
@@ -192,15 +220,16 @@ def draw_profile(ax):
 
 
 def draw_mass(ax):
-    """Draw the mass of the mean over time: the same contexts, asked for other times."""
+    """Draw how far the mass of the mean is off over time: the same contexts, other times."""
     times = np.linspace(0.005, 0.1, 39)
-    contexts = np.tile(test.data[0, :-1], (times.size, 1))
-    X = np.column_stack([contexts, times, test.mass(times, u_star)])
-    for way, rows in ((ALONE, X[:, :-1]), (DATA, X)):
-        ax.plot(times, models[way].predict(rows) @ grid.weights(), **STYLE[way])
-    ax.plot(times, X[:, -1], **STYLE["exact"])
-    ax.set(xlim=(0, 0.1), ylim=(0, None), xlabel="time $t$", ylabel=r"mass $\int u\,dx$")
-    ax.set_title("Mass of the mean")
+    for contexts, parameter in zip(test.data[:10, :-1], test.parameters[:10], strict=True):
+        mass = test.mass(times, parameter)
+        X = np.column_stack([np.tile(contexts, (times.size, 1)), times, mass])
+        for way, rows in ((ALONE, X[:, :-1]), (DATA, X)):
+            error = models[way].predict(rows) @ grid.weights() / mass - 1
+            ax.plot(times, 100 * error, **STYLE[way] | {"linewidth": 1.2})
+    ax.set(xlim=(0, 0.1), xlabel="time $t$", ylabel="error of the mass, %")
+    ax.set_title("Mass of 10 functions")
 
 
 def draw_fronts(ax):
@@ -210,7 +239,8 @@ def draw_fronts(ax):
         distance = (places[way] - true_front[:, None]).ravel()
         ax.hist(distance, bins, color=STYLE[way]["color"], alpha=0.6)
     ax.axvline(0, **STYLE["exact"])
-    ax.set(xlim=(bins[0], bins[-1]), xlabel="distance from the true front", ylabel="samples")
+    ax.set(xlim=(bins[0], bins[-1]), xticks=(-0.04, 0, 0.04))
+    ax.set(xlabel="distance from the true front", ylabel="samples")
     ax.set_title("Fronts of 100 functions")
 
 
