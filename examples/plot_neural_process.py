@@ -4,7 +4,7 @@ A neural process that conserves mass
 
 Every melt is another function: how fast the front runs depends on the material, which nobody
 tells. What is told are 100 scattered measurements (time, position, temperature) of this one melt.
-:class:`~skphys.AttentiveNeuralProcessRegressor` has seen some hundred other melts. It reads the
+:class:`~skphys.AttentiveNeuralProcessRegressor` has seen 400 other melts. It reads the
 measurements and a time, and predicts the whole profile at that time, with an uncertainty.
 
 It knows no physics, and its profiles miss the mass. The total is known, as it is what has flowed
@@ -111,7 +111,7 @@ for way, chosen in options.items():
 #
 # Of the fields: the largest error of the mass, the log-likelihood (per point), the mean squared
 # error, the CRPS, and how many points the 90 % intervals hold: of all, and of those within 0.06 of
-# the front. Of the front, which is where a sampled profile falls below half of its jump: how far
+# the front. Of the front, which is where a sampled profile falls below half of the exact jump: how far
 # the median of 200 samples is from the truth, the width of the 90 % interval of the samples, and
 # how many fronts these intervals hold.
 
