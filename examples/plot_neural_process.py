@@ -111,9 +111,9 @@ for way, chosen in options.items():
 #
 # Of the fields: the largest error of the mass, the log-likelihood (per point), the mean squared
 # error, the CRPS, and how many points the 90 % intervals hold: of all, and of those within 0.06 of
-# the front. Of the front, which is where a sampled profile falls below half of the exact jump: how far
-# the median of 200 samples is from the truth, the width of the 90 % interval of the samples, and
-# how many fronts these intervals hold.
+# the front. Of the front, which is where a sampled profile falls below half of the exact jump: how
+# far the median of 200 samples is from the truth, the width of the 90 % interval of the samples,
+# and how many fronts these intervals hold.
 
 COLUMNS = ["mass error", "log-lik.", "MSE", "CRPS", "coverage", "near front"]
 COLUMNS += ["front error", "width", "coverage"]
