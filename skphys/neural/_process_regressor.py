@@ -295,6 +295,11 @@ class AttentiveNeuralProcessRegressor(
         ValueError
             If X, y, `grid` and `n_query` do not go together, `device` is not there, or the
             training diverges.
+
+        Warns
+        -----
+        UserWarning
+            If float32 does not resolve X, y or the grid, or `min_std` is not small beside y.
         """
         rows, fields = self._training_arrays(X, y)
         law = None if constraint is None else constraint.checked(*fields.shape)
