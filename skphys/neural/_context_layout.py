@@ -45,6 +45,12 @@ class ContextLayout:
         contexts = sets.reshape(len(sets), self.n_context, self.n_coordinates + 1)
         return ContextRows(contexts, X[:, n_flat:], function)
 
+    def parts(self, X: NDArray[np.floating]) -> list[tuple[str, NDArray[np.floating]]]:
+        """Return contexts, queries and points of fields with what they are, a row for each."""
+        n_flat = self.n_features - self.n_query
+        contexts = X[:, :n_flat].reshape(-1, self.n_coordinates + 1)
+        return [("contexts in X", contexts), ("query in X", X[:, n_flat:]), ("grid", self.points)]
+
 
 @dataclass(frozen=True, eq=False)
 class ContextRows:

@@ -105,6 +105,7 @@ def given(equation: DifferentialEquation, name: str, value: Any, parameter: Any)
     if value is None and parameter is None:
         raise ValueError(
             f"{name}=None of {type(equation).__name__} stands for a parameter of each field, and "
-            f"none was given; pass a number as {name}, or the fields' parameters."
+            f"none was given; pass a number as {name}, or the fields' parameters "
+            f"(equation_parameters=, in fit of a regressor)."
         )
     return parameter if value is None else value

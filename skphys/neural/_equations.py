@@ -64,6 +64,11 @@ class DiffusionEquation(DifferentialEquation):
         Tensor of shape (...)
             The residual.
         """
+        if coordinates.shape[-1] < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs time and at least one position; points have "
+                f"{coordinates.shape[-1]} coordinate(s). Give grid an axis for each position."
+            )
         first = self.gradient(u, coordinates)
         flux = self._conductivity(u, parameter) * first[..., 1:].movedim(-1, 0)
         spread = sum(

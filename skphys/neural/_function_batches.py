@@ -147,8 +147,9 @@ def split_functions(functions: Functions, fraction: float, seed: int) -> Functio
     if n_valid >= n:
         raise ValueError(
             f"early_stopping holds out {n_valid} of {n} function(s), which leaves none to train "
-            f"on: rows of X with the same contexts are one function. Lower "
-            f"validation_fraction={fraction}, or give more functions."
+            f"on: rows of X with the same contexts are one function, as are all rows without any. "
+            f"Lower validation_fraction={fraction}, give more functions, or set "
+            f"early_stopping=False."
         )
     order = torch.as_tensor(np.random.default_rng(seed).permutation(n))
     order = order.to(functions.contexts.device)

@@ -42,7 +42,6 @@ def load_process(model: Any, path: Any) -> None:
             f"{str(path)!r} was saved with {'grid=None, which was ' * header['own_grid']}{grid!r}; "
             f"this estimator has grid={model.grid!r}."
         )
-    model.__dict__.pop("feature_names_in_", None)
     model.grid_ = grid
     model.n_features_in_, model._target_ndim = header["layout"]
     model._set_layout(model.n_features_in_)

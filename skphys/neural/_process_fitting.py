@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from skphys.neural._constrained_loss import conditioning, wide_dtype
 from skphys.neural._constraint_batch import ConstraintBatch
@@ -25,6 +27,12 @@ from skphys.neural._process_prediction import predict_draws, predict_moments
 from skphys.neural._process_training import ProcessTrainer
 from skphys.neural._recipes import PROCESS_RECIPES, Recipe
 from skphys.neural._saving import check_device, check_same_tensors, module_on, usable_device
+
+# What predictions depend on besides the net.
+SETTABLE = ("n_draws", "predict_dropout", "predict_batch_size")
+
+# Part of the standard deviation of y that `min_std` may be.
+MOST_MIN_STD = 0.2
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -112,17 +120,25 @@ def draws(model: Any, rows: ContextRows, seed: int | None = None, n: int | None 
 
 
 def _for_prediction(model: Any, rows: ContextRows, seed: int, n_draws: Any) -> tuple[Any, ...]:
-    if model.predict_dropout and not model.dropout:
+    _check_settable(model)
+    if model.predict_dropout and not model.net_.module__dropout:
         raise ValueError(
             "predict_dropout=True has no effect with dropout=0; give the dropout of the training, "
             "such as dropout=0.1."
         )
     module: Any = module_on(model.net_.module_, usable_device(model.device, model.net_))
-    shape = int(n_draws), int(model.hidden_size)
+    shape = int(n_draws), module.decoder.hidden_size
     drawn = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
     noise = torch.as_tensor(drawn, device=module.value_mean.device)
     dropout_seed = seed if model.predict_dropout else None
     return module, rows, model._layout, noise, int(model.predict_batch_size), dropout_seed
+
+
+def _check_settable(model: Any) -> None:
+    """Check what may have been set since fit, which has checked everything."""
+    given = {name: getattr(model, name) for name in SETTABLE}
+    allowed = {name: model._parameter_constraints[name] for name in SETTABLE}
+    validate_parameter_constraints(allowed, given, caller_name=type(model).__name__)
 
 
 def _make_net(model: Any, device: str, seed: int) -> ProcessTrainer:
@@ -156,21 +172,46 @@ def _start(net: ProcessTrainer, functions: Functions, previous: ProcessTrainer |
     """Set the units of the net from its data, or take over everything from another one."""
     if previous is not None:
         state = previous.module_.state_dict()
-        check_same_tensors(state, net.module_, "warm_start=True, but the net fitted before")
+        what = "warm_start=True, but the net fitted before"
+        check_same_tensors(state, net.module_, what, "hidden_size, n_layers, n_query, grid")
         net.module_.load_state_dict(state)
         return
-    parts = [_mean_and_scale(part) for part in (functions.queries, functions.points)]
+    known = functions.contexts.flatten(0, 1)
+    n_query = functions.queries.shape[1]
+    places = known[:, :n_query], known[:, n_query:-1]
+    parts = [_units(*of) for of in zip((functions.queries, functions.points), places, strict=True)]
     coordinates = [torch.cat(part) for part in zip(*parts, strict=True)]
-    values = [part[0] for part in _mean_and_scale(functions.fields.reshape(-1, 1))]
+    values = [part[0] for part in _units(functions.fields.reshape(-1, 1), known[:, -1:])]
     for name, units in (("coordinate", coordinates), ("value", values)):
         net.module_.get_buffer(f"{name}_mean").copy_(units[0])
         net.module_.get_buffer(f"{name}_scale").copy_(units[1])
+    _warn_of_min_std(net.module_.min_std, functions.fields)
 
 
-def _mean_and_scale(columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return means and standard deviations of columns; 1 for those that are constant."""
-    columns = columns.cpu().double()
+def _units(columns: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return means and standard deviations of the columns of targets.
+
+    Where a column is constant, such as the one time of all queries, its scale is how far the same
+    column of contexts, `known`, is from it; 1 if that is nothing.
+    """
+    columns, known = columns.cpu().double(), known.cpu().double()
     mean = columns.mean(0)
-    scale = (columns - mean).square().mean(0).sqrt()
     smallest = 1e-6 * mean.abs()
-    return mean.float(), torch.where(scale > smallest, scale, 1.0).float()
+    scale = torch.ones_like(mean)
+    for some in (known, columns):
+        if len(some):
+            distance = (some - mean).square().mean(0).sqrt()
+            scale = torch.where(distance > smallest, distance, scale)
+    return mean.float(), scale.float()
+
+
+def _warn_of_min_std(min_std: float, fields: torch.Tensor) -> None:
+    spread = float(fields.double().std(correction=0))
+    if min_std > MOST_MIN_STD * spread > 0.0:
+        warnings.warn(
+            f"min_std={min_std:g} is not small beside the standard deviation of y, {spread:.2g}: "
+            f"no smaller uncertainty can be predicted, and little is learned of y. Lower min_std, "
+            f"or scale y.",
+            UserWarning,
+            stacklevel=2,
+        )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar
 
 from skphys.neural._context_layout import ContextRows
 from skphys.predictive._prediction import Prediction, by_rows, member_covariance
@@ -120,6 +121,7 @@ class ProcessPredictions:
         ndarray of shape (n_samples_X, n_points, n_samples)
             (n_samples_X, n_samples) if y was 1-D in fit.
         """
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
         rows = self._rows(X)
         from skphys.neural._process_fitting import MAX_SEED, draws
 

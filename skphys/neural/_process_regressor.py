@@ -14,6 +14,7 @@ from skphys.grids import Grid
 from skphys.neural._context_layout import ContextRows, read_layout
 from skphys.neural._differential import DifferentialEquation
 from skphys.neural._layout import resolve_grid
+from skphys.neural._precision import as_float32, warn_if_coarse
 from skphys.neural._process_predictions import ProcessPredictions
 from skphys.neural._process_state import ProcessWeights
 from skphys.neural._recipes import PROCESS_RECIPES, SCHEDULES
@@ -294,6 +295,11 @@ class AttentiveNeuralProcessRegressor(
         ValueError
             If X, y, `grid` and `n_query` do not go together, `device` is not there, or the
             training diverges.
+
+        Warns
+        -----
+        UserWarning
+            If float32 does not resolve X, y or the grid, or `min_std` is not small beside y.
         """
         rows, fields = self._training_arrays(X, y)
         law = None if constraint is None else constraint.checked(*fields.shape)
@@ -315,7 +321,10 @@ class AttentiveNeuralProcessRegressor(
         y = y.reshape(len(y), -1)
         self.grid_, _ = resolve_grid(self.grid, y.shape[1])
         self._set_layout(self.n_features_in_)
-        return self._layout.split(as_float32(X, "X")), as_float32(y, "y")
+        arrays = self._layout.split(as_float32(X, "X")), as_float32(y, "y")
+        for what, given in (*self._layout.parts(X), ("y", y.reshape(-1, 1))):
+            warn_if_coarse(given, what)
+        return arrays
 
     def _read_parameters(self, parameters: Any, n_samples: int) -> np.ndarray | None:
         """Return the equation's parameter in each row."""
@@ -374,14 +383,3 @@ class AttentiveNeuralProcessRegressor(
 
             state["net_"] = on_cpu(state["net_"])
         return state
-
-
-def as_float32(rows: np.ndarray, what: str) -> np.ndarray:
-    """Return rows (n, m) in the precision of the net."""
-    with np.errstate(over="ignore"):
-        rows = np.require(rows, np.float32, ["C", "W"])  # torch warns of arrays not writeable
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            f"{what} has values beyond the range of float32, in which the net computes; scale them."
-        )
-    return rows

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, Self
 
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from skphys.grids import Grid
@@ -15,11 +18,9 @@ class ProcessWeights:
 
     grid: Grid | None
     n_query: int | str
-    n_features_in_: int
+    net_: Any
     _validate_params: Any
     _check_heads: Any
-    _set_layout: Any
-    _read_history: Any
 
     def load_state_dict(
         self, state: Mapping[str, Any], *, n_context: int, prefix: str = ""
@@ -45,7 +46,8 @@ class ProcessWeights:
         Raises
         ------
         ValueError
-            If there is no `grid`, or the weights are those of another architecture.
+            If there is no `grid`, or the weights are those of another architecture. The estimator
+            is then left as it was.
 
         Notes
         -----
@@ -74,19 +76,26 @@ class ProcessWeights:
         if self.n_query == "all":
             raise ValueError("load_state_dict needs n_query as a number; got 'all'.")
         self._check_heads()
+        check_scalar(n_context, "n_context", Integral, min_val=0)
         n_coordinates = int(self.n_query) + self.grid.n_axes
-        n_features = n_context * (n_coordinates + 1) + int(self.n_query)
-        self.grid_, self._target_ndim = self.grid, 2
-        self._set_layout(n_features)
+        n_features = int(n_context) * (n_coordinates + 1) + int(self.n_query)
         from skphys.neural._process_fitting import draw_seeds, empty_process
         from skphys.neural._process_weights import take_over
 
-        net = empty_process(self)
-        take_over(net.module_, state, prefix)
-        self.__dict__.pop("feature_names_in_", None)
-        self.net_, self.n_features_in_, self.n_functions_ = net, n_features, 0
-        self._draw_seed = draw_seeds(self)[-1]
-        self._read_history()
+        loaded: Any = copy.copy(self)  # self stays what it is if the weights do not fit
+        loaded.grid_, loaded._target_ndim = self.grid, 2
+        loaded._set_layout(n_features)
+        loaded.net_ = empty_process(loaded)
+        take_over(loaded.net_.module_, state, prefix)
+        loaded.n_features_in_, loaded.n_functions_ = n_features, 0
+        loaded._draw_seed = draw_seeds(self)[-1]
+        loaded._read_history()
+        return self._become(loaded)
+
+    def _become(self, loaded: Self) -> Self:
+        """Take over the state of a copy; columns of X have no names then."""
+        vars(self).update(vars(loaded))
+        vars(self).pop("feature_names_in_", None)
         return self
 
     def save_params(self, path: Any) -> None:
@@ -130,5 +139,6 @@ class ProcessWeights:
         """
         from skphys.neural._process_file import load_process
 
-        load_process(self, path)
-        return self
+        loaded = copy.copy(self)
+        load_process(loaded, path)
+        return self._become(loaded)

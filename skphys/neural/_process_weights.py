@@ -65,7 +65,14 @@ def take_over(module: nn.Module, state: Mapping[str, Any], prefix: str) -> None:
     ------
     ValueError
         If a parameter is missing, left over or of another shape.
+    TypeError
+        If the state is not a mapping.
     """
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"state must be a mapping of names to tensors, as torch.load gives it; got a "
+            f"{type(state).__name__}."
+        )
     given = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     own = dict(module.named_parameters())
     names = {name: name if name in given else usual_name(name) for name in own}

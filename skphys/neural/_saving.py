@@ -6,8 +6,12 @@ import copy
 import json
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+# The parameters that the tensors of a `FieldNet` depend on.
+FIELD_NET = "n_modes, hidden_channels, n_layers, n_members, heteroscedastic, grid"
 
 HEADER = "skphys"  # the key of our own entry in a file's metadata
 
@@ -25,7 +29,9 @@ def save_tensors(path: Any, module: nn.Module, header: dict[str, Any]) -> None:
     """Write a module's tensors and a header of plain values."""
     torch_files = _safetensors()
     tensors = {name: value.cpu().contiguous() for name, value in plain_state(module).items()}
-    torch_files.save_file(tensors, path, metadata={HEADER: json.dumps(header)})
+    torch_files.save_file(
+        tensors, path, metadata={HEADER: json.dumps(header, default=np.generic.item)}
+    )
 
 
 def load_header(path: Any) -> dict[str, Any]:
@@ -47,7 +53,9 @@ def load_tensors(path: Any, module: nn.Module) -> None:
     module.load_state_dict(saved, strict=False)
 
 
-def check_same_tensors(state: dict[str, Tensor], module: nn.Module, what: str) -> None:
+def check_same_tensors(
+    state: dict[str, Tensor], module: nn.Module, what: str, parameters: str = FIELD_NET
+) -> None:
     """Raise unless a state has the names and shapes of a module's own tensors."""
     own = plain_state(module)
     differing = [
@@ -58,8 +66,7 @@ def check_same_tensors(state: dict[str, Tensor], module: nn.Module, what: str) -
     if differing:
         raise ValueError(
             f"{what} is built differently: {differing[:4]} differ in presence or shape. Data and "
-            f"parameters (n_modes, hidden_channels, n_layers, n_members, heteroscedastic, grid) "
-            f"must agree."
+            f"parameters ({parameters}) must agree."
         )
 
 

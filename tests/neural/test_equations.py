@@ -184,6 +184,10 @@ def test_errors_say_what_to_do():
         BurgersEquation().residual(u[:3], points)
     with pytest.raises(ValueError, match=r"one position; points have 1 coordinate"):
         BurgersEquation().residual(u, points[:, :1])
+    with pytest.raises(ValueError, match=r"at least one position; points have 1 coordinate"):
+        StefanEquation(0.5).residual(u, points[:, :1])
+    with pytest.raises(ValueError, match="equation_parameters="):
+        PorousMediumEquation().residual(u, points)
 
 
 @pytest.mark.parametrize("equation", EQUATIONS, ids=repr)
