@@ -106,7 +106,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         elif self.uncertainty != "residual" and self.calibration is not None:
             held_X, held_y = self._calibration_data()
             shape = self._layout().output_shape(held_X)
-            if held_y.size != np.prod(shape):
+            if len(held_y) != shape[0] or held_y.size != np.prod(shape):
                 raise ValueError(
                     f"The y of calibration must have the shape of predict(X), {shape}; got "
                     f"{held_y.shape}."

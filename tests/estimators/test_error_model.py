@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge, Ridge
@@ -262,6 +263,18 @@ def test_bad_calibration_targets():
         ConservationConstrainedRegressor(
             FrozenEstimator(Told()), LAW, GRID, calibration=(X, y[:, :40])
         ).fit(X, y)
+    with pytest.raises(ValueError, match=r"calibration.*\(6, 41\).*\(41, 6\)"):
+        ConservationConstrainedRegressor(told, LAW, GRID, calibration=(X, y.T)).fit(X, y)
+
+
+@pytest.mark.parametrize("uncertainty", ["auto", "calibrated"])
+def test_perfect_predictions_say_nothing_of_their_scale(uncertainty):
+    X, y = data(np.zeros((30, 41)))
+    model = constrained(Told(), X, y, uncertainty=uncertainty)
+    assert model.error_model_.scale == 1.0
+    assert model.predict_std(X[:1]).max() > 0.0
+    constant = ConservationConstrainedRegressor(DummyRegressor(), uncertainty="calibrated")
+    assert constant.fit(X, y + 1.0).error_model_.scale == 1.0
 
 
 def test_law_with_noise_settles_the_scale():
@@ -302,6 +315,20 @@ def test_long_tables():
     assert 0.05 <= found.correlation_length["x1"] <= 0.5
     mean = model.predict(X).reshape(160, 41)
     np.testing.assert_allclose(np.trapezoid(mean, POINTS, axis=1), mass[::41], rtol=1e-12)
+
+
+@pytest.mark.parametrize("nodes", [None, [np.linspace(0.0, 1.0, 70)] * 2])
+def test_tables_whose_correlations_cannot_be_stated(nodes):
+    rng = np.random.default_rng(13)
+    z = [0.5] if nodes is None else [0.0, 1.0]  # one point along z, or too many nodes
+    X = np.array([(t, x, at) for t in range(6) for x in np.linspace(0, 1, 4) for at in z])
+    grid = ColumnGrid(space=[1, 2], by=0, nodes=nodes)
+    law = ConservationLaw(over="x1" if nodes is None else ["x1", "x2"], total=1.0, noise=0.1)
+    model = ConservationConstrainedRegressor(
+        BayesianRidge(), law, grid, uncertainty="calibrated"
+    ).fit(X, 1.0 + 0.1 * rng.standard_normal(len(X)))
+    assert "x2" not in (model.error_model_.correlation_length or {})
+    assert np.isfinite(model.predict_std(X)).all()
 
 
 def test_two_axes():
