@@ -137,6 +137,18 @@ def test_marginal_members_are_their_standard_deviations():
     np.testing.assert_allclose(one.predict(X), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("params", [{"members": "moments"}, {"members": "marginal"}])
+def test_members_that_differ_by_rounding_agree(params):
+    spread = np.ones((3, 1, 41))
+    spread[0, 0, [5, 20]] += 2.0**-52
+    X, y = data(np.zeros((1, 41)))
+    model = ConservationConstrainedRegressor(
+        FrozenEstimator(ToldMembers(0.0, spread)), LAW, GRID, **params
+    ).fit(X, y)
+    with pytest.raises(ValueError, match="standard deviation is zero"):
+        model.predict(X)
+
+
 @pytest.fixture(scope="module")
 def uneven():
     """Fields whose errors are of different sizes, which their distance from the law tells."""
