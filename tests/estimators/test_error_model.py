@@ -310,6 +310,13 @@ def test_with_inequalities():
     np.testing.assert_allclose(np.trapezoid(mean, POINTS, axis=1), X[:, 1], rtol=1e-9)
 
 
+def test_a_second_fit_forgets_residuals():
+    X, y = data(STATED * np.random.default_rng(14).standard_normal((12, 41)))
+    model = ConservationConstrainedRegressor(Ridge(), LAW, GRID, uncertainty="residual").fit(X, y)
+    assert model.residual_std_.shape == (41,)
+    assert not hasattr(model.set_params(uncertainty="auto").fit(X, y), "residual_std_")
+
+
 def test_long_tables():
     rng = np.random.default_rng(11)
     fields = 1.0 + 0.2 * chained(160, 0.2, rng)
