@@ -254,7 +254,8 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         if self.error_model_.correlation_length is not None:
             raise ValueError(
                 "Of nested constrained estimators the outermost one makes the covariance; give "
-                "correlation_length to it, and leave it None here."
+                "correlation_length, or the calibration data that chose one, to it, and set "
+                "correlation_length=None here."
             )
         X = self._checked(X)
         prediction = self._predict_backbone(X)

@@ -310,6 +310,18 @@ def test_with_inequalities():
     np.testing.assert_allclose(np.trapezoid(mean, POINTS, axis=1), X[:, 1], rtol=1e-9)
 
 
+def test_nested_estimators_are_calibrated_outside():
+    X, y = data(STATED * chained(60, 0.2, np.random.default_rng(15)))
+    inner = constrained(Told(), X, y)
+    assert inner.error_model_.correlation_length is not None
+    outer = ConservationConstrainedRegressor(inner, Bounds(lower=-9.0), GRID).fit(X, y)
+    with pytest.raises(ValueError, match=r"calibration data.*set correlation_length=None"):
+        outer.predict(X)
+    inside = clone(inner).set_params(calibration=None)
+    outer.set_params(estimator=inside, calibration=(X, y)).fit(X, y)
+    np.testing.assert_allclose(outer.predict_std(X), inner.predict_std(X), rtol=1e-9)
+
+
 def test_a_second_fit_forgets_residuals():
     X, y = data(STATED * np.random.default_rng(14).standard_normal((12, 41)))
     model = ConservationConstrainedRegressor(Ridge(), LAW, GRID, uncertainty="residual").fit(X, y)
