@@ -245,7 +245,7 @@ class ConstrainedRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         X = self._checked(X)
         shape = self._layout().output_shape(X)
         truth = None if y is None else np.asarray(y, dtype=np.float64)
-        if truth is not None and truth.size != np.prod(shape):
+        if truth is not None and (len(truth) != shape[0] or truth.size != np.prod(shape)):
             raise ValueError(f"y must have the shape of predict(X), {shape}; got {truth.shape}.")
         parts, first = [], []
         for batch, prior, field in self._posteriors(X, None, True):

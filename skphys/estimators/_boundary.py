@@ -19,6 +19,7 @@ from skphys.estimators._embedding import (
     numeric_inputs,
     shifted,
 )
+from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._field_fit import FieldConstrainedRegressor
 from skphys.estimators._field_rows import FieldRows
 from skphys.estimators._named_boundary import NamedBoundaryMixin
@@ -261,6 +262,10 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         return EmbeddedOperator(
             backbone, constraints, grid, method, self.pivot, self.drop_value_columns
         )
+
+    def _chosen_errors(self, X: Any, y: Any, fit_params: dict[str, Any]) -> ErrorModel:
+        """Keep what is declared: `calibration` is for the residuals here."""
+        return self.error_model_
 
     def _seen_by_backbone(
         self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any

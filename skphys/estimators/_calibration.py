@@ -106,6 +106,8 @@ def choose_error_model(
     chosen = _likeliest([evidence.log_likelihood() for evidence in tried])
     best, found = [start, *candidates][chosen], tried[chosen]
     best, found = _with_scale(held_out, best, found)
+    if not 0.0 < found.scale() < np.inf:
+        return best  # predictions without error say nothing of their scale
     exponent, level = _law_exponent(found)
     factor = widening(found.z2 / level, exponent) if exponent else 1.0
     scale = best.scale * found.scale(factor)
@@ -156,15 +158,18 @@ def _extents(model: Any) -> dict[str, float]:
     """Return the length of each axis; none where points have no neighbours."""
     grid = model.grid_
     if isinstance(grid, ColumnGrid):
+        if grid.nodes is not None and len(grid.names) > 1:
+            return {}  # correlations with queries are dense, and limited to a number of points
         ends = [high - low for low, high in model._domain.values()]
-        return dict(zip(grid.names, ends, strict=True))
-    if not isinstance(grid, Grid):
+        spans = dict(zip(grid.names, ends, strict=True))
+    elif isinstance(grid, Grid):
+        spans = {
+            name: float(axis.period or np.ptp(axis.points))
+            for name, axis in grid.axes.items()
+            if axis.size > 1
+        }
+    else:
         return {}
-    spans = {
-        name: float(axis.period or np.ptp(axis.points))
-        for name, axis in grid.axes.items()
-        if axis.size > 1
-    }
     return {name: span for name, span in spans.items() if span > 0}
 
 

@@ -64,8 +64,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         standard deviations, also those of members, are joined by the correlation ``exp(-distance /
         correlation_length)``. A number serves a grid with one axis, a dict gives lengths by axis
         (of a long table: by space column). None, and axes that a dict leaves out, take points as
-        independent. "auto" is the likeliest on calibration data, without them None. A covariance
-        that the backbone states itself is left as it is.
+        independent. "auto" is the likeliest on calibration data; without them, and in a long table
+        with nodes along several axes, None. A covariance that the backbone states itself is left
+        as it is.
     calibration : tuple (X, y) or None, default=None
         Fields that the backbone was not trained on, and for which the constraints hold. Required
         by ``uncertainty="residual"`` and ``"calibrated"`` of a frozen backbone; the other

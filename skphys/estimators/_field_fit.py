@@ -80,6 +80,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
             fit_backbone(backbone, seen(X), y, **routed)
             fitted: Any = copy(self)
+            vars(fitted).pop("residual_std_", None)  # of an earlier fit
             if self.uncertainty == "residual":
                 fitted.residual_std_ = self._residual_std(backbone, X, y, layout, seen, routed)
             fitted.estimator_ = backbone
@@ -88,6 +89,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
             fitted._single_point = layout.rows == "fields" and y.ndim == 1
             fitted.error_model_ = self._declared_errors()
             fitted.error_model_ = fitted._chosen_errors(X, y, routed)
+        vars(self).pop("residual_std_", None)
         self.__dict__.update(vars(fitted))
         return self
 
@@ -106,7 +108,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         elif self.uncertainty != "residual" and self.calibration is not None:
             held_X, held_y = self._calibration_data()
             shape = self._layout().output_shape(held_X)
-            if held_y.size != np.prod(shape):
+            if len(held_y) != shape[0] or held_y.size != np.prod(shape):
                 raise ValueError(
                     f"The y of calibration must have the shape of predict(X), {shape}; got "
                     f"{held_y.shape}."
@@ -252,7 +254,8 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         if self.error_model_.correlation_length is not None:
             raise ValueError(
                 "Of nested constrained estimators the outermost one makes the covariance; give "
-                "correlation_length to it, and leave it None here."
+                "correlation_length, or the calibration data that chose one, to it, and set "
+                "correlation_length=None here."
             )
         X = self._checked(X)
         prediction = self._predict_backbone(X)

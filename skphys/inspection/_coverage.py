@@ -125,7 +125,8 @@ class CoverageDisplay:
         truth = np.asarray(y, dtype=np.float64)
         predicted = {name: predict_mean_std(model, X) for name, model in models.items()}
         for name, parts in predicted.items():
-            if np.size(parts[0]) == truth.size:  # (n,) and (n, 1) are the same
+            # (n,) and (n, 1) are the same.
+            if np.size(parts[0]) == truth.size and len(parts[0]) == len(truth):
                 mean, std = (np.reshape(part, truth.shape) for part in parts)
                 predicted[name] = mean, std
         return cls.from_predictions(truth, predicted, levels=levels, coverage=coverage, **kwargs)

@@ -109,6 +109,13 @@ def test_fields_as_channels(drop):
     np.testing.assert_array_equal(u[:, 1:], Y[:, 1:])
 
 
+def test_calibration_is_for_residuals():
+    plain = BoundaryEnforcedOperator(Ridge(), BOUNDARY, GRID).fit(X, Y)
+    told = clone(plain).set_params(calibration=(X[:9], Y[:9] + 1.0)).fit(X, Y)
+    np.testing.assert_array_equal(told.predict(X), plain.predict(X))
+    assert told.error_model_ == plain.error_model_
+
+
 def test_the_random_state_reaches_the_backbone():
     def predict(seed):
         forest = RandomForestRegressor(20)

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge, Ridge
@@ -136,6 +137,18 @@ def test_marginal_members_are_their_standard_deviations():
     np.testing.assert_allclose(one.predict(X), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("params", [{"members": "moments"}, {"members": "marginal"}])
+def test_members_that_differ_by_rounding_agree(params):
+    spread = np.ones((3, 1, 41))
+    spread[0, 0, [5, 20]] += 2.0**-52
+    X, y = data(np.zeros((1, 41)))
+    model = ConservationConstrainedRegressor(
+        FrozenEstimator(ToldMembers(0.0, spread)), LAW, GRID, **params
+    ).fit(X, y)
+    with pytest.raises(ValueError, match="standard deviation is zero"):
+        model.predict(X)
+
+
 @pytest.fixture(scope="module")
 def uneven():
     """Fields whose errors are of different sizes, which their distance from the law tells."""
@@ -262,6 +275,18 @@ def test_bad_calibration_targets():
         ConservationConstrainedRegressor(
             FrozenEstimator(Told()), LAW, GRID, calibration=(X, y[:, :40])
         ).fit(X, y)
+    with pytest.raises(ValueError, match=r"calibration.*\(6, 41\).*\(41, 6\)"):
+        ConservationConstrainedRegressor(told, LAW, GRID, calibration=(X, y.T)).fit(X, y)
+
+
+@pytest.mark.parametrize("uncertainty", ["auto", "calibrated"])
+def test_perfect_predictions_say_nothing_of_their_scale(uncertainty):
+    X, y = data(np.zeros((30, 41)))
+    model = constrained(Told(), X, y, uncertainty=uncertainty)
+    assert model.error_model_.scale == 1.0
+    assert model.predict_std(X[:1]).max() > 0.0
+    constant = ConservationConstrainedRegressor(DummyRegressor(), uncertainty="calibrated")
+    assert constant.fit(X, y + 1.0).error_model_.scale == 1.0
 
 
 def test_law_with_noise_settles_the_scale():
@@ -285,6 +310,25 @@ def test_with_inequalities():
     np.testing.assert_allclose(np.trapezoid(mean, POINTS, axis=1), X[:, 1], rtol=1e-9)
 
 
+def test_nested_estimators_are_calibrated_outside():
+    X, y = data(STATED * chained(60, 0.2, np.random.default_rng(15)))
+    inner = constrained(Told(), X, y)
+    assert inner.error_model_.correlation_length is not None
+    outer = ConservationConstrainedRegressor(inner, Bounds(lower=-9.0), GRID).fit(X, y)
+    with pytest.raises(ValueError, match=r"calibration data.*set correlation_length=None"):
+        outer.predict(X)
+    inside = clone(inner).set_params(calibration=None)
+    outer.set_params(estimator=inside, calibration=(X, y)).fit(X, y)
+    np.testing.assert_allclose(outer.predict_std(X), inner.predict_std(X), rtol=1e-9)
+
+
+def test_a_second_fit_forgets_residuals():
+    X, y = data(STATED * np.random.default_rng(14).standard_normal((12, 41)))
+    model = ConservationConstrainedRegressor(Ridge(), LAW, GRID, uncertainty="residual").fit(X, y)
+    assert model.residual_std_.shape == (41,)
+    assert not hasattr(model.set_params(uncertainty="auto").fit(X, y), "residual_std_")
+
+
 def test_long_tables():
     rng = np.random.default_rng(11)
     fields = 1.0 + 0.2 * chained(160, 0.2, rng)
@@ -302,6 +346,20 @@ def test_long_tables():
     assert 0.05 <= found.correlation_length["x1"] <= 0.5
     mean = model.predict(X).reshape(160, 41)
     np.testing.assert_allclose(np.trapezoid(mean, POINTS, axis=1), mass[::41], rtol=1e-12)
+
+
+@pytest.mark.parametrize("nodes", [None, [np.linspace(0.0, 1.0, 70)] * 2])
+def test_tables_whose_correlations_cannot_be_stated(nodes):
+    rng = np.random.default_rng(13)
+    z = [0.5] if nodes is None else [0.0, 1.0]  # one point along z, or too many nodes
+    X = np.array([(t, x, at) for t in range(6) for x in np.linspace(0, 1, 4) for at in z])
+    grid = ColumnGrid(space=[1, 2], by=0, nodes=nodes)
+    law = ConservationLaw(over="x1" if nodes is None else ["x1", "x2"], total=1.0, noise=0.1)
+    model = ConservationConstrainedRegressor(
+        BayesianRidge(), law, grid, uncertainty="calibrated"
+    ).fit(X, 1.0 + 0.1 * rng.standard_normal(len(X)))
+    assert "x2" not in (model.error_model_.correlation_length or {})
+    assert np.isfinite(model.predict_std(X)).all()
 
 
 def test_two_axes():

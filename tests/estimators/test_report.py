@@ -225,3 +225,5 @@ def test_y_of_another_shape():
     model = ConservationConstrainedRegressor(WithStd(), LAWS, GRID).fit(X, Y)
     with pytest.raises(ValueError, match=r"y must have the shape of predict\(X\), \(5, 7\)"):
         model.constraint_report(X, Y[:, :3])
+    with pytest.raises(ValueError, match=r"y must have the shape of predict\(X\), \(5, 7\)"):
+        model.constraint_report(X, Y.T)

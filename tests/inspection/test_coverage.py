@@ -129,6 +129,13 @@ def test_from_pipelines_and_searches_of_scalars(column):
     assert found.coverages["search"] == pytest.approx([expected])
 
 
+def test_transposed_truth_is_refused():
+    X, y = np.arange(4.0)[:, None], np.random.default_rng(0).normal(size=(4, 6))
+    model = ConservationConstrainedRegressor(LinearRegression(), uncertainty="residual").fit(X, y)
+    with pytest.raises(ValueError, match=r"\(4, 6\).*\(6, 4\)"):
+        CoverageDisplay.from_estimator(model, X, y.T)
+
+
 def test_bad_input():
     draw = CoverageDisplay.from_predictions
     with pytest.raises(ValueError, match="levels must be a 1-D array of numbers between 0 and 1"):
