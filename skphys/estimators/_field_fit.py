@@ -89,7 +89,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
             fitted._single_point = layout.rows == "fields" and y.ndim == 1
             fitted.error_model_ = self._declared_errors()
             fitted.error_model_ = fitted._chosen_errors(X, y, routed)
-        vars(self).pop("residual_std_", None)
+        self.__dict__.pop("residual_std_", None)
         self.__dict__.update(vars(fitted))
         return self
 
