@@ -30,7 +30,7 @@ PARTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # candidate lengths, in par
 EXPONENTS = np.linspace(0.0, 1.0, 21)
 SURE = 1.0  # standard errors by which a choice has to be likelier than none
 MOST_ROWS = 64  # under more rows correlated errors are dense, and not tried
-FEWEST_FIELDS = 20  # the law's test is not judged by fewer
+FEWEST_FIELDS = 10  # by fewer nothing but the scale is judged
 ROUNDS = 3  # of the scale, which moves the mean if the law has noise
 
 
@@ -197,9 +197,11 @@ def _law_exponent(found: Evidence) -> tuple[float, float]:
 
 def _likeliest(tried: Sequence[np.ndarray]) -> int:
     """Return the position of the highest sum of log-likelihoods, 0 unless it is surely higher."""
+    if len(tried[0]) < FEWEST_FIELDS:
+        return 0
     best = int(np.argmax([np.sum(each) for each in tried]))
     gain = tried[best] - tried[0]
-    error = np.std(gain, ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.inf
+    error = np.std(gain, ddof=1) / np.sqrt(len(gain))
     return best if np.mean(gain) > SURE * error else 0
 
 

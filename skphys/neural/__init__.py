@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         StefanEquation,
     )
     from ._plain_fno import FNO
-    from ._process_regressor import AttentiveNeuralProcessRegressor
+    from ._process._regressor import AttentiveNeuralProcessRegressor
     from ._regressor import FNORegressor
     from ._spectral_layers import register_spectral_layer, unregister_spectral_layer
 
@@ -41,7 +41,7 @@ __all__ = [
 
 _MODULES = {
     "AdvectionEquation": "_equations",
-    "AttentiveNeuralProcessRegressor": "_process_regressor",
+    "AttentiveNeuralProcessRegressor": "_process._regressor",
     "BoundaryBatch": "_boundary_batch",
     "BoundaryEmbedding": "_boundary_batch",
     "BurgersEquation": "_equations",

@@ -5,8 +5,8 @@ import pytest
 import torch
 from process_cases import GRID, TIMES, waves
 
-from skphys.neural._context_layout import ContextRows, read_layout
-from skphys.neural._function_batches import FunctionBatches, as_functions, draw_targets
+from skphys.neural._process._batches import FunctionBatches, as_functions, draw_targets
+from skphys.neural._process._context_layout import ContextRows, read_layout
 
 CPU = torch.device("cpu")
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from skphys.neural import _piecewise
-from skphys.neural._piecewise import PairDecoder
-from skphys.neural._process_prediction import neighbours
+from skphys.neural._process import _piecewise
+from skphys.neural._process._pairs import neighbours
+from skphys.neural._process._piecewise import PairDecoder
 
 
 def make_layers(width, seed):

@@ -14,15 +14,15 @@ from skphys.grids import Grid
 from skphys.metrics import gaussian_nll
 from skphys.neural import AdvectionEquation, BurgersEquation, ConstraintBatch, DiffusionEquation
 from skphys.neural._constrained_loss import Conditioning
-from skphys.neural._context_layout import read_layout
-from skphys.neural._function_batches import FunctionBatch, FunctionBatches, as_functions
-from skphys.neural._neural_process import NeuralProcess
-from skphys.neural._process_losses import (
+from skphys.neural._process._batches import FunctionBatch, FunctionBatches, as_functions
+from skphys.neural._process._context_layout import read_layout
+from skphys.neural._process._losses import (
     ConstrainedProcessLoss,
     ProcessLoss,
     penalised_loss,
     process_loss,
 )
+from skphys.neural._process._module import NeuralProcess
 
 GRID = Grid(x=np.linspace(0.0, 2.0 * np.pi, 9))
 TINY = {

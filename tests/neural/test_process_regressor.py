@@ -15,7 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skphys import AttentiveNeuralProcessRegressor, ConservationConstrainedRegressor
 from skphys.constraints import ConservationLaw
-from skphys.neural import _process_prediction
+from skphys.neural._process import _pairs
 from skphys.predictive import predict_distribution
 
 
@@ -79,12 +79,12 @@ def test_batches_bound_memory_and_change_nothing(fitted, n_draws):
 def test_no_more_pairs_are_decoded_at_once_than_a_batch(fitted, monkeypatch):
     seen = []
 
-    class Counted(_process_prediction.PairDecoder):
+    class Counted(_pairs.PairDecoder):
         def __call__(self, points):
             seen.append(len(points) * self.draws.shape[1])
             return super().__call__(points)
 
-    monkeypatch.setattr(_process_prediction, "PairDecoder", Counted)
+    monkeypatch.setattr(_pairs, "PairDecoder", Counted)
     X, _ = waves(n_functions=2)
     copy.deepcopy(fitted).set_params(n_draws=20, predict_batch_size=60).predict(X)
     assert max(seen) <= 60 and sum(seen) >= 6 * 7 * 20

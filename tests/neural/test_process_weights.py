@@ -6,7 +6,7 @@ import torch
 from process_cases import GRID, TIMES, Reference, random_state, tiny, waves
 
 from skphys.neural import AttentiveNeuralProcessRegressor
-from skphys.neural._process_fitting import draw_seeds
+from skphys.neural._process._fitting import draw_seeds
 
 
 def imported(state, **params):

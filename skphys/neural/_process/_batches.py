@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from skphys.neural._context_layout import ContextLayout, ContextRows
+from skphys.neural._process._context_layout import ContextLayout, ContextRows
 
 # Targets are drawn with replacement where there are so many times more points.
 PLENTY = 100

@@ -13,18 +13,18 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 
 from skphys.neural._constrained_loss import conditioning, wide_dtype
 from skphys.neural._constraint_batch import ConstraintBatch
-from skphys.neural._context_layout import ContextRows
 from skphys.neural._fitting import MAX_SEED, warn_if_interrupted
-from skphys.neural._function_batches import (
+from skphys.neural._process._batches import (
     Functions,
     FunctionSplit,
     as_functions,
     split_functions,
 )
-from skphys.neural._neural_process import NeuralProcess
-from skphys.neural._process_losses import ConstrainedProcessLoss
-from skphys.neural._process_prediction import predict_draws, predict_moments
-from skphys.neural._process_training import ProcessTrainer
+from skphys.neural._process._context_layout import ContextRows
+from skphys.neural._process._losses import ConstrainedProcessLoss
+from skphys.neural._process._module import NeuralProcess
+from skphys.neural._process._pairs import predict_draws, predict_moments
+from skphys.neural._process._training import ProcessTrainer
 from skphys.neural._recipes import PROCESS_RECIPES, Recipe
 from skphys.neural._saving import check_device, check_same_tensors, module_on, usable_device
 

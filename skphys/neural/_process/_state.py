@@ -79,8 +79,8 @@ class ProcessWeights:
         check_scalar(n_context, "n_context", Integral, min_val=0)
         n_coordinates = int(self.n_query) + self.grid.n_axes
         n_features = int(n_context) * (n_coordinates + 1) + int(self.n_query)
-        from skphys.neural._process_fitting import draw_seeds, empty_process
-        from skphys.neural._process_weights import take_over
+        from skphys.neural._process._fitting import draw_seeds, empty_process
+        from skphys.neural._process._weights import take_over
 
         loaded: Any = copy.copy(self)  # self stays what it is if the weights do not fit
         loaded.grid_, loaded._target_ndim = self.grid, 2
@@ -112,7 +112,7 @@ class ProcessWeights:
             Without the package safetensors, of the extra "io".
         """
         check_is_fitted(self)
-        from skphys.neural._process_file import process_header
+        from skphys.neural._process._params_file import process_header
         from skphys.neural._saving import save_tensors
 
         save_tensors(path, self.net_.module_, process_header(self))
@@ -137,7 +137,7 @@ class ProcessWeights:
         ImportError
             Without the package safetensors, of the extra "io".
         """
-        from skphys.neural._process_file import load_process
+        from skphys.neural._process._params_file import load_process
 
         loaded = copy.copy(self)
         load_process(loaded, path)

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from skphys.neural._context_layout import ContextLayout, ContextRows
-from skphys.neural._neural_process import NeuralProcess, draw
-from skphys.neural._piecewise import PairDecoder
+from skphys.neural._process._context_layout import ContextLayout, ContextRows
+from skphys.neural._process._module import NeuralProcess, draw
+from skphys.neural._process._piecewise import PairDecoder
 
 # Which points of a function, and means and standard deviations (K, n) of the draws there.
 Block = tuple[Any, Tensor, Tensor]

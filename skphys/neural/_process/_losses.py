@@ -15,8 +15,8 @@ from torch.overrides import TorchFunctionMode
 
 from skphys.neural._constrained_loss import Conditioning, pointwise_nll
 from skphys.neural._differential import DifferentialEquation
-from skphys.neural._function_batches import FunctionBatch
 from skphys.neural._losses import HALF_LOG_2PI
+from skphys.neural._process._batches import FunctionBatch
 
 
 class ProcessLoss(nn.Module):

@@ -11,12 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skphys.grids import Grid
-from skphys.neural._context_layout import ContextRows, read_layout
 from skphys.neural._differential import DifferentialEquation
 from skphys.neural._layout import resolve_grid
 from skphys.neural._precision import as_float32, warn_if_coarse
-from skphys.neural._process_predictions import ProcessPredictions
-from skphys.neural._process_state import ProcessWeights
+from skphys.neural._process._context_layout import ContextRows, read_layout
+from skphys.neural._process._predictions import ProcessPredictions
+from skphys.neural._process._state import ProcessWeights
 from skphys.neural._recipes import PROCESS_RECIPES, SCHEDULES
 
 FLOATS = (np.float64, np.float32)
@@ -304,7 +304,7 @@ class AttentiveNeuralProcessRegressor(
         rows, fields = self._training_arrays(X, y)
         law = None if constraint is None else constraint.checked(*fields.shape)
         parameters = self._read_parameters(equation_parameters, len(fields))
-        from skphys.neural._process_fitting import draw_seeds, fit_process
+        from skphys.neural._process._fitting import draw_seeds, fit_process
 
         *seeds, self._draw_seed = draw_seeds(self)
         previous = getattr(self, "net_", None) if self.warm_start else None

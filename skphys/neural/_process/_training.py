@@ -10,13 +10,13 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor
 
-from skphys.neural._function_batches import (
+from skphys.neural._process._batches import (
     FunctionBatch,
     FunctionBatches,
     Functions,
     FunctionSplit,
 )
-from skphys.neural._process_losses import ProcessLoss, penalised_loss, process_loss
+from skphys.neural._process._losses import ProcessLoss, penalised_loss, process_loss
 from skphys.neural._progress import Progress
 from skphys.neural._recipes import make_scheduler
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
-from skphys.neural._context_layout import ContextRows
+from skphys.neural._process._context_layout import ContextRows
 from skphys.predictive._prediction import Prediction, by_rows, member_covariance
 
 
@@ -57,7 +57,7 @@ class ProcessPredictions:
         if return_std and return_cov:
             raise ValueError("At most one of return_std and return_cov may be set.")
         rows = self._rows(X)
-        from skphys.neural._process_fitting import draws, moments
+        from skphys.neural._process._fitting import draws, moments
 
         if return_cov:
             means, stds = draws(self, rows)
@@ -96,7 +96,7 @@ class ProcessPredictions:
             float64; without the last axis if y was 1-D in fit.
         """
         rows = self._rows(X)
-        from skphys.neural._process_fitting import draws
+        from skphys.neural._process._fitting import draws
 
         means, stds = draws(self, rows)
         return self._as_fitted(means), self._as_fitted(stds)
@@ -123,7 +123,7 @@ class ProcessPredictions:
         """
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         rows = self._rows(X)
-        from skphys.neural._process_fitting import MAX_SEED, draws
+        from skphys.neural._process._fitting import MAX_SEED, draws
 
         rng = check_random_state(random_state)
         means, stds = draws(self, rows, seed=int(rng.randint(MAX_SEED)), n=n_samples)
@@ -136,7 +136,7 @@ class ProcessPredictions:
 
     def _predict_distribution(self, X: Any, *, rows: str, want_cov: bool) -> Prediction:
         """Say what is predicted: members."""
-        from skphys.neural._process_fitting import draws
+        from skphys.neural._process._fitting import draws
 
         taken = self._rows(X)
         means, stds = draws(self, taken)

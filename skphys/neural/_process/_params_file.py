@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skphys.neural._params_file import grid_entry, read_grid
-from skphys.neural._process_fitting import empty_process
+from skphys.neural._process._fitting import empty_process
 from skphys.neural._saving import load_header, load_tensors
 
 # Parameters that the meaning of the weights depends on.

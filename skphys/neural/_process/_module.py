@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skphys.neural._attention import Attention, linear
+from skphys.neural._process._attention import Attention, linear
 
 DECODER_LAYERS = 3
 

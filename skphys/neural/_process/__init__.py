@@ -1,0 +1,1 @@
+"""The attentive neural process: its module, its training and its predictions."""
