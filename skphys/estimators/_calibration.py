@@ -23,6 +23,7 @@ from skphys.conditioning import Gaussian
 from skphys.estimators._backbone import fold_fields
 from skphys.estimators._error_model import ErrorModel, law_misfit, widening
 from skphys.grids import ColumnGrid, Grid
+from skphys.metrics import crps
 from skphys.predictive import Prediction, fit_backbone
 from skphys.predictive._backbone import is_frozen
 
@@ -98,22 +99,27 @@ def choose_error_model(
     """
     held_out = [replace(part, model=_remembering(part.model)) for part in held_out]
     found = _evidence(held_out, start)
-    shrink = shrink or not found.stated
+    stated = found.stated
     if not found.n_points.any():
         return start
     candidates = list(_candidates(held_out, start, choose, found.n_rows))
     tried = [found, *(_evidence(held_out, candidate) for candidate in candidates)]
     chosen = _likeliest([evidence.log_likelihood() for evidence in tried])
     best, found = [start, *candidates][chosen], tried[chosen]
+    unscaled = best
     best, found = _with_scale(held_out, best, found)
     if not 0.0 < found.scale() < np.inf:
         return best  # predictions without error say nothing of their scale
     exponent, level = _law_exponent(found)
     factor = widening(found.z2 / level, exponent) if exponent else 1.0
     scale = best.scale * found.scale(factor)
-    scale = scale if shrink else max(1.0, scale)
+    scale = scale if shrink or not stated else max(1.0, scale)
     level *= (best.scale / scale) ** 2  # the law's test is in units of the scaled variance
-    return replace(best, scale=scale, law_exponent=exponent, law_level=level)
+    best = replace(best, scale=scale, law_exponent=exponent, law_level=level)
+    # Points that are nearly sure and wrong may ask for a scale at the cost of all others.
+    if stated and scale > 1.0 and _crps(held_out, best) > _crps(held_out, unscaled):
+        return unscaled
+    return best
 
 
 def out_of_fold(
@@ -211,6 +217,20 @@ def _evidence(held_out: Sequence[HeldOut], error_model: ErrorModel) -> Evidence:
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     n_rows, stated = max(part.n_rows for part in parts), all(part.stated for part in parts)
     return Evidence(**joined, n_rows=n_rows, stated=stated)
+
+
+def _crps(held_out: Sequence[HeldOut], error_model: ErrorModel) -> float:
+    """Return the mean CRPS of held-out fields, which few points far off cannot make large."""
+    scores = []
+    for part in held_out:
+        model = copy(part.model)
+        model.error_model_ = error_model
+        truth = part.y.reshape(model._layout().output_shape(part.X))
+        for batch, _, field in _without_warning(model._posteriors(part.X, None, True)):
+            std = np.broadcast_to(field.std(), field.mean.shape)[:, batch.shown]
+            scores.append((len(std), crps(truth[batch.index], field.mean[:, batch.shown], std)))
+    fields, means = zip(*scores, strict=True)
+    return float(np.average(means, weights=fields))
 
 
 def _part_evidence(part: HeldOut, error_model: ErrorModel) -> Iterator[Evidence]:

@@ -89,6 +89,14 @@ def test_the_default_only_widens(scale, expected):
     assert model.error_model_.correlation_length is None
 
 
+@pytest.mark.parametrize("uncertainty", ["auto", "calibrated"])
+def test_few_points_do_not_set_the_scale_of_all(uncertainty):
+    X, y = data(STATED * np.random.default_rng(14).standard_normal((200, 41)))
+    sure = np.where(np.arange(41) == 20, 1e-3 * STATED, STATED)
+    found = constrained(Told(sure), X, y, uncertainty=uncertainty).error_model_
+    assert found.scale == 1.0
+
+
 def test_scaled_std_is_that_of_the_dense_formula():
     X, y = data(2.0 * STATED * np.random.default_rng(2).standard_normal((100, 41)))
     model = constrained(Told(), X, y, correlation_length=0.1)
