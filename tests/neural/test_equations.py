@@ -123,7 +123,7 @@ def by_differences(equation, t, x, parameter, h=1e-4):
     return u_t - (k[1] * (above - u) - k[0] * (u - below)) / h**2
 
 
-@pytest.mark.parametrize("equation", EQUATIONS, ids=repr)
+@pytest.mark.parametrize("equation", EQUATIONS, ids=range(len(EQUATIONS)))
 def test_equals_finite_differences(equation):
     points = scattered((0.0, 1.0), (-1.0, 1.0))
     u = smooth_torch(*points.unbind(-1))
@@ -190,7 +190,7 @@ def test_errors_say_what_to_do():
         PorousMediumEquation().residual(u, points)
 
 
-@pytest.mark.parametrize("equation", EQUATIONS, ids=repr)
+@pytest.mark.parametrize("equation", EQUATIONS, ids=range(len(EQUATIONS)))
 def test_pickles_and_clones(equation):
     for copied in (pickle.loads(pickle.dumps(equation)), clone(equation)):
         assert isinstance(copied, DifferentialEquation)
