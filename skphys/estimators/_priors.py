@@ -27,7 +27,6 @@ from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._projected import Projected, projected
 from skphys.grids import Axis, Grid
 from skphys.predictive import Prediction
-from skphys.predictive._prediction import member_std
 
 Independent = Callable[[np.ndarray], Covariance]
 
@@ -49,8 +48,8 @@ def priors(prediction: Prediction, members: str, independent: Independent) -> li
     """
     means, stds = prediction.member_means, prediction.member_stds
     if means is not None and members == "marginal":
-        std = member_std(means, stds) if prediction.std is None else prediction.std
-        return [Gaussian(prediction.mean, independent(std**2))]
+        variance = match_moments(means, stds).variance()
+        return [Gaussian(prediction.mean, independent(variance))]
     if means is not None and members == "moments":
         return [match_moments(means, stds, independent)]
     if means is not None:

@@ -15,7 +15,6 @@ ROWS = ("fields", "points")
 
 # Variances this far below zero, as a fraction of the largest one, are rounding errors.
 ROUNDING = 1e-8
-AGREEMENT = 8.0  # roundings by which the mean of members that agree may differ from them
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +84,8 @@ def diagonal(variance: Array) -> Array:
 
 
 def member_std(means: Array, stds: Array | None) -> Array:
-    """Return the standard deviations of equally weighted members (law of total variance).
-
-    Members that differ by rounding agree, as in `match_moments`.
-    """
-    deviations = means - means.mean(axis=0)
-    rounding = AGREEMENT * np.finfo(np.float64).eps * np.max(np.abs(means), axis=0)
-    variance = np.mean(np.where(np.abs(deviations) > rounding, deviations, 0.0) ** 2, axis=0)
+    """Return the standard deviations of equally weighted members (law of total variance)."""
+    variance = np.var(means, axis=0)
     return np.sqrt(variance if stds is None else variance + np.mean(stds**2, axis=0))
 
 

@@ -76,7 +76,7 @@ def test_forests(cls, fields, as_frame):
     trees = np.stack([tree.predict(X) for tree in forest.estimators_])
     np.testing.assert_array_equal(prediction.member_means, trees)
     np.testing.assert_allclose(prediction.mean, forest.predict(table), rtol=1e-12)
-    np.testing.assert_allclose(prediction.std, trees.std(0), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(prediction.std, trees.std(0), rtol=1e-12)
     assert prediction.cov is None and prediction.member_stds is None
 
 
