@@ -45,6 +45,18 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A batch of held-out fields, what is predicted of them, and the truth."""
+
+    batch: Any
+    prior: Sequence[Gaussian]
+    field: Any
+    truth: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What is needed of each field to judge an error model, whatever its scale.
 
@@ -61,6 +73,8 @@ class Evidence:
         Largest number of rows of the law.
     stated : bool
         Whether there was an uncertainty to scale; if not it was taken as 1.
+    by_members : bool
+        Whether the backbone predicts by members.
     """
 
     n_points: np.ndarray
@@ -69,6 +83,7 @@ class Evidence:
     z2: np.ndarray
     n_rows: int
     stated: bool
+    by_members: bool
 
     def scale(self, factor: np.ndarray | float = 1.0) -> float:
         """Return the most likely scale of the standard deviations, after a factor a field."""
@@ -102,7 +117,7 @@ def choose_error_model(
     stated = found.stated
     if not found.n_points.any():
         return start
-    candidates = list(_candidates(held_out, start, choose, found.n_rows))
+    candidates = list(_candidates(held_out, start, choose, found))
     tried = [found, *(_evidence(held_out, candidate) for candidate in candidates)]
     chosen = _likeliest([evidence.log_likelihood() for evidence in tried])
     best, found = [start, *candidates][chosen], tried[chosen]
@@ -143,12 +158,14 @@ def out_of_fold(
 
 
 def _candidates(
-    held_out: Sequence[HeldOut], start: ErrorModel, choose: Mapping[str, bool], n_rows: int
+    held_out: Sequence[HeldOut], start: ErrorModel, choose: Mapping[str, bool], found: Evidence
 ) -> Iterator[ErrorModel]:
     """Yield error models to try, the simple ones first."""
-    ways = [start.members, "marginal"] if choose["members"] else [start.members]
+    ways = [start.members]
+    if choose["members"] and found.by_members:
+        ways.append("marginal")
     lengths: list[Any] = [start.correlation_length]
-    if choose["correlation_length"] and 0 < n_rows <= MOST_ROWS:
+    if choose["correlation_length"] and 0 < found.n_rows <= MOST_ROWS:
         extents = _extents(held_out[0].model)
         lengths += [{name: part * e for name, e in extents.items()} for part in PARTS if extents]
         if len(extents) > 1:
@@ -215,32 +232,26 @@ def _evidence(held_out: Sequence[HeldOut], error_model: ErrorModel) -> Evidence:
     parts = [e for part in held_out for e in _part_evidence(part, error_model)]
     names = ("n_points", "log_variance", "squares", "z2")
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    n_rows, stated = max(part.n_rows for part in parts), all(part.stated for part in parts)
-    return Evidence(**joined, n_rows=n_rows, stated=stated)
+    return Evidence(
+        **joined,
+        n_rows=max(part.n_rows for part in parts),
+        stated=all(part.stated for part in parts),
+        by_members=any(part.by_members for part in parts),
+    )
 
 
 def _crps(held_out: Sequence[HeldOut], error_model: ErrorModel) -> float:
     """Return the mean CRPS of held-out fields, which few points far off cannot make large."""
-    scores = []
-    for part in held_out:
-        model = copy(part.model)
-        model.error_model_ = error_model
-        truth = part.y.reshape(model._layout().output_shape(part.X))
-        for batch, _, field in _without_warning(model._posteriors(part.X, None, True)):
-            std = np.broadcast_to(field.std(), field.mean.shape)[:, batch.shown]
-            scores.append((len(std), crps(truth[batch.index], field.mean[:, batch.shown], std)))
-    fields, means = zip(*scores, strict=True)
-    return float(np.average(means, weights=fields))
+    judged = [j for part in held_out for j in _judged(part, error_model)]
+    scores = [crps(j.truth, j.mean, j.std) for j in judged]
+    return float(np.average(scores, weights=[len(j.mean) for j in judged]))
 
 
 def _part_evidence(part: HeldOut, error_model: ErrorModel) -> Iterator[Evidence]:
     """Yield the evidence of each batch."""
-    model = copy(part.model)
-    model.error_model_ = replace(error_model, law_exponent=0.0)
-    truth = part.y.reshape(model._layout().output_shape(part.X))
-    for batch, prior, field in _without_warning(model._posteriors(part.X, None, True)):
-        mean, std = field.mean[:, batch.shown], np.broadcast_to(field.std(), field.mean.shape)
-        error2, variance = (truth[batch.index] - mean) ** 2, std[:, batch.shown] ** 2
+    for judged in _judged(part, replace(error_model, law_exponent=0.0)):
+        error2, variance = (judged.truth - judged.mean) ** 2, judged.std**2
+        batch = judged.batch
         counts = variance > 0.0
         safe = np.where(counts, variance, 1.0)
         n_points = np.maximum(counts.sum(axis=1), 1)
@@ -248,10 +259,21 @@ def _part_evidence(part: HeldOut, error_model: ErrorModel) -> Iterator[Evidence]
             counts.sum(axis=1),
             np.sum(np.log(safe), axis=1) / n_points,
             np.sum(np.where(counts, error2 / safe, 0.0), axis=1) / n_points,
-            _test(prior, field, batch),
+            _test(judged.prior, judged.field, batch),
             batch.system.rows.shape[0],
             batch.prediction.states_uncertainty,
+            batch.prediction.member_means is not None,
         )
+
+
+def _judged(part: HeldOut, error_model: ErrorModel) -> Iterator[Judged]:
+    """Yield the batches of held-out fields as an error model predicts them."""
+    model = copy(part.model)
+    model.error_model_ = error_model
+    truth = part.y.reshape(model._layout().output_shape(part.X))
+    for batch, prior, field in _without_warning(model._posteriors(part.X, None, True)):
+        std = np.broadcast_to(field.std(), field.mean.shape)[:, batch.shown]
+        yield Judged(batch, prior, field, truth[batch.index], field.mean[:, batch.shown], std)
 
 
 def _without_warning(batches: Iterator[Any]) -> Iterator[Any]:

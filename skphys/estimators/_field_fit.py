@@ -80,7 +80,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
         with seeded(final_estimator(backbone), seed):  # a net has no random_state of its own
             fit_backbone(backbone, seen(X), y, **routed)
             fitted: Any = copy(self)
-            vars(fitted).pop("residual_std_", None)  # of an earlier fit
+            fitted.__dict__.pop("residual_std_", None)  # of an earlier fit
             if self.uncertainty == "residual":
                 fitted.residual_std_ = self._residual_std(backbone, X, y, layout, seen, routed)
             fitted.estimator_ = backbone
@@ -89,8 +89,7 @@ class FieldConstrainedRegressor(RegriddedMixin, ConstrainedRegressor):
             fitted._single_point = layout.rows == "fields" and y.ndim == 1
             fitted.error_model_ = self._declared_errors()
             fitted.error_model_ = fitted._chosen_errors(X, y, routed)
-        self.__dict__.pop("residual_std_", None)
-        self.__dict__.update(vars(fitted))
+        self.__dict__ = fitted.__dict__
         return self
 
     def _declared_errors(self) -> ErrorModel:
