@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from skphys.conditioning import Covariance, Dense, Diagonal, Gaussian, Scaled, condition
 from skphys.neural._constraint_batch import ConstraintBatch
-from skphys.neural._losses import HALF_LOG_2PI, FieldLoss
+from skphys.neural._losses import FieldLoss, gaussian_nll
 
 # A point keeps less than this part of its variance only if the rows determine it.
 KNOWN = 1e-10
@@ -129,8 +129,7 @@ def pointwise_nll(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
     """
     free = std > 0
     std = torch.where(free, std, 1.0)
-    loss = 0.5 * ((target.to(mean.dtype) - mean) / std).square() + std.log() + HALF_LOG_2PI
-    return torch.where(free, loss, 0.0)
+    return torch.where(free, gaussian_nll(mean, std, target.to(mean.dtype)), 0.0)
 
 
 def wide_dtype(device: torch.device) -> torch.dtype:

@@ -16,6 +16,11 @@ SMALLEST_NORM = 1e-2
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
+def gaussian_nll(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
+    """Return the negative log-likelihood of targets, element by element."""
+    return 0.5 * ((target - mean) / std).square() + std.log() + HALF_LOG_2PI
+
+
 class FieldLoss(nn.Module):
     """A loss of fields, for each member.
 

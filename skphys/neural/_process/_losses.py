@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from skphys.neural._constrained_loss import Conditioning, pointwise_nll
 from skphys.neural._differential import DifferentialEquation
-from skphys.neural._losses import HALF_LOG_2PI
+from skphys.neural._losses import gaussian_nll
 from skphys.neural._process._batches import FunctionBatch
 
 
@@ -25,8 +25,7 @@ class ProcessLoss(nn.Module):
     def forward(self, output: tuple[Tensor, Tensor, Tensor], target: Tensor) -> Tensor:
         """Return the mean over functions, for targets (B, T)."""
         mean, std, divergence = output
-        nll = 0.5 * ((target - mean) / std).square() + std.log() + HALF_LOG_2PI
-        return (nll.sum(1) + divergence).mean()
+        return (gaussian_nll(mean, std, target).sum(1) + divergence).mean()
 
 
 class ConstrainedProcessLoss(nn.Module):
