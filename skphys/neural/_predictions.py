@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from skphys.predictive._prediction import Prediction, by_rows, member_covariance, member_std
+from skphys.neural._fitted_net import FittedNet
+from skphys.predictive._prediction import Prediction, member_covariance, member_std
 
 
-class MemberPredictions:
+class MemberPredictions(FittedNet):
     """The ways to ask for means, deviations, covariances and members."""
 
     # Pipelines hand these through with metadata routing enabled.
     __metadata_request__predict = {"return_std": True, "return_cov": True}
 
     n_members: int
-    _target_ndim: int
 
     @abstractmethod
     def _outputs(self, X: Any, boundary: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -110,19 +110,9 @@ class MemberPredictions:
         means, stds = self._outputs(X, boundary)
         return self._as_fitted(means), None if stds is None else self._as_fitted(stds)
 
-    def _as_fitted(self, array: np.ndarray) -> np.ndarray:
-        """Drop the axis of points if y had none in fit."""
-        return array[..., 0] if self._target_ndim == 1 else array
-
     def _predict_distribution(self, X: Any, *, rows: str, want_cov: bool) -> Prediction:
         """Say what is predicted: points, a Gaussian, or members."""
-        means, stds = self._outputs(X, None)
-        n_samples = means.shape[1]
-        means = by_rows(means, self, n_samples, rows, "members' mean")
-        stds = None if stds is None else by_rows(stds, self, n_samples, rows, "members' std")
-        if len(means) == 1:
-            return Prediction(means[0], None if stds is None else stds[0])
-        return Prediction(means.mean(axis=0), member_means=means, member_stds=stds)
+        return self._of_members(*self._outputs(X, None), rows)
 
     def _offers_members(self, rows: str) -> bool:
         return self.n_members > 1

@@ -370,24 +370,10 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         model.__dict__.pop("feature_names_in_", None)
         return model
 
-    def save_params(self, path: Any) -> None:
-        """Write the trained weights to a file of safetensors, which holds no code.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write.
-
-        Raises
-        ------
-        ImportError
-            Without the package safetensors, of the extra "io".
-        """
-        check_is_fitted(self)
+    def _header(self) -> dict[str, Any]:
         from skphys.neural._params_file import header_of
-        from skphys.neural._saving import save_tensors
 
-        save_tensors(path, self.net_.module_, header_of(self))
+        return header_of(self)
 
     def load_params(self, path: Any) -> FNORegressor:
         """Take over the weights of an estimator with the same parameters.
@@ -431,24 +417,12 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
 
         return net_outputs(self, to_channels(X, self.grid_.shape, "X"), values, embedding)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self) -> Any:
         """Fields are several outputs."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.input_tags.three_d_array = True
         return tags
-
-    def __getstate__(self) -> Any:
-        """Return the state with the net on the CPU."""
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            from skphys.neural._saving import on_cpu
-
-            state["net_"] = on_cpu(state["net_"])
-        return state
 
 
 def _unpack(boundary: Any, n_samples: int) -> tuple[np.ndarray | None, Any]:

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
+from skphys.neural._fitted_net import FittedNet
 from skphys.neural._process._context_layout import ContextRows
-from skphys.predictive._prediction import Prediction, by_rows, member_covariance
+from skphys.predictive._prediction import Prediction, member_covariance
 
 
-class ProcessPredictions:
+class ProcessPredictions(FittedNet):
     """The ways to ask for means, deviations, covariances, draws and samples."""
 
     # Pipelines hand these through with metadata routing enabled.
     __metadata_request__predict = {"return_std": True, "return_cov": True}
 
     n_draws: int
-    _target_ndim: int
 
     @abstractmethod
     def _rows(self, X: Any) -> ContextRows:
@@ -130,22 +130,11 @@ class ProcessPredictions:
         samples = means + stds * rng.standard_normal(means.shape)
         return np.moveaxis(self._as_fitted(samples), 0, -1)
 
-    def _as_fitted(self, array: np.ndarray) -> np.ndarray:
-        """Drop the axis of points if y had none in fit."""
-        return array[..., 0] if self._target_ndim == 1 else array
-
     def _predict_distribution(self, X: Any, *, rows: str, want_cov: bool) -> Prediction:
         """Say what is predicted: members."""
         from skphys.neural._process._fitting import draws
 
-        taken = self._rows(X)
-        means, stds = draws(self, taken)
-        n_samples = means.shape[1]
-        means = by_rows(means, self, n_samples, rows, "members' mean")
-        stds = by_rows(stds, self, n_samples, rows, "members' std")
-        if len(means) == 1:
-            return Prediction(means[0], stds[0])
-        return Prediction(means.mean(axis=0), member_means=means, member_stds=stds)
+        return self._of_members(*draws(self, self._rows(X)), rows)
 
     def _offers_members(self, rows: str) -> bool:
         return self.n_draws > 1

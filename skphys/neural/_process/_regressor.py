@@ -366,20 +366,8 @@ class AttentiveNeuralProcessRegressor(
         self.n_iter_ = len(history)
         self.n_parameters_ = sum(p.numel() for p in self.net_.module_.parameters())
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
-
     def __sklearn_tags__(self) -> Any:
         """Fields are several outputs."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-    def __getstate__(self) -> Any:
-        """Return the state with the net on the CPU."""
-        state = dict(super().__getstate__())
-        if "net_" in state:
-            from skphys.neural._saving import on_cpu
-
-            state["net_"] = on_cpu(state["net_"])
-        return state

@@ -8,17 +8,16 @@ from numbers import Integral
 from typing import Any, Self
 
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted
 
 from skphys.grids import Grid
+from skphys.neural._fitted_net import FittedNet
 
 
-class ProcessWeights:
+class ProcessWeights(FittedNet):
     """The ways to take over weights from elsewhere, and to keep them in files."""
 
     grid: Grid | None
     n_query: int | str
-    net_: Any
     _validate_params: Any
     _check_heads: Any
 
@@ -98,24 +97,10 @@ class ProcessWeights:
         vars(self).pop("feature_names_in_", None)
         return self
 
-    def save_params(self, path: Any) -> None:
-        """Write the trained weights to a file of safetensors, which holds no code.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write.
-
-        Raises
-        ------
-        ImportError
-            Without the package safetensors, of the extra "io".
-        """
-        check_is_fitted(self)
+    def _header(self) -> dict[str, Any]:
         from skphys.neural._process._params_file import process_header
-        from skphys.neural._saving import save_tensors
 
-        save_tensors(path, self.net_.module_, process_header(self))
+        return process_header(self)
 
     def load_params(self, path: Any) -> Self:
         """Take over the weights of an estimator with the same parameters.
