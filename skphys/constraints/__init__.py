@@ -1,16 +1,12 @@
 """Declarations of physics: what must hold for a field on a grid."""
 
 from skphys.constraints._conditions import Dirichlet, FromInput, Neumann, Periodic, Robin
-from skphys.constraints._equalities import EqualitySystem, merge_systems
-from skphys.constraints._inequalities import (
-    InequalitySystem,
-    merge_inequalities,
-    resolve_inequalities,
-)
-from skphys.constraints._system import (
-    name_constraints,
-    resolve_system,
-)
+from skphys.constraints._constraint_set import ConstraintSet as ConstraintSet
+from skphys.constraints._constraint_set import resolve_system
+from skphys.constraints._equalities import EqualitySystem as EqualitySystem
+from skphys.constraints._inequalities import InequalitySystem as InequalitySystem
+from skphys.constraints._inequalities import merge_inequalities as merge_inequalities
+from skphys.constraints._names import name_constraints as name_constraints
 from skphys.constraints._values import Column, FieldTable
 from skphys.constraints._whole_boundary import boundary_constraints, boundary_values
 from skphys.constraints.base import Constraint
@@ -32,11 +28,9 @@ __all__ = [
     "ControlVolumeBalance",
     "DiffusiveFlux",
     "Dirichlet",
-    "EqualitySystem",
     "FieldTable",
     "FromInput",
     "InequalityConstraint",
-    "InequalitySystem",
     "LinearEquality",
     "LinearFlux",
     "Monotone",
@@ -46,9 +40,5 @@ __all__ = [
     "Smoothness",
     "boundary_constraints",
     "boundary_values",
-    "merge_inequalities",
-    "merge_systems",
-    "name_constraints",
-    "resolve_inequalities",
     "resolve_system",
 ]

@@ -1,16 +1,19 @@
-"""The system of linear equalities that constraints come down to."""
+"""Linear equalities: how each constraint states its own, and the system of all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from skphys.constraints._rows import Rows, stack
+from skphys.constraints._rows import Rows, compact, entries, stack
+from skphys.constraints._values import FieldTable, Resolved, one_a_field, resolve_value
+from skphys.constraints.base import Constraint
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,21 @@ class EqualitySystem:
     noise: np.ndarray
     names: tuple[str, ...]
     noise_rows: tuple[sparse.csr_array, ...] = ()
+
+    @staticmethod
+    def stacked(
+        systems: Sequence[EqualitySystem], n_points: int, n_samples: int
+    ) -> EqualitySystem:
+        """Stack systems that speak of the same fields."""
+        if len(systems) == 1:
+            return systems[0]
+        return EqualitySystem(
+            rows=stack([s.rows for s in systems], n_points),
+            values=np.concatenate([np.empty((n_samples, 0)), *(s.values for s in systems)], axis=1),
+            noise=stacked_noise([s.noise for s in systems], n_samples),
+            names=tuple(name for s in systems for name in s.names),
+            noise_rows=_stacked_rows(systems, n_points),
+        )
 
     def take(self, part: slice) -> EqualitySystem:
         """Return the system of some of the fields."""
@@ -67,17 +85,145 @@ class EqualitySystem:
         return replace(self, noise=noise, noise_rows=())
 
 
-def merge_systems(
-    systems: Sequence[EqualitySystem], n_points: int, n_samples: int
-) -> EqualitySystem:
-    """Stack systems that speak of the same fields."""
-    return EqualitySystem(
-        rows=stack([s.rows for s in systems], n_points),
-        values=np.concatenate([np.empty((n_samples, 0)), *(s.values for s in systems)], axis=1),
-        noise=_stacked([s.noise for s in systems], n_samples),
-        names=tuple(name for s in systems for name in s.names),
-        noise_rows=_stacked_rows(systems, n_points),
-    )
+@dataclass(frozen=True)
+class Statement:
+    """One constraint on one grid: its rows, and how its values and its noise are found.
+
+    Attributes
+    ----------
+    name : str
+        Of the constraint.
+    constraint : Constraint
+        What is stated.
+    grid : Grid, Mesh or Components
+        Where.
+    rows : ndarray or csr_array of shape (n_rows, n_points)
+        ``G``.
+    """
+
+    name: str
+    constraint: Constraint
+    grid: Any
+    rows: Rows
+
+    @classmethod
+    def of(cls, name: str, constraint: Constraint, grid: Any) -> Statement:
+        """State a constraint, after a check of what it says."""
+        rows = compact(constraint.rows(grid))
+        if rows.ndim != 2 or rows.shape[1] != grid.n_points or not np.isfinite(entries(rows)).all():
+            raise ValueError(
+                f"The rows of constraint {name!r} must be finite and of shape (n_rows, "
+                f"{grid.n_points}) on this grid; got {rows.shape}."
+            )
+        return cls(name, constraint, grid, rows)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.rows.shape[0])
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """The shapes of value parameters that are not one entry a row."""
+        return self.constraint.value_shapes(self.grid)
+
+    @cached_property
+    def declared(self) -> dict[str, Any]:
+        """What holds each value, by parameter; those that may be left out and are, are not here."""
+        specs = self.constraint.declared_values(self.grid)
+        return {p: spec for p, spec in specs.items() if spec is not None or p not in self.shapes}
+
+    @property
+    def empty(self) -> EqualitySystem:
+        """The system of no fields."""
+        return EqualitySystem(
+            self.rows,
+            np.empty((0, self.n_rows)),
+            np.zeros(self.n_rows),
+            (self.name,) * self.n_rows,
+            tuple(sparse.csr_array(part) for part in self.constraint.noise_rows(self.grid)),
+        )
+
+    def values(self, table: FieldTable, given: Any = None) -> tuple[np.ndarray, Resolved | None]:
+        """Return ``b`` of shape (n_samples, n_rows); and as declared, if that is what holds."""
+        resolved = self.resolved(table) if given is None else self._replaced(given, table)
+        if resolved is None:
+            values = self._right_hand_side(given, table)
+        else:
+            values = np.asarray(self.constraint.values(resolved, self.grid), dtype=np.float64)
+        return np.broadcast_to(values, (table.n_fields, self.n_rows)), resolved
+
+    def resolved(self, table: FieldTable) -> Resolved:
+        """Return the declared values as arrays, by parameter."""
+        return {
+            parameter: resolve_value(
+                spec,
+                table,
+                f"{parameter} of constraint {self.name!r}",
+                self.n_rows,
+                self.shapes.get(parameter),
+            )
+            for parameter, spec in self.declared.items()
+        }
+
+    def _replaced(self, given: Any, table: FieldTable) -> Resolved | None:
+        """Return given values of a constraint that has one value parameter, of a shape of its own.
+
+        None where what is given is the right-hand side, one value a row.
+        """
+        if len(self.constraint.value_parameters) != 1:
+            return None
+        parameter = self.constraint.value_parameters[0]
+        shapes = self.shapes.get(parameter)
+        if shapes is None or np.shape(given)[1:] == (self.n_rows,):
+            return None
+        return {
+            parameter: resolve_value(lambda _: given, table, self._given, self.n_rows, shapes)
+        }
+
+    def _right_hand_side(self, given: Any, table: FieldTable) -> np.ndarray:
+        values = one_a_field(given, table.n_fields, ((self.n_rows,),), self._given)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{self._given} is not finite for every field.")
+        return values
+
+    @property
+    def _given(self) -> str:
+        return f"constraint_values[{self.name!r}]"
+
+    def noise(self, fields: np.ndarray | None) -> np.ndarray:
+        """Return the noise's standard deviation, of shape (n_rows,) or (n_samples, n_rows)."""
+        noise = self._noise_of(fields)
+        n_fields = 1 if fields is None else fields.shape[-2]
+        if noise.shape not in {(), (1,), (self.n_rows,), (n_fields, self.n_rows)}:
+            raise ValueError(
+                f"noise of constraint {self.name!r} has shape {noise.shape}; pass a number, or one "
+                f"for each of its {self.n_rows} rows."
+            )
+        if not np.isfinite(noise).all() or (noise < 0).any():
+            raise ValueError(
+                f"noise of constraint {self.name!r} is a standard deviation: it must be finite and "
+                f"not negative; got {self.constraint.noise!r}."
+            )
+        return noise if noise.ndim > 1 else np.broadcast_to(noise, (self.n_rows,))
+
+    def _noise_of(self, fields: np.ndarray | None) -> np.ndarray:
+        """Return the constraint's noise; of members, the root of the mean square over them."""
+        members = [fields] if fields is None or fields.ndim == 2 else fields
+        noise = np.asarray(self.constraint.noise_std(members[0], self.grid), dtype=np.float64)
+        if noise.ndim == 2 and len(members) > 1:
+            square = sum(np.square(self.constraint.noise_std(m, self.grid)) for m in members)
+            noise = np.sqrt(square / len(members))
+        return noise[0] if noise.ndim == 2 and len(noise) == 1 else noise
+
+
+def stacked_noise(noise: Sequence[np.ndarray], n_samples: int) -> np.ndarray:
+    """Join noise along the rows; by field if any of it is."""
+    if len(noise) == 1:
+        return noise[0]
+    if any(part.ndim > 1 for part in noise):
+        noise = [np.broadcast_to(part, (n_samples, part.shape[-1])) for part in noise]
+    return np.concatenate(noise, axis=-1) if noise else np.empty(0)
 
 
 def _stacked_rows(systems: Sequence[EqualitySystem], n_points: int) -> tuple[sparse.csr_array, ...]:
@@ -88,10 +234,3 @@ def _stacked_rows(systems: Sequence[EqualitySystem], n_points: int) -> tuple[spa
         sparse.vstack([e if p is None else p for p, e in zip(level, empty, strict=True)], "csr")
         for level in zip_longest(*parts)
     )
-
-
-def _stacked(noise: Sequence[np.ndarray], n_samples: int) -> np.ndarray:
-    """Join noise along the rows; by field if any of it is."""
-    if any(part.ndim > 1 for part in noise):
-        noise = [np.broadcast_to(part, (n_samples, part.shape[-1])) for part in noise]
-    return np.concatenate(noise, axis=-1) if noise else np.empty(0)

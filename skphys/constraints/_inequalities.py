@@ -1,4 +1,4 @@
-"""From named inequalities to one system of rows and bounds."""
+"""Linear inequalities: how a constraint states its own, and the system of all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skphys.constraints._system import name_constraints
 from skphys.constraints._values import FieldTable, resolve_value
 from skphys.constraints.inequality import InequalityConstraint
 
@@ -34,71 +33,16 @@ class InequalitySystem:
     names: tuple[str, ...]
 
     def take(self, part: slice) -> InequalitySystem:
-        """Return the system of some of the samples.
-
-        Parameters
-        ----------
-        part : slice
-            Which samples.
-
-        Returns
-        -------
-        InequalitySystem
-            With the same rows.
-        """
+        """Return the system of some of the fields."""
         return InequalitySystem(self.rows, self.lower[part], self.upper[part], self.names)
-
-
-def resolve_inequalities(
-    constraints: Any, grid: Any, table: FieldTable, interpolation: sparse.csr_array | None = None
-) -> InequalitySystem:
-    """State the inequalities among constraints on a grid, for the fields of a table.
-
-    Parameters
-    ----------
-    constraints : constraint, list of constraints, or list of (str, constraint)
-        What must hold; equalities are left out.
-    grid : Grid, Mesh or Components
-        Where the fields live.
-    table : FieldTable
-        X with one row a field, for columns and callables.
-    interpolation : csr_array of shape (n_queries, n_nodes), default=None
-        In a long table with nodes: weights from the nodes, which are `grid`, to the queries. The
-        points are then the nodes followed by the queries.
-
-    Returns
-    -------
-    InequalitySystem
-        All rows, in the order of the constraints.
-    """
-    n_points = grid.n_points + (0 if interpolation is None else interpolation.shape[0])
-    parts = [
-        _state(name, constraint, grid, table, interpolation)
-        for name, constraint in name_constraints(constraints)
-        if isinstance(constraint, InequalityConstraint)
-    ]
-    return merge_inequalities(parts, n_points, table.n_fields)
 
 
 def merge_inequalities(
     systems: Sequence[InequalitySystem], n_points: int, n_samples: int
 ) -> InequalitySystem:
-    """Stack systems that speak of the same fields.
-
-    Parameters
-    ----------
-    systems : sequence of InequalitySystem
-        The systems.
-    n_points : int
-        Number of points of a field.
-    n_samples : int
-        Number of fields.
-
-    Returns
-    -------
-    InequalitySystem
-        All rows.
-    """
+    """Stack systems that speak of the same fields."""
+    if len(systems) == 1:
+        return systems[0]
     rows = sparse.vstack([sparse.csr_array((0, n_points)), *(s.rows for s in systems)])
     empty = np.empty((n_samples, 0))
     return InequalitySystem(
@@ -109,13 +53,18 @@ def merge_inequalities(
     )
 
 
-def _state(
+def inequality(
     name: str,
     constraint: InequalityConstraint,
     grid: Any,
     table: FieldTable,
-    interpolation: sparse.csr_array | None,
+    interpolation: sparse.csr_array | None = None,
 ) -> InequalitySystem:
+    """State an inequality on a grid, for the fields of a table.
+
+    With `interpolation`, weights of shape (n_queries, n_nodes), the points are the nodes, which are
+    the grid's, followed by the queries.
+    """
     rows = sparse.csr_array(constraint.rows(grid))
     if rows.shape[1] != grid.n_points or not np.isfinite(rows.data).all():
         raise ValueError(

@@ -13,6 +13,7 @@ from scipy import sparse
 from sklearn.utils import _safe_indexing
 
 Shapes = tuple[tuple[int, ...], ...]
+Resolved = dict[str, np.ndarray]  # values as arrays, by parameter
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,9 @@ def resolve_value(
     shapes = ((n_rows,),) if shapes is None else shapes
     keys = columns_of(spec)
     if keys:
-        values = _one_a_field(table.column(keys[0]), table.n_fields, shapes, f"{name}={spec!r}")
+        values = one_a_field(table.column(keys[0]), table.n_fields, shapes, f"{name}={spec!r}")
     elif callable(spec):
-        values = _one_a_field(spec(table.X), table.n_fields, shapes, name)
+        values = one_a_field(spec(table.X), table.n_fields, shapes, name)
     elif isinstance(spec, (Real, Integral)):
         values = np.full((1, 1), float(spec))
     else:
@@ -146,7 +147,7 @@ def _shaped(array: np.ndarray, shapes: Shapes) -> np.ndarray | None:
     return None
 
 
-def _one_a_field(values: Any, n_fields: int, shapes: Shapes, name: str) -> np.ndarray:
+def one_a_field(values: Any, n_fields: int, shapes: Shapes, name: str) -> np.ndarray:
     array = _numeric(values, name)
     if array.ndim == 0:
         return array.reshape(1, 1)

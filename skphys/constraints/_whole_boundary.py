@@ -13,9 +13,8 @@ from sklearn.base import clone
 
 from skphys.constraints._boundary_spec import DeclaredFace, declared_faces
 from skphys.constraints._conditions import Periodic
+from skphys.constraints._constraint_set import ConstraintSet
 from skphys.constraints._faces import BOTH, Face
-from skphys.constraints._system import check_together, resolve_values
-from skphys.constraints._values import FieldTable
 from skphys.constraints.boundary import BoundaryConstraint
 from skphys.grids import Components, Grid
 from skphys.grids._stencils import SIDES
@@ -118,13 +117,9 @@ def boundary_values(
     ValueError
         If values are missing, of a wrong shape, not finite, or contradict each other at a corner.
     """
-    table = FieldTable(X, feature_names=feature_names)
-    resolved = [(c, resolve_values(name, c, grid, table)) for name, c in constraints]
-    check_together(resolved, grid)
-    return {
-        name: constraint.face_values(values, grid)
-        for (name, _), (constraint, values) in zip(constraints, resolved, strict=True)
-    }
+    stated = ConstraintSet(constraints, grid, feature_names)
+    values = stated.resolved(stated.table(X))
+    return {name: constraint.face_values(values[name], grid) for name, constraint in constraints}
 
 
 def _check_components(declared: list[DeclaredFace], parts: dict[str | None, Any]) -> None:

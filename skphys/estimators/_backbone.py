@@ -1,67 +1,150 @@
-"""Asking the backbone: what it is given, and fields, or the points of several, from it."""
+"""The backbone: a regressor, what it is shown of X, and how it is told of constraints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import _routing_enabled
 
-from skphys.constraints._system import NamedConstraints, value_columns
-from skphys.constraints._values import find_column
+from skphys.constraints import ConstraintSet
+from skphys.estimators._on_grid import on_grid
 from skphys.grids import Components
-from skphys.predictive import Prediction, offers_covariance, predict_distribution, residual_std
-from skphys.predictive._backbone import final_estimator, is_frozen
-from skphys.predictive._nets import check_module_class, is_net, is_process
-
-ARRAYS_BY_SAMPLE = ("mean", "std", "cov")
-ARRAYS_BY_MEMBER = ("member_means", "member_stds")
-
-
-def take(prediction: Prediction, part: slice) -> Prediction:
-    """Return the prediction of some of the samples."""
-    arrays = {name: _apply(prediction, name, lambda a: a[part]) for name in ARRAYS_BY_SAMPLE}
-    members = {name: _apply(prediction, name, lambda a: a[:, part]) for name in ARRAYS_BY_MEMBER}
-    return replace(prediction, **arrays, **members)
+from skphys.predictive import (
+    Prediction,
+    check_module_class,
+    final_estimator,
+    fit_backbone,
+    is_frozen,
+    is_net,
+    is_process,
+    offers_covariance,
+    predict_distribution,
+)
 
 
-def predict_points(
-    estimator: Any, X: Any, sizes: Sequence[tuple[int, int]]
-) -> Iterator[Prediction]:
-    """Predict the points of fields, whose rows follow each other in X.
+class Backbone:
+    """A regressor that is not told of the constraints at all.
 
-    A covariance, which couples all rows of a call, is asked for field by field.
+    `skphys.predictive` reads it like any other regressor, so that it can be refitted on folds.
 
     Parameters
     ----------
-    estimator : estimator
-        The backbone.
-    X : array or DataFrame of shape (n_rows, n_features)
-        One row a point.
-    sizes : sequence of (n_fields, n_points)
-        The groups of fields that are to be batches.
+    regressor : estimator
+        Fitted itself, not a clone.
+    constraints : ConstraintSet
+        What must hold for its fields.
+    drop_value_columns : bool
+        Whether it does not get the columns that values are taken from.
     """
-    at_once = None
-    if not offers_covariance(estimator, "points"):
-        at_once = predict_distribution(estimator, X, rows="points", want_cov=False)
-    start = 0
-    for n_fields, n_points in sizes:
-        rows = np.arange(start, start + n_fields * n_points)
-        start += len(rows)
-        if at_once is not None:
-            yield _fold(at_once, rows, n_fields)
-        else:
-            yield _stack(
-                [
-                    predict_distribution(estimator, _safe_indexing(X, own), rows="points")
-                    for own in rows.reshape(n_fields, n_points)
-                ]
-            )
+
+    def __init__(
+        self, regressor: Any, constraints: ConstraintSet, drop_value_columns: bool = False
+    ) -> None:
+        self.regressor = regressor
+        self.constraints = constraints
+        self.drop_value_columns = drop_value_columns
+
+    def __sklearn_clone__(self) -> Self:
+        other = copy(self)
+        other.regressor = clone(self.regressor)
+        return other
+
+    def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> Self:
+        """Fit the regressor.
+
+        Parameters
+        ----------
+        X : array or DataFrame of shape (n_samples, n_features)
+            What the constrained estimator got.
+        y : ndarray of shape (n_samples, n_points) or (n_samples,)
+            The fields.
+        **fit_params : dict
+            Passed to its fit.
+        """
+        fit_backbone(self.regressor, self._shown(X), y, **fit_params)
+        return self
+
+    def ask(
+        self, X: Any, values: Mapping[str, Any] | None = None, *, want_cov: bool = True
+    ) -> Prediction:
+        """Return what the regressor says of fields, one a row of X.
+
+        Parameters
+        ----------
+        X : array or DataFrame of shape (n_samples, n_features)
+            What the constrained estimator got.
+        values : dict of str to array, optional
+            Values of constraints by name, in place of the declared ones.
+        want_cov : bool, default=True
+            Whether to ask for a covariance where one is offered.
+        """
+        return predict_distribution(self.regressor, self._shown(X), want_cov=want_cov)
+
+    def ask_points(self, X: Any, sizes: Sequence[tuple[int, int]]) -> Iterator[Prediction]:
+        """Yield what the regressor says of the points of fields, whose rows follow each other.
+
+        A covariance, which couples all rows of a call, is asked for field by field.
+
+        Parameters
+        ----------
+        X : array or DataFrame of shape (n_rows, n_features)
+            One row a point.
+        sizes : sequence of (n_fields, n_points)
+            The groups of fields that are to be batches.
+        """
+        X, at_once = self._shown(X), None
+        if not offers_covariance(self.regressor, "points"):
+            at_once = predict_distribution(self.regressor, X, rows="points", want_cov=False)
+        start = 0
+        for n_fields, n_points in sizes:
+            rows = np.arange(start, start + n_fields * n_points)
+            start += len(rows)
+            if at_once is not None:
+                yield at_once.fold(rows, n_fields)
+            else:
+                fields = [_safe_indexing(X, own) for own in rows.reshape(n_fields, n_points)]
+                yield Prediction.concatenate(
+                    [predict_distribution(self.regressor, f, rows="points") for f in fields]
+                )
+
+    def on_grid(self, constraints: ConstraintSet) -> Self:
+        """Return the backbone on the grid of other constraints, with the same weights."""
+        moved = copy(self)
+        moved.constraints = constraints
+        moved.regressor = on_grid(self.regressor, constraints.grid)
+        return moved
+
+    def _predict_distribution(
+        self, X: Any, *, rows: str = "fields", want_cov: bool = True
+    ) -> Prediction:
+        if rows == "fields":
+            return self.ask(X, want_cov=want_cov)
+        return predict_distribution(self.regressor, self._shown(X), rows=rows, want_cov=want_cov)
+
+    def _shown(self, X: Any) -> Any:
+        return self.constraints.hide(X) if self.drop_value_columns else X
+
+
+def with_hook(regressor: Any, hook: str) -> tuple[Any, str]:
+    """Ask the last step of an unfitted regressor for a parameter of fit; return both.
+
+    Pipelines, which must be clones, are changed.
+    """
+    if not isinstance(regressor, Pipeline):
+        if _routing_enabled() and hasattr(regressor, "set_fit_request"):
+            regressor.set_fit_request(**{hook: True})
+        return regressor, hook
+    name, last = regressor.steps[-1]
+    last, hook = with_hook(last, hook)
+    regressor.steps[-1] = (name, last)
+    return regressor, hook if _routing_enabled() else f"{name}__{hook}"
 
 
 def tell_grid(backbone: Any, grid: Any) -> None:
@@ -117,86 +200,3 @@ def _with_trained_net(backbone: Any, shape: tuple[int, ...]) -> Any:
         if hasattr(backbone.estimator, "module_"):
             return FrozenEstimator(trained_on_grid(backbone.estimator, shape))
     return backbone
-
-
-def without_value_columns(
-    X: Any, constraints: NamedConstraints, grid: Any, feature_names: Any = None
-) -> Any:
-    """Return X without the columns that only constraints look at.
-
-    Parameters
-    ----------
-    X : array or DataFrame of shape (n_samples, n_features)
-        What the constrained estimator got.
-    constraints : list of (str, Constraint)
-        Which take values from columns.
-    grid : Grid, Mesh, Components or ColumnGrid
-        The last of these says which columns are coordinates, and stay.
-    feature_names : array of str, default=None
-        Names of the columns of X, if X itself has none.
-    """
-    names = getattr(X, "columns", feature_names)
-    dropped = {find_column(X, key, names) for key in value_columns(constraints)}
-    dropped -= {find_column(X, key, names) for key in getattr(grid, "structure", ())}
-    if not dropped:
-        return X
-    return _safe_indexing(X, [c for c in range(X.shape[1]) if c not in dropped], axis=1)
-
-
-def out_of_fold_std(
-    estimator: Any, X: Any, y: np.ndarray, fields: np.ndarray, rows: str, fit_params: Any
-) -> np.ndarray:
-    """Return the spread of a backbone's residuals on fields that it was not fitted on.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Cloned for each fold.
-    X : array or DataFrame of shape (n_rows, n_features)
-        What the backbone sees.
-    y : ndarray
-        The targets.
-    fields : ndarray of int of shape (n_rows,)
-        The field that each row belongs to; a field is in one fold with all its rows.
-    rows : {"fields", "points"}
-        What the rows are.
-    fit_params : dict
-        Passed to the clones' fit.
-    """
-    folds = fold_fields(fields, "residual")
-    return residual_std(estimator, X, y, cv=folds, rows=rows, fit_params=fit_params)
-
-
-def fold_fields(fields: np.ndarray, uncertainty: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows of five folds, (train, test), that keep the rows of a field together."""
-    n_fields = len(np.unique(fields))
-    if n_fields < 2:
-        raise ValueError(
-            f"uncertainty={uncertainty!r} needs at least two fields; got n_samples={n_fields}."
-        )
-    folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
-    return list(folds.split(fields, groups=fields))
-
-
-def _apply(prediction: Prediction, name: str, function: Callable[[Any], Any]) -> Any:
-    array = getattr(prediction, name)
-    return None if array is None else function(array)
-
-
-def _fold(prediction: Prediction, rows: np.ndarray, n_fields: int) -> Prediction:
-    """Make `n_fields` fields of some rows of one long field."""
-    arrays = {
-        name: _apply(prediction, name, lambda a: a[..., rows].reshape(*a.shape[:-2], n_fields, -1))
-        for name in ("mean", "std", *ARRAYS_BY_MEMBER)
-    }
-    return replace(prediction, **arrays)
-
-
-def _stack(predictions: list[Prediction]) -> Prediction:
-    """Join predictions of one field each."""
-    joined: dict[str, Any] = {}
-    for names, axis in ((ARRAYS_BY_SAMPLE, 0), (ARRAYS_BY_MEMBER, 1)):
-        for name in names:
-            parts = [getattr(p, name) for p in predictions]
-            joined[name] = None if parts[0] is None else np.concatenate(parts, axis=axis)
-    return replace(predictions[0], **joined)

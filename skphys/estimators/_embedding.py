@@ -8,41 +8,40 @@ affair: the boundary is enforced after it all the same.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, clone
-from sklearn.pipeline import Pipeline
-from sklearn.utils.metadata_routing import _routing_enabled
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.estimators._backbone import tell_net, without_value_columns
-from skphys.estimators._background import Background
+from skphys.constraints import ConstraintSet
+from skphys.estimators._backbone import Backbone, tell_net, with_hook
+from skphys.estimators._background import Background, RegriddedBackground
 from skphys.estimators._lift import grid_parts
 from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.grids import Components, Grid
-from skphys.neural._boundary_batch import BoundaryBatch, BoundaryEmbedding
-from skphys.predictive import Prediction, fit_backbone, predict_distribution
-from skphys.predictive._backbone import final_estimator, is_frozen
-from skphys.predictive._nets import is_net, is_process
-from skphys.predictive._registry import METHODS
+from skphys.neural import BoundaryBatch
+from skphys.predictive import (
+    METHODS,
+    Prediction,
+    final_estimator,
+    is_frozen,
+    is_net,
+    is_process,
+    last_step,
+    predict_distribution,
+    transformed,
+)
 
 HOOK = "boundary"
 KERNEL, LIFT = "kernel", "lift"
 
 
-def operator_of(estimator: Any) -> Any:
-    """Return the last step of pipelines."""
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[-1][1]
-    return estimator
-
-
 def check_embedding(
-    estimator: Any, constraints: Any, grid: Any, method: str, *, hook_only: bool = False
+    estimator: Any, constraints: ConstraintSet, method: str, *, hook_only: bool = False
 ) -> None:
     """Raise if a backbone cannot be told about a boundary.
 
@@ -50,10 +49,8 @@ def check_embedding(
     ----------
     estimator : estimator
         The backbone.
-    constraints : list of (str, BoundaryConstraint)
+    constraints : ConstraintSet
         The boundary.
-    grid : Grid or Components
-        Where the fields live.
     method : {"kernel", "lift"}
         What it would be asked to do.
     hook_only : bool, default=False
@@ -72,12 +69,12 @@ def check_embedding(
             f"{reason}. Use method='project', which works with any backbone, or 'auto', or an "
             f"operator such as FNORegressor, or for 'kernel' a skorch net with spectral layers."
         )
-    embedding = embed_boundary(constraints, grid, method)
+    embed_boundary(constraints.named, constraints.grid, method)
     if method == KERNEL:
-        _check_kernel(embedding, grid)
+        _check_kernel(constraints.grid)
 
 
-def _check_kernel(embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
+def _check_kernel(grid: Grid | Components) -> None:
     """Raise if layers cannot be corrected for this boundary."""
     parts = grid_parts(grid)
     if len(parts) > 1 or parts[0][0].n_axes > 1:
@@ -90,7 +87,7 @@ def _check_kernel(embedding: BoundaryEmbedding, grid: Grid | Components) -> None
 
 def _refusal(estimator: Any, needs_hook: bool) -> str | None:
     """Say why a backbone cannot be told about a boundary; None if it can."""
-    operator = operator_of(estimator)
+    operator = last_step(estimator)
     name = type(operator).__name__
     if is_frozen(estimator):
         return f"{name} is trained already, without the boundary"
@@ -101,153 +98,122 @@ def _refusal(estimator: Any, needs_hook: bool) -> str | None:
     return f"fit of {name} has no parameter {HOOK!r}"
 
 
-def with_hook(estimator: Any, hook: str) -> tuple[Any, str]:
-    """Ask the last step of an unfitted backbone for a parameter of fit; return both.
-
-    Pipelines, which must be clones, are changed.
-    """
-    if not isinstance(estimator, Pipeline):
-        if _routing_enabled() and hasattr(estimator, "set_fit_request"):
-            estimator.set_fit_request(**{hook: True})
-        return estimator, hook
-    name, last = estimator.steps[-1]
-    last, hook = with_hook(last, hook)
-    estimator.steps[-1] = (name, last)
-    return estimator, hook if _routing_enabled() else f"{name}__{hook}"
-
-
-class EmbeddedOperator(BaseEstimator):
-    """An operator, or a pipeline that ends in one, which is told about the boundary.
+class ToldBoundary(Backbone):
+    """A backbone that is told about the boundary, in fit and wherever it is asked.
 
     Parameters
     ----------
-    estimator : estimator
-        The backbone, cloned in fit.
-    constraints : list of (str, BoundaryConstraint)
+    regressor : estimator
+        An operator, or a pipeline that ends in one.
+    constraints : ConstraintSet
         The boundary.
-    grid : Grid or Components
-        Where the fields live.
-    method : {"kernel", "lift"}
-        What the operator is asked to do.
     drop_value_columns : bool
-        Whether the operator does not get the columns that values are taken from.
+        Whether it does not get the columns that values are taken from.
+    method : {"kernel", "lift"}
+        What it is asked to do.
+    pivot : {"scalar", "block"}
+        Of "kernel".
 
     Attributes
     ----------
-    estimator_ : estimator
-        The fitted backbone.
-    background_ : Background or None
-        With "lift", the part of the fields that the backbone does not learn.
+    background : Background, RegriddedBackground or None
+        With "lift", the part of the fields that the regressor does not learn.
     """
+
+    background: Background | RegriddedBackground | None = None
 
     def __init__(
         self,
-        estimator: Any,
-        constraints: Any,
-        grid: Any,
+        regressor: Any,
+        constraints: ConstraintSet,
+        drop_value_columns: bool,
         method: str,
-        pivot: str = "scalar",
-        drop_value_columns: bool = False,
+        pivot: str,
     ) -> None:
-        self.estimator = estimator
-        self.constraints = constraints
-        self.grid = grid
+        super().__init__(regressor, constraints, drop_value_columns)
         self.method = method
         self.pivot = pivot
-        self.drop_value_columns = drop_value_columns
 
-    background_: Background | None
-
-    def fit(self, X: Any, y: Any, **fit_params: Any) -> EmbeddedOperator:
-        """Fit the operator with the boundary's values in X."""
-        self.feature_names_ = getattr(X, "columns", None)
+    def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> ToldBoundary:
+        """Fit the regressor to what the background leaves, with the boundary's values in X."""
         batch = self._batch(X)
-        self.background_ = None
-        backbone = clone(self.estimator)
-        hooked = has_fit_parameter(operator_of(backbone), HOOK)
         if self.method == LIFT:
-            rescale = is_net(final_estimator(backbone))  # its recipe is for fields of some size
+            rescale = is_net(final_estimator(self.regressor))  # its recipe is for fields of some size
             batch, y = self._subtract_background(X, y, batch, rescale)
-        if hooked:
-            backbone, hook = with_hook(backbone, HOOK)
+        if has_fit_parameter(last_step(self.regressor), HOOK):
+            self.regressor, hook = with_hook(self.regressor, HOOK)
             fit_params = {**fit_params, hook: batch}
         elif self.method == KERNEL:
-            backbone = tell_net(backbone, self.grid, batch.embedding)
-        self.estimator_ = fit_backbone(backbone, self._seen(X), y, **fit_params)
-        return self
+            self.regressor = tell_net(self.regressor, self.constraints.grid, batch.embedding)
+        return super().fit(X, y, **fit_params)
+
+    def ask(
+        self, X: Any, values: Mapping[str, Any] | None = None, *, want_cov: bool = True
+    ) -> Prediction:
+        """Return what background and regressor say together."""
+        if values:
+            self.constraints.equalities(self.constraints.table(X), values)  # raises if they are bad
+        batch = self._batch(X, values)
+        prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
+        if self.background is None:
+            return prediction
+        background = self.background(numeric_inputs(X, self.constraints), batch.values)
+        return prediction.affine(self.background.units, background)
+
+    def on_grid(self, constraints: ConstraintSet) -> ToldBoundary:
+        """Return the backbone on the grid of other constraints, with the same weights."""
+        moved = super().on_grid(constraints)
+        if self.background is not None:
+            embedding = embed_boundary(constraints.named, constraints.grid, self.method)
+            moved.background = self.background.on_grid(embedding, constraints.grid)
+        return moved
 
     def _subtract_background(
-        self, X: Any, y: Any, batch: BoundaryBatch, rescale: bool
-    ) -> tuple[Any, Any]:
+        self, X: Any, y: np.ndarray, batch: BoundaryBatch, rescale: bool
+    ) -> tuple[BoundaryBatch, np.ndarray]:
         """Return what is left of the fields, and the boundary with the norms of the whole."""
-        inputs, fields = self._inputs(X), y.reshape(len(y), -1)
-        background = Background(batch.embedding, self.grid).fit(inputs, batch.values, fields)
-        norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(self.grid)]
+        grid, fields = self.constraints.grid, y.reshape(len(y), -1)
+        inputs = numeric_inputs(X, self.constraints)
+        background = Background(batch.embedding, grid).fit(inputs, batch.values, fields)
+        norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(grid)]
         rest = fields - background(inputs, batch.values)
         if rescale:
             rest = rest / background.set_units(rest, fields)
-        self.background_ = background
+        self.background = background
         return replace(batch, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)
 
-    def _inputs(self, X: Any) -> np.ndarray:
-        return numeric_inputs(X, self.constraints, self.grid, self.feature_names_)
-
-    def _predict_distribution(
-        self, X: Any, *, rows: str = "fields", want_cov: bool = True
-    ) -> Prediction:
-        batch = self._batch(X)
-        prediction = ask(self.estimator_, self._seen(X), batch, want_cov=want_cov)
-        if self.background_ is None:
-            return prediction
-        background = self.background_(self._inputs(X), batch.values)
-        return shifted(prediction, background, self.background_.units)
-
-    def _seen(self, X: Any) -> Any:
-        if not self.drop_value_columns:
-            return X
-        return without_value_columns(X, self.constraints, self.grid, self.feature_names_)
-
-    def _batch(self, X: Any) -> BoundaryBatch:
-        names = self.feature_names_
+    def _batch(self, X: Any, values: Mapping[str, Any] | None = None) -> BoundaryBatch:
+        stated = self.constraints
         return boundary_batch(
-            self.constraints, self.grid, self.method, X, pivot=self.pivot, feature_names=names
+            stated.named,
+            stated.grid,
+            self.method,
+            X,
+            values,
+            pivot=self.pivot,
+            feature_names=stated.feature_names,
         )
 
 
-def ask(backbone: Any, X: Any, batch: BoundaryBatch, *, want_cov: bool = True) -> Prediction:
-    """Ask a backbone that was told about the boundary in fit, if it could be told.
-
-    Parameters
-    ----------
-    backbone : estimator
-        Fitted; an operator with the hook, or a pipeline that ends in one.
-    X : array or DataFrame of shape (n_samples, n_features)
-        What it takes.
-    batch : BoundaryBatch
-        The boundary's values for these samples.
-    want_cov : bool, default=True
-        Whether to ask for a covariance where one is offered.
-    """
-    if not has_fit_parameter(operator_of(backbone), HOOK):
-        return predict_distribution(backbone, X, want_cov=want_cov)
-    while isinstance(backbone, Pipeline):
-        for _, step in backbone.steps[:-1]:
-            X = X if step in (None, "passthrough") else step.transform(X)
-        backbone = backbone.steps[-1][1]
-    prediction = predict_distribution(Asked(backbone, batch), X, want_cov=want_cov)
+def _ask(regressor: Any, X: Any, batch: BoundaryBatch, want_cov: bool) -> Prediction:
+    """Ask a regressor that was told about the boundary in fit, if it could be told."""
+    if not has_fit_parameter(last_step(regressor), HOOK):
+        return predict_distribution(regressor, X, want_cov=want_cov)
+    operator, X = transformed(regressor, X)
+    prediction = predict_distribution(_Asked(operator, batch), X, want_cov=want_cov)
     members = prediction.member_means
     if members is not None and len(members) == 1 and prediction.member_stds is None:
         return Prediction(prediction.mean)  # one point states no uncertainty
     return prediction
 
 
-def numeric_inputs(X: Any, constraints: Any, grid: Any, feature_names: Any = None) -> np.ndarray:
+def numeric_inputs(X: Any, constraints: ConstraintSet) -> np.ndarray:
     """Return the numeric columns of X that are not boundary values, (n_samples, n_inputs).
 
     Columns that are whole fields stay together, even if a value is taken from one of them.
     """
-    if np.prod(X.shape[1:]) % grid_parts(grid)[0][0].n_points:
-        X = without_value_columns(X, constraints, grid, feature_names)
+    if np.prod(X.shape[1:]) % grid_parts(constraints.grid)[0][0].n_points:
+        X = constraints.hide(X)
     if hasattr(X, "select_dtypes"):
         X = X.select_dtypes("number")
     if sparse.issparse(X):
@@ -258,24 +224,7 @@ def numeric_inputs(X: Any, constraints: Any, grid: Any, feature_names: Any = Non
         return np.empty((len(X), 0))
 
 
-def shifted(prediction: Prediction, by: np.ndarray, units: np.ndarray) -> Prediction:
-    """Return a prediction in units of its own, (n_points,), with fields added to all its means."""
-
-    def scaled(array: np.ndarray | None) -> np.ndarray | None:
-        return None if array is None else array * units
-
-    members, cov = scaled(prediction.member_means), scaled(prediction.cov)
-    return replace(
-        prediction,
-        mean=prediction.mean * units + by,
-        std=scaled(prediction.std),
-        cov=None if cov is None else cov * units[:, None],
-        member_means=None if members is None else members + by,
-        member_stds=scaled(prediction.member_stds),
-    )
-
-
-class Asked:
+class _Asked:
     """A fitted operator whose methods know the boundary's values.
 
     Parameters

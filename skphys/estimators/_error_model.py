@@ -1,91 +1,139 @@
-"""What data say of a backbone's errors, and how that changes the Gaussian it predicts."""
+"""How a backbone errs: the contract of an error model, and what all of them do with it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from skphys.conditioning import Conditioned, Gaussian, Scaled
+from skphys.conditioning import Covariance, Gaussian, Mixture, condition
 from skphys.constraints import EqualitySystem
-from skphys.predictive import Prediction
+from skphys.estimators._layout import PredictedFields
+from skphys.estimators._naming import naming
+from skphys.estimators._projected import Projected, projected
 
 
 @dataclass(frozen=True)
-class ErrorModel:
-    """How the uncertainty that a backbone states is taken.
+class HeldOut:
+    """Fields that the backbone was not fitted on, with what it predicts of them.
 
     Attributes
     ----------
-    members : {"moments", "marginal", "each"}
-        What is done with members.
-    correlation_length : float, dict of str to float or None
-        Along which axes, and over which distance, errors of neighbours are alike.
-    scale : float
-        Factor of the stated standard deviations, or of 1 where none are stated.
-    law_exponent : float
-        How strongly the variance follows the law's own test of a field. With ``z2`` the squared
-        distance of the prediction from the law, in units of its variance and per row, the variance
-        is multiplied by ``((1 + z2 / law_level) / 2) ** law_exponent``.
-    law_level : float
-        The mean of ``z2`` on the calibration data.
+    fields : PredictedFields
+        What is predicted, and what must hold.
+    truth : ndarray of shape (n_fields, n_outputs)
+        The true values, at the points ``fields.shown``.
     """
 
-    members: str = "moments"
-    correlation_length: float | Mapping[str, float] | None = None
-    scale: float = 1.0
-    law_exponent: float = 0.0
-    law_level: float = 1.0
-
-    def scaled(self, prediction: Prediction) -> Prediction:
-        """Return a prediction with its uncertainty, or a unit one, multiplied by `scale`."""
-        if self.scale == 1.0:
-            return prediction
-        if not prediction.states_uncertainty:
-            return replace(prediction, std=np.full(prediction.mean.shape, self.scale))
-        return replace(
-            prediction,
-            std=_times(prediction.std, self.scale),
-            cov=_times(prediction.cov, self.scale**2),
-            member_means=_spread(prediction.member_means, self.scale),
-            member_stds=_times(prediction.member_stds, self.scale),
-        )
-
-    def widened(self, prior: Gaussian, conditioned: Gaussian, system: EqualitySystem) -> Gaussian:
-        """Return a conditioned field with the spread that the law's test of the prior asks for."""
-        z2 = law_misfit(prior, conditioned, system) if self.law_exponent else None
-        if z2 is None:
-            return conditioned
-        root = widening(z2 / self.law_level, self.law_exponent) ** 0.5
-        return Gaussian(conditioned.mean, Scaled(root[:, None], conditioned.covariance))
+    fields: PredictedFields
+    truth: np.ndarray
 
 
-def widening(z2: np.ndarray, exponent: Any) -> np.ndarray:
-    """Return the factor of the variance where the law is missed by `z2` times the usual."""
-    return (0.5 * (1.0 + z2)) ** exponent
+class ErrorModel(ABC):
+    """Says how a backbone errs: from what it predicts, and what must hold, to a posterior.
 
+    To add one of your own, write a subclass with `prior`:
 
-def law_misfit(prior: Gaussian, conditioned: Gaussian, system: EqualitySystem) -> np.ndarray | None:
-    """Return how far predictions are from the law, squared, in units of their variance along it.
+    - `prior` makes Gaussians of a batch of predicted fields: one, or several that weigh alike.
+      ``fields.prediction`` holds what the backbone says (`mean`, and `std`, `cov` or members where
+      it states them), ``fields.where.independent()`` makes a covariance of variances.
+    - `fit` may learn from held-out data; it returns the fitted error model. It is called before the
+      first prediction where there are such data: those of `calibration`, or without them, if
+      `needs_held_out` is set, predictions of the training fields by backbones that were fitted on
+      the other folds.
+    - `posterior` conditions each of the Gaussians on the system and moves its mean to where the
+      inequalities hold. Override it for a posterior of another form: it must return an object with
+      `mean`, `std()`, `dense()` and `sample(n_samples, random_state)`, such as a
+      :class:`~skphys.conditioning.Gaussian` or a :class:`~skphys.conditioning.Mixture`, and every
+      draw of it must obey the equalities. `impose` does that for Gaussians.
 
-    Shape (n_samples,), the mean over rows of ``r' (G S G' + R)^-1 r`` with ``r = b - G mu``; None
-    if the correction was not made in the metric of the covariance.
+    An error model works on data alone. It never sees the backbone, nor the estimator around it.
     """
-    if not isinstance(conditioned.covariance, Conditioned):
-        return None
-    gain = conditioned.covariance.gain
-    residual = system.values - gain.along(prior.mean)
-    return np.clip(np.mean(residual * gain.solve(residual), axis=-1), 0.0, None)
+
+    needs_held_out: ClassVar[bool] = False
+
+    def fit(self, held_out: Sequence[HeldOut]) -> ErrorModel:
+        """Return an error model that has learned from held-out data; by default this one.
+
+        Parameters
+        ----------
+        held_out : sequence of HeldOut
+            Batches of fields with their true values.
+        """
+        return self
+
+    @abstractmethod
+    def prior(self, fields: PredictedFields) -> list[Gaussian]:
+        """Return the Gaussians to condition, each of all the fields of the batch.
+
+        Parameters
+        ----------
+        fields : PredictedFields
+            What is predicted, and what must hold.
+        """
+
+    def posterior(self, fields: PredictedFields, project_samples: bool = False) -> Any:
+        """Return the fields after all constraints.
+
+        Parameters
+        ----------
+        fields : PredictedFields
+            What is predicted, and what must hold.
+        project_samples : bool, default=False
+            Whether draws are projected on the inequalities.
+        """
+        return impose(self.prior(fields), fields, project_samples=project_samples)
 
 
-def _times(array: np.ndarray | None, factor: float) -> np.ndarray | None:
-    return None if array is None else factor * array
+def impose(
+    prior: Sequence[Gaussian],
+    fields: PredictedFields,
+    *,
+    metric: Any = None,
+    widened: Any = None,
+    project_samples: bool = False,
+) -> Gaussian | Mixture | Projected:
+    """Condition each Gaussian on the equalities, and project its mean on the inequalities.
+
+    Parameters
+    ----------
+    prior : sequence of Gaussian
+        One, or several that weigh alike and become a mixture.
+    fields : PredictedFields
+        What must hold.
+    metric : callable, optional
+        Makes a covariance of equal variances, in whose metric fields move then.
+    widened : callable, optional
+        ``widened(prior, conditioned, system)`` gives the conditioned Gaussian another spread.
+    project_samples : bool, default=False
+        Whether draws are projected on the inequalities.
+    """
+    systems = [fields.system.under(g) for g in prior]
+    metrics = [None if metric is None else _even(g, fields.system, metric) for g in prior]
+    parts = list(zip(prior, systems, metrics, strict=True))
+    conditioned = list(prior)
+    with naming(fields):
+        if fields.system.rows.shape[0]:
+            conditioned = [condition(g, s.rows, s.values, s.noise, metric=m) for g, s, m in parts]
+        if widened is not None:
+            conditioned = [widened(prior[0], conditioned[0], fields.system)]
+        if fields.inequalities.names:
+            moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
+            return projected(moving, conditioned, systems, fields.inequalities, project_samples)
+    return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned)
 
 
-def _spread(members: np.ndarray | None, factor: float) -> np.ndarray | None:
-    if members is None:
-        return None
-    mean = members.mean(axis=0)
-    return mean + factor * (members - mean)
+def _even(gaussian: Gaussian, system: EqualitySystem, unit: Any) -> Covariance:
+    """Return a metric in which all points weigh the same.
+
+    Its scale counts beside noise only, and is there the mean variance of each field.
+    """
+    n_points = gaussian.mean.shape[-1]
+    if not system.noise_rows and not system.noise.any():
+        return unit(np.ones(n_points))
+    scale = gaussian.variance().mean(axis=-1, keepdims=True)
+    scale = np.where(scale > 0, scale, 1.0)
+    return unit(np.broadcast_to(scale, (*scale.shape[:-1], n_points)))

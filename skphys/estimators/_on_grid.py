@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
-from skphys.constraints import Constraint
-from skphys.constraints._system import value_columns
-from skphys.grids import Components, Grid
+from skphys.constraints import Constraint, ConstraintSet
+from skphys.grids import Components
 
 
 def on_grid(estimator: Any, grid: Any) -> Any:
@@ -50,79 +48,34 @@ def _moved(step: Any, grid: Any) -> Any:
     return on_grid(step, grid) if hasattr(step, "on_grid") else step
 
 
-class RegriddedMixin:
-    """A constrained estimator on another grid."""
-
-    def on_grid(self, grid: Grid | Components) -> Self:
-        """Return a fitted copy that predicts on another grid, usually a finer one.
-
-        What must hold is stated anew there, and holds exactly.
-
-        Parameters
-        ----------
-        grid : Grid or Components
-            With the axes of the one in fit, other points.
-
-        Returns
-        -------
-        estimator
-            A copy, with the same weights where the backbone is an operator. Standard deviations
-            from residuals are interpolated.
-
-        Raises
-        ------
-        ValueError
-            If the backbone is no operator, the constraints cannot be stated on `grid`, or their
-            values are in columns of X that would be others.
-
-        Notes
-        -----
-        Where X holds fields, it needs them on the new grid. Callables of X have to look for their
-        values where they are then, and arrays along a face must fit both grids.
-        """
-        check_is_fitted(self, "estimator_")
-        moved: Any = copy(self)
-        for name, constraint in moved.constraints_:
-            _check_restated(name, constraint, grid)
-        moved.estimator_ = on_grid(moved.estimator_, grid)
-        moved.grid = moved.grid_ = grid
-        _expect_features(moved, self)
-        if hasattr(moved, "residual_std_"):
-            moved.residual_std_ = interpolated(moved.residual_std_, self.grid_, grid)  # type: ignore[attr-defined]
-        return moved
+def check_restated(constraints: ConstraintSet) -> None:
+    """Raise if equalities cannot be stated on their grid."""
+    for name, constraint in constraints.named:
+        if isinstance(constraint, Constraint):
+            try:
+                constraint.rows(constraints.grid)
+                constraint.declared_values(constraints.grid)
+            except ValueError as error:
+                raise ValueError(
+                    f"Constraint {name!r} does not fit the new grid: {error}"
+                ) from error
 
 
-def _check_restated(name: str, constraint: Any, grid: Any) -> None:
-    """Raise if a constraint cannot be stated on the new grid."""
-    if not isinstance(constraint, Constraint):
-        return
-    try:
-        constraint.rows(grid)
-        constraint.declared_values(grid)
-    except ValueError as error:
-        raise ValueError(f"Constraint {name!r} does not fit the new grid: {error}") from error
+def more_features(regressor: Any, moved: Any, constraints: ConstraintSet, n_features: int) -> int:
+    """Return how many features more a regressor takes on another grid, of `n_features` in all.
 
-
-def _expect_features(moved: Any, fitted: Any) -> None:
-    """Let the copy take as many features more as its backbone does."""
-    before = getattr(fitted.estimator_, "n_features_in_", None)
-    after = getattr(moved.estimator_, "n_features_in_", None)
-    if before is None or after is None or before == after or before > fitted.n_features_in_:
-        return
-    _check_columns(moved.constraints_)
-    moved.n_features_in_ = fitted.n_features_in_ + after - before
-    if hasattr(moved, "feature_names_in_"):
-        del moved.feature_names_in_
-
-
-def _check_columns(constraints: Any) -> None:
-    """Raise if values are in columns of X whose positions move with the number of points."""
-    for key in value_columns(constraints):
+    Raises if values are in columns of X whose positions move with the number of points.
+    """
+    before, after = (getattr(r, "n_features_in_", None) for r in (regressor, moved))
+    if before is None or after is None or before == after or before > n_features:
+        return 0
+    for key in constraints.columns:
         if isinstance(key, int) and key >= 0:
             raise ValueError(
                 f"X holds other columns on the new grid, so Column({key}) is not what it was. "
                 f"Count value columns from the end, Column(-1), or name them in a DataFrame."
             )
+    return int(after - before)
 
 
 def interpolated(values: np.ndarray, grid: Any, other: Any) -> np.ndarray:

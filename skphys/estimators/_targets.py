@@ -3,107 +3,100 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from skphys.constraints import BoundaryConstraint, EqualitySystem, InequalityConstraint
-from skphys.constraints._values import FieldTable, columns_of
-from skphys.estimators._field_rows import FieldRows
-from skphys.estimators._point_rows import PointRows
-from skphys.grids import IncompleteFieldError
+from skphys.constraints import BoundaryConstraint, ConstraintSet, FieldTable, columns_of
+from skphys.estimators._layout import FieldRows, Layout, PointRows
+from skphys.grids import ColumnGrid, IncompleteFieldError
 
 ROUNDING = 1e-6  # targets are often stored in float32
 
 
-def warn_if_violated(
-    layout: FieldRows | PointRows, X: Any, y: np.ndarray, constraints: list[tuple[str, Any]]
-) -> None:
+Part = tuple[ConstraintSet, FieldTable, np.ndarray]
+
+
+def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
     """Warn, once for each constraint, if true fields could not violate it as the targets do.
 
     Raises the errors of constraints that cannot be stated for the training data.
     """
-    if isinstance(layout, FieldRows) and len(constraints) > 1:
-        layout.system(X, constraints, fields=y.reshape(X.shape[0], -1))  # their values must agree
-    for name, constraint in constraints:
-        if isinstance(constraint, InequalityConstraint):
-            _state(layout, X, (name, constraint))
-            continue  # noise takes true positive data below zero
-        if isinstance(layout, FieldRows):
-            fields = y.reshape(X.shape[0], -1)
-            system = layout.system(X, [(name, constraint)], fields=fields)
-            parts = [(layout.grid, fields, system)]
-        else:
-            parts = _complete_fields(layout, X, y, (name, constraint))
-        excess, size = 0.0, 0.0
-        for grid, fields, system in parts:
-            allowed = constraint.discretization_error(fields, grid) + 3.0 * system.noise
-            residual = np.abs(fields @ system.rows.T - system.values)
-            size_of_field = np.abs(fields).max(axis=1, keepdims=True)
-            scale = size_of_field * abs(system.rows).sum(axis=1) + np.abs(system.values)
-            beyond = residual - allowed - ROUNDING * scale
-            excess, size = max(excess, beyond.max(initial=0.0)), max(size, residual.max(initial=0))
-        if excess > 0.0:
-            _warn(name, size, _cause(constraint, layout, X, y))
-
-
-def _state(layout: FieldRows | PointRows, X: Any, named: tuple[str, Any]) -> None:
-    """Raise the errors of an inequality that cannot be stated."""
     if isinstance(layout, FieldRows):
-        layout.inequalities(X, [named])
-        return
+        stated = layout.constraints
+        parts = [(stated, stated.table(X), y.reshape(X.shape[0], -1))]
+        stated.inequalities(parts[0][1])
+    else:
+        parts = _complete_fields(layout, X, y)
+        _state_where_it_acts(layout, X, equalities=not parts)
+    found: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        for name, excess, size in _violations(*part):
+            before = found.get(name, (0.0, 0.0))
+            found[name] = max(excess, before[0]), max(size, before[1])
+    named = dict(layout.constraints.named)
+    for name, (excess, size) in found.items():
+        if excess > 0.0:
+            _warn(name, size, _cause(named[name], layout, X, y))
+
+
+def _violations(
+    stated: ConstraintSet, table: FieldTable, fields: np.ndarray
+) -> Iterator[tuple[str, float, float]]:
+    """Yield by how much fields miss each equality beyond what is allowed, and at all."""
+    system = stated.equalities(table, fields=fields)
+    residual = np.abs(fields @ system.rows.T - system.values)
+    size_of_field = np.abs(fields).max(axis=1, keepdims=True)
+    scale = size_of_field * abs(system.rows).sum(axis=1) + np.abs(system.values)
+    noise = np.broadcast_to(system.noise, residual.shape)
+    start = 0
+    for statement in stated.statements:
+        own = slice(start, start + statement.n_rows)
+        start = own.stop
+        error = statement.constraint.discretization_error(fields, stated.grid)
+        beyond = residual[:, own] - error - 3.0 * noise[:, own] - ROUNDING * scale[:, own]
+        yield statement.name, beyond.max(initial=0.0), residual[:, own].max(initial=0.0)
+
+
+def _complete_fields(layout: PointRows, X: Any, y: np.ndarray) -> list[Part]:
+    """Return the fields of a long training table, if its rows are complete fields.
+
+    If they are not, their integrals are not known.
+    """
+    grid = ColumnGrid(layout.grid.space, layout.grid.by, layout.grid.domain)
+    plain = PointRows(layout.constraints.on_grid(grid), layout.domain)
+    y = y.ravel()
+    try:
+        groups = plain.groups(X)
+    except IncompleteFieldError:
+        return []
+    return [(*plain.stated(X, group), y[group.index]) for group in groups]
+
+
+def _state_where_it_acts(layout: PointRows, X: Any, equalities: bool) -> None:
+    """Raise the errors of constraints that cannot be stated where the law will act."""
+    layout.labels(X)
     try:
         groups = layout.groups(X)
     except IncompleteFieldError:
         return  # scattered points, whose fields are not known
     for group in groups:
-        layout.inequalities(X, group, [named])
+        stated, table = layout.stated(X, group)
+        stated.inequalities(table)
+        if equalities:
+            stated.equalities(table, fields=np.zeros((1, group.grid.n_points)))
 
 
-def _complete_fields(
-    layout: PointRows, X: Any, y: np.ndarray, named: tuple[str, Any]
-) -> list[tuple[Any, np.ndarray, EqualitySystem]]:
-    """Return the fields of a long training table, if its rows are complete fields.
-
-    If they are not, their integrals are not known; the constraint is stated all the same, so that
-    what cannot be stated is found at fit.
-    """
-    names = layout.feature_names
-    grid = type(layout.grid)(layout.grid.space, layout.grid.by, layout.grid.domain)
-    try:
-        groups = grid.split(X, domain=layout.domain, feature_names=names)
-    except IncompleteFieldError:
-        _state_at_nodes(layout, X, named)
-        return []
-    plain = PointRows(grid, layout.domain, names)
-    y = y.ravel()
-    fields = [y[g.index] for g in groups]
-    systems = [plain.system(X, g, [named], fields=u) for g, u in zip(groups, fields, strict=True)]
-    return [(g.grid, u, s) for g, u, s in zip(groups, fields, systems, strict=True)]
-
-
-def _state_at_nodes(layout: PointRows, X: Any, named: tuple[str, Any]) -> None:
-    """Raise the errors of an equality that cannot be stated where the law will act."""
-    layout.grid.labels(X, feature_names=layout.feature_names)
-    if layout.grid.nodes is None:
+def warn_if_outside(layout: Layout, X: Any) -> None:
+    """Warn if points of a long training table lie outside the domain of the law."""
+    if not isinstance(layout, PointRows):
         return
-    try:
-        groups = layout.groups(X)
-    except IncompleteFieldError:
-        return
-    for group in groups:
-        layout.system(X, group, [named], fields=np.zeros((1, group.grid.n_points)))
-
-
-def warn_if_outside(layout: PointRows, X: Any) -> None:
-    """Warn if training points lie outside the domain of the law."""
-    fault = layout.grid.outside(X, feature_names=layout.feature_names)
+    table = layout.constraints.table(X)
+    fault = layout.grid.outside(X, feature_names=layout.constraints.feature_names)
     if fault is None:
         return
-    columns = [
-        FieldTable(X, feature_names=layout.feature_names).column(key)
-        for key in layout.grid.structure
-    ]
+    columns = [table.column(key) for key in layout.grid.structure]
     numeric = [np.asarray(c, float) for c in columns if np.asarray(c).dtype.kind in "fiu"]
     scaled = bool(numeric) and _standardised(np.column_stack(numeric))
     hint = (
@@ -113,7 +106,7 @@ def warn_if_outside(layout: PointRows, X: Any) -> None:
         else "Fields cannot be predicted there. Check the domain, and that the coordinates are in "
         "its units."
     )
-    warnings.warn(f"The training table: {fault} {hint}", UserWarning, stacklevel=6)
+    warnings.warn(f"The training table: {fault} {hint}", UserWarning, stacklevel=5)
 
 
 def _warn(name: str, size: float, cause: str) -> None:
@@ -125,12 +118,12 @@ def _warn(name: str, size: float, cause: str) -> None:
     )
 
 
-def _cause(constraint: Any, layout: FieldRows | PointRows, X: Any, y: np.ndarray) -> str:
+def _cause(constraint: Any, layout: Layout, X: Any, y: np.ndarray) -> str:
     """Guess what is wrong, where it can be seen."""
     outermost = "Make the constrained estimator the outermost one."
     for parameter in constraint.value_parameters:
         for key in columns_of(getattr(constraint, parameter)):
-            values = FieldTable(X, feature_names=layout.feature_names).column(key)
+            values = layout.constraints.table(X).column(key)
             if _standardised(values.reshape(-1, 1)):
                 return (
                     f"Column {key!r} has mean 0 and standard deviation 1: it seems to come from a "

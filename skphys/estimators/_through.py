@@ -1,7 +1,7 @@
 """Training a backbone through the constraints: the hook, and who has it.
 
 Any regressor takes part whose ``fit`` has a parameter ``constraint``. It gets a `ConstraintBatch`
-there, and is asked as always afterwards: what it predicts is conditioned all the same.
+there; what it predicts is conditioned all the same.
 """
 
 from __future__ import annotations
@@ -9,36 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.constraints import Constraint
-from skphys.constraints._system import NamedConstraints
-from skphys.estimators._backbone import without_value_columns
-from skphys.estimators._embedding import operator_of, with_hook
-from skphys.estimators._field_rows import FieldRows
+from skphys.constraints import Constraint, ConstraintSet
+from skphys.estimators._backbone import Backbone, with_hook
+from skphys.estimators._covariances import Where
 from skphys.grids import ColumnGrid
-from skphys.neural._constraint_batch import ConstraintBatch
-from skphys.predictive import Prediction, fit_backbone, predict_distribution
-from skphys.predictive._backbone import is_frozen
+from skphys.neural import ConstraintBatch
+from skphys.predictive import is_frozen, last_step
 
 HOOK = "constraint"
 MAX_CORRELATED = 1 << 12  # points whose correlations are written out: 128 MiB
 
 
-def check_trainable(
-    backbone: Any, constraints: NamedConstraints, grid: Any, uncertainty: str
-) -> None:
+def check_trainable(backbone: Any, constraints: ConstraintSet, uncertainty: str) -> None:
     """Raise if a backbone cannot be trained through constraints.
 
     Parameters
     ----------
     backbone : estimator
         Unfitted.
-    constraints : list of (str, Constraint)
+    constraints : ConstraintSet
         What must hold.
-    grid : Grid, Mesh, Components or ColumnGrid
-        Where the fields live.
     uncertainty : str
         Of the constrained estimator.
 
@@ -47,7 +39,7 @@ def check_trainable(
     ValueError
         Saying why, and what to do instead.
     """
-    reason = _refusal(backbone, constraints, grid, uncertainty)
+    reason = _refusal(backbone, constraints, uncertainty)
     if reason is not None:
         raise ValueError(
             f"constrain_training=True trains the backbone on the loss of the conditioned field, "
@@ -57,12 +49,10 @@ def check_trainable(
         )
 
 
-def _refusal(
-    backbone: Any, constraints: NamedConstraints, grid: Any, uncertainty: str
-) -> str | None:
-    operator = operator_of(backbone)
+def _refusal(backbone: Any, constraints: ConstraintSet, uncertainty: str) -> str | None:
+    operator = last_step(backbone)
     name = type(operator).__name__
-    if isinstance(grid, ColumnGrid):
+    if isinstance(constraints.grid, ColumnGrid):
         return "in a long table the backbone learns points, not fields"
     if is_frozen(backbone):
         return f"{name} is trained already"
@@ -70,82 +60,59 @@ def _refusal(
         return f"fit of {name} has no parameter {HOOK!r}"
     if uncertainty == "residual":
         return "uncertainty='residual' replaces the standard deviation that would be trained"
-    if not any(isinstance(constraint, Constraint) for _, constraint in constraints):
+    if not any(isinstance(constraint, Constraint) for _, constraint in constraints.named):
         return "there are no equalities among the constraints to train it through"
     return None
 
 
-class TrainedThrough(BaseEstimator):
-    """A backbone, or a pipeline that ends in one, which is trained through constraints.
+class TrainedThrough(Backbone):
+    """A backbone that is trained through constraints, and asked as always.
 
     Parameters
     ----------
-    estimator : estimator
-        The backbone, cloned in fit.
-    constraints : list of (str, Constraint)
+    regressor : estimator
+        Alone, or at the end of a pipeline.
+    constraints : ConstraintSet
         What must hold; inequalities play no part in training.
-    grid : Grid, Mesh or Components
-        Where the fields live.
+    drop_value_columns : bool
+        Whether it does not get the columns that values are taken from.
     metric : {"covariance", "identity"}
         In which fields move.
     correlation_length : float, dict or None
         How the errors of points are correlated along the axes.
-    drop_value_columns : bool
-        Whether the backbone does not get the columns that values are taken from.
-
-    Attributes
-    ----------
-    estimator_ : estimator
-        The fitted backbone.
     """
 
     def __init__(
         self,
-        estimator: Any,
-        constraints: Any,
-        grid: Any,
-        metric: str = "covariance",
-        correlation_length: Any = None,
-        drop_value_columns: bool = False,
+        regressor: Any,
+        constraints: ConstraintSet,
+        drop_value_columns: bool,
+        metric: str,
+        correlation_length: Any,
     ) -> None:
-        self.estimator = estimator
-        self.constraints = constraints
-        self.grid = grid
+        super().__init__(regressor, constraints, drop_value_columns)
         self.metric = metric
         self.correlation_length = correlation_length
-        self.drop_value_columns = drop_value_columns
 
-    def fit(self, X: Any, y: Any, **fit_params: Any) -> TrainedThrough:
-        """Fit the backbone, with the constraints' values for the rows of X."""
-        self.feature_names_ = getattr(X, "columns", None)
-        fields = np.reshape(y, (len(y), -1))
-        layout = FieldRows(self.grid, self.feature_names_, self.correlation_length)
-        system = layout.system(X, self.constraints, fields=fields)
-        stated = system.rows, system.values, system.noise, system.noise_rows
-        batch = ConstraintBatch(*stated, self.metric, _correlation(layout))
-        backbone, hook = with_hook(clone(self.estimator), HOOK)
-        self.estimator_ = fit_backbone(backbone, self._seen(X), y, **{**fit_params, hook: batch})
-        return self
-
-    def _predict_distribution(
-        self, X: Any, *, rows: str = "fields", want_cov: bool = True
-    ) -> Prediction:
-        return predict_distribution(self.estimator_, self._seen(X), rows=rows, want_cov=want_cov)
-
-    def _seen(self, X: Any) -> Any:
-        if not self.drop_value_columns:
-            return X
-        return without_value_columns(X, self.constraints, self.grid, self.feature_names_)
+    def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> TrainedThrough:
+        """Fit the regressor, with the constraints' values for the rows of X."""
+        stated = self.constraints
+        system = stated.equalities(stated.table(X), fields=np.reshape(y, (len(y), -1)))
+        told = system.rows, system.values, system.noise, system.noise_rows
+        correlation = _correlation(stated.grid, self.correlation_length)
+        batch = ConstraintBatch(*told, self.metric, correlation)
+        self.regressor, hook = with_hook(self.regressor, HOOK)
+        return super().fit(X, y, **{**fit_params, hook: batch})
 
 
-def _correlation(layout: FieldRows) -> np.ndarray | None:
+def _correlation(grid: Any, correlation_length: Any) -> np.ndarray | None:
     """Return the correlations between points; None if they are independent."""
-    n_points = layout.grid.n_points
-    if layout.correlation_length is None:
+    if correlation_length is None:
         return None
-    if n_points > MAX_CORRELATED:
+    if grid.n_points > MAX_CORRELATED:
         raise ValueError(
             f"constrain_training=True with a correlation_length takes fields of at most "
-            f"{MAX_CORRELATED} points; these have {n_points}. Leave one of them out in training."
+            f"{MAX_CORRELATED} points; these have {grid.n_points}. Leave one of them out in "
+            f"training."
         )
-    return layout.independent()(np.ones(n_points)).to_dense()
+    return Where(grid).independent(correlation_length)(np.ones(grid.n_points)).to_dense()

@@ -1,0 +1,475 @@
+"""What every constrained regressor does: fit three values, and one loop over batches of fields.
+
+The values are the layout with the constraint set on its grid, the backbone as it is told of the
+constraints, and the error model. The loop, `_posteriors`, is the one place where constraints are
+enforced: predict, std, cov, samples, residuals and reports all pass through it, in float64.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from copy import copy, deepcopy
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.utils import check_array, check_consistent_length, get_tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skphys.constraints import ConstraintSet
+from skphys.estimators._backbone import Backbone, tell_net
+from skphys.estimators._error_model import ErrorModel
+from skphys.estimators._held_out import held_out, out_of_fold_fields, residual_spread
+from skphys.estimators._layout import Layout, PredictedFields, checked_rows, layout_of
+from skphys.estimators._naming import naming
+from skphys.estimators._on_grid import check_restated, interpolated, more_features
+from skphys.estimators._random import set_random_states
+from skphys.estimators._report import ConstraintReport, joined, report
+from skphys.estimators._stated_errors import StatedErrors
+from skphys.estimators._targets import warn_if_outside, warn_if_violated
+from skphys.grids import ColumnGrid, Components, Grid
+from skphys.predictive import (
+    FieldRegressorMixin,
+    Prediction,
+    chain,
+    final_estimator,
+    seeded,
+)
+
+
+class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base class: fit a backbone, and constrain what it predicts.
+
+    A subclass says what must hold, in `_declared`, and may tell the backbone of it, in `_told`.
+    """
+
+    __metadata_request__predict = {"constraint_values": True}
+
+    estimator: Any
+    grid: Any
+    members: str
+    uncertainty: str
+    calibration: tuple[Any, Any] | None
+    drop_value_columns: bool
+    random_state: Any
+    # Where a subclass does not make them parameters, they are as here.
+    error_model: ErrorModel | None = None
+    project_samples: bool = False
+
+    # Set in fit, together with their public parts.
+    _layout: Layout
+    _backbone: Backbone
+    error_model_: ErrorModel
+
+    @abstractmethod
+    def _declared(self, grid: Any) -> Any:
+        """Return what must hold on a grid."""
+
+    def _told(self, regressor: Any, constraints: ConstraintSet) -> Backbone:
+        """Return the backbone, not fitted, as it is told of the constraints."""
+        return Backbone(regressor, constraints, self.drop_value_columns)
+
+    def _fit(self, X: Any, y: Any, fit_params: dict[str, Any]) -> Self:
+        seen = BaseEstimator()  # so that a fit that fails leaves an earlier one as it was
+        X, y = self._checked_data(X, y, seen)
+        grid = Grid.unit(1 if y.ndim == 1 else y.shape[1]) if self.grid is None else self.grid
+        named = [(n, clone(c)) for n, c in ConstraintSet(self._declared(grid), grid).named]
+        layout = layout_of(ConstraintSet(named, grid, getattr(seen, "feature_names_in_", None)))
+        errors = self._declared_errors()
+        y = layout.check(X, y, getattr(errors, "correlation_length", None))
+        warn_if_outside(layout, X)
+        regressor = clone(self.estimator)
+        if layout.rows == "fields" and not _constrains_itself(regressor):
+            regressor = tell_net(regressor, grid)
+        backbone = self._told(regressor, layout.constraints)
+        warn_if_violated(layout, X, y)
+        routed = self._routed(fit_params)
+        seed = set_random_states(regressor, self.random_state)
+        with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
+            backbone.fit(X, y, **routed)
+            errors = self._fitted_errors(errors, backbone, layout, (X, y, routed))
+        vars(self).pop("feature_names_in_", None)
+        vars(self).update(vars(seen))
+        self._target_ndim = y.ndim
+        return self._hold(layout, backbone, errors)
+
+    def _hold(self, layout: Layout, backbone: Backbone, errors: ErrorModel) -> Self:
+        """Take fitted values over."""
+        self._layout, self._backbone, self.error_model_ = layout, backbone, errors
+        self.estimator_ = backbone.regressor
+        self.constraints_ = layout.constraints.named
+        self.grid_ = layout.constraints.grid
+        return self
+
+    @property
+    def residual_std_(self) -> np.ndarray:
+        """Root mean square of the residuals that is taken for the standard deviation."""
+        std = getattr(getattr(self, "error_model_", None), "residual_std", None)
+        if std is None:
+            raise AttributeError(f"{type(self).__name__} has no residual_std_ with this error model.")
+        return std
+
+    def _checked_data(self, X: Any, y: Any, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        X = checked_rows(X, self.grid)
+        validate_data(seen, X, skip_check_array=True)
+        y = check_array(
+            y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="y", estimator=self
+        )
+        if y.ndim > 2:
+            raise ValueError(
+                f"y must hold one field a row, flattened in C order: y.reshape(len(y), -1); got "
+                f"shape {y.shape}."
+            )
+        check_consistent_length(X, y)
+        return X, y
+
+    @abstractmethod
+    def _declared_errors(self) -> ErrorModel:
+        """Return what the parameters say of the errors; what is "auto" is left at its simplest."""
+
+    def _fitted_errors(
+        self,
+        errors: ErrorModel,
+        backbone: Backbone,
+        layout: Layout,
+        training: tuple[Any, np.ndarray, dict[str, Any]],
+    ) -> ErrorModel:
+        """Return the error model, fitted to data that the backbone has not seen, if there are any."""
+        given = None if self.calibration is None else self._calibration_data(layout)
+        if isinstance(errors, StatedErrors) and self.uncertainty == "residual":
+            return replace(errors, residual_std=residual_spread(backbone, layout, *training, given))
+        if given is not None:
+            return errors.fit(list(held_out(backbone, layout, *given)))
+        if errors.needs_held_out:
+            return errors.fit(list(out_of_fold_fields(backbone, layout, *training)))
+        return errors
+
+    def _calibration_data(self, layout: Layout) -> tuple[Any, np.ndarray]:
+        """Return the checked pair that the user gave."""
+        if len(self.calibration or ()) != 2:
+            raise ValueError(
+                f"calibration must be a pair (X, y); got {len(self.calibration or ())} items."
+            )
+        X, y = self.calibration  # type: ignore[misc]
+        X = self._check_X(X)
+        y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y of calibration")
+        shape = layout.output_shape(X)
+        if len(y) != shape[0] or y.size != np.prod(shape):
+            raise ValueError(
+                f"The y of calibration must have the shape of predict(X), {shape}; got {y.shape}."
+            )
+        return X, y
+
+    def _check_X(self, X: Any) -> Any:
+        """Check X against what was seen in fit."""
+        X = checked_rows(X, self.grid)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return X
+
+    def _checked(self, X: Any) -> Any:
+        check_is_fitted(self, "estimator_")
+        return self._check_X(X)
+
+    def _as_fitted(self, array: Any, axis: int = 1) -> np.ndarray:
+        """Drop the axis of points if y had none in fit; a long table never has it."""
+        return super()._as_fitted(array, axis) if self._layout.rows == "fields" else array
+
+    def _posteriors(
+        self, X: Any, constraint_values: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[PredictedFields, Any]]:
+        """Yield the fields of X, each batch with what is predicted and after all constraints."""
+        if not isinstance(constraint_values, Mapping | None):
+            raise TypeError(
+                f"constraint_values must be a dict from the names of constraints to their values; "
+                f"got {type(constraint_values).__name__}."
+            )
+        errors = self.error_model_
+        for fields in self._layout.batches(X, self._backbone, constraint_values):
+            yield fields, errors.posterior(fields, self.project_samples)
+
+    def _fields(
+        self, X: Any, want: str, constraint_values: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        for position, (fields, field) in enumerate(
+            self._posteriors(self._checked(X), constraint_values)
+        ):
+            if want != "mean" and position == 0 and not self._states_uncertainty(fields):
+                _warn_unit_variance(self)
+            with naming(fields):
+                yield fields.index, fields.shown, field
+
+    def _states_uncertainty(self, fields: PredictedFields) -> bool:
+        errors = self.error_model_
+        if not isinstance(errors, StatedErrors):
+            return True
+        return errors.taken(fields.prediction).states_uncertainty
+
+    def predict(
+        self,
+        X: Any,
+        return_std: bool = False,
+        return_cov: bool = False,
+        *,
+        constraint_values: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Predict fields that obey the constraints.
+
+        Parameters
+        ----------
+        X : {array, DataFrame} of shape (n_samples, n_features)
+            One row a field, or in a long table one row a point.
+        return_std : bool, default=False
+            Also return the standard deviations.
+        return_cov : bool, default=False
+            Also return the covariances along the fields. At most one of the two may be set.
+        constraint_values : dict of str to array, default=None
+            Values by name of constraint, one for each row of X, in place of the declared ones.
+
+        Returns
+        -------
+        y_mean : ndarray of shape (n_samples, n_points)
+            The conditioned means; (n_samples,) in a long table or if y was 1-D in fit.
+        y_std : ndarray of the same shape
+            Only if `return_std`. Of the Gaussian before the inequalities.
+        y_cov : ndarray of shape (n_samples, n_points, n_points)
+            Only if `return_cov`; (n_samples, n_samples) in a long table. Of the Gaussian before
+            the inequalities.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit the training data, or the constraints cannot be met.
+        """
+        return self._answer(X, return_std, return_cov, constraint_values=constraint_values)
+
+    def predict_std(
+        self, X: Any, *, constraint_values: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """Return the standard deviations of `predict`.
+
+        Parameters
+        ----------
+        X : {array, DataFrame} of shape (n_samples, n_features)
+            One row a field, or in a long table one row a point.
+        constraint_values : dict of str to array, default=None
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_points)
+            In the shape of `predict`.
+        """
+        return self._answer(X, return_std=True, constraint_values=constraint_values)[1]
+
+    def predict_interval(
+        self,
+        X: Any,
+        coverage: float = 0.9,
+        *,
+        constraint_values: Mapping[str, Any] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return central intervals of the marginal Gaussians.
+
+        Parameters
+        ----------
+        X : {array, DataFrame} of shape (n_samples, n_features)
+            One row a field, or in a long table one row a point.
+        coverage : float, default=0.9
+            Probability of each point's interval, between 0 and 1.
+        constraint_values : dict of str to array, default=None
+            As in `predict`.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_samples, n_points)
+            In the shape of `predict`.
+        """
+        return self._interval(X, coverage, constraint_values=constraint_values)
+
+    def sample_y(
+        self,
+        X: Any,
+        n_samples: int = 1,
+        random_state: Any = 0,
+        *,
+        constraint_values: Mapping[str, Any] | None = None,
+    ) -> np.ndarray:
+        """Draw fields; every draw obeys the equalities (with noise: to within the noise).
+
+        With ``project_samples=True`` every draw obeys the inequalities as well.
+
+        Parameters
+        ----------
+        X : {array, DataFrame} of shape (n_samples_X, n_features)
+            One row a field, or in a long table one row a point.
+        n_samples : int, default=1
+            Number of draws of each field.
+        random_state : int, RandomState instance or None, default=0
+            Source of the draws; an int gives the same ones at each call.
+        constraint_values : dict of str to array, default=None
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples_X, n_points, n_samples)
+            Draws last, as in `GaussianProcessRegressor.sample_y`; (n_samples_X, n_samples) in a
+            long table or if y was 1-D in fit.
+        """
+        return self._draws(X, n_samples, random_state, constraint_values=constraint_values)
+
+    def constraint_residuals(
+        self, X: Any, *, constraint_values: Mapping[str, Any] | None = None
+    ) -> np.ndarray:
+        """Return how far the predicted means are from the constraints' values.
+
+        Parameters
+        ----------
+        X : {array, DataFrame} of shape (n_samples, n_features)
+            One row a field, or in a long table one row a point.
+        constraint_values : dict of str to array, default=None
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_fields, n_rows)
+            ``G mean - b``, rows in the order of the constraints; in a long table fields stand in
+            the order in which they first occur in X. Rounding only, unless there is noise.
+        """
+        residuals, first = [], []
+        for fields, field in self._posteriors(self._checked(X), constraint_values):
+            residuals.append(field.mean @ fields.system.rows.T - fields.system.values)
+            first.append(fields.first_rows())
+        return np.concatenate(residuals)[np.argsort(np.concatenate(first))]
+
+    def constraint_report(self, X: Any, y: Any = None) -> ConstraintReport:
+        """Say whether the constraints help: what they are expected to change, and what they do.
+
+        Parameters
+        ----------
+        X : {array, DataFrame} of shape (n_samples, n_features)
+            One row a field, or in a long table one row a point.
+        y : array of shape (n_samples, n_points) or (n_samples,), default=None
+            The true fields, held out from fit, for the actual changes.
+
+        Returns
+        -------
+        ConstraintReport
+            Numbers for each field, in the order of `constraint_residuals`; its ``repr`` shows
+            their averages, and what asks for attention.
+        """
+        X = self._checked(X)
+        shape = self._layout.output_shape(X)
+        truth = None if y is None else np.asarray(y, dtype=np.float64)
+        if truth is not None and (len(truth) != shape[0] or truth.size != np.prod(shape)):
+            raise ValueError(f"y must have the shape of predict(X), {shape}; got {truth.shape}.")
+        parts, first = [], []
+        for fields, field in self._posteriors(X):
+            known = None if truth is None else truth.reshape(shape)[fields.index]
+            prior = self.error_model_.prior(fields)
+            parts.append(report(prior, field, fields.system, fields.shown, known))
+            first.append(fields.first_rows())
+        return joined(parts, np.argsort(np.concatenate(first)))
+
+    def on_grid(self, grid: Grid | Components) -> Self:
+        """Return a fitted copy that predicts on another grid, usually a finer one.
+
+        What must hold is stated anew there, and holds exactly.
+
+        Parameters
+        ----------
+        grid : Grid or Components
+            With the axes of the one in fit, other points.
+
+        Returns
+        -------
+        estimator
+            A copy, with the same weights where the backbone is an operator. Standard deviations
+            from residuals, and a background of `BoundaryEnforcedOperator`, are interpolated.
+
+        Raises
+        ------
+        ValueError
+            If the backbone is no operator, the constraints cannot be stated on `grid`, or their
+            values are in columns of X that would be others.
+
+        Notes
+        -----
+        Where X holds fields, it needs them on the new grid. Callables of X have to look for their
+        values where they are then, and arrays along a face must fit both grids.
+        """
+        check_is_fitted(self, "estimator_")
+        constraints = self._layout.constraints.on_grid(grid)
+        check_restated(constraints)
+        backbone = self._backbone.on_grid(constraints)
+        moved = copy(self).set_params(grid=grid)
+        n_features = self.n_features_in_
+        more = more_features(self.estimator_, backbone.regressor, constraints, n_features)
+        if more:
+            moved.n_features_in_ = n_features + more
+            vars(moved).pop("feature_names_in_", None)
+        errors = self.error_model_
+        if getattr(errors, "residual_std", None) is not None:
+            std = interpolated(errors.residual_std, self.grid_, grid)
+            errors = replace(errors, residual_std=std)
+        return moved._hold(layout_of(constraints), backbone, errors)
+
+    def _predict_unconditioned(
+        self, X: Any, *, rows: str = "fields", want_cov: bool = True
+    ) -> Prediction:
+        """Hand the Gaussian and the rows up to an outer constraint, which conditions once."""
+        if rows != "fields" or self._layout.rows != "fields":
+            raise ValueError(
+                "In a long table constrained estimators cannot be nested; give all constraints to "
+                "the outer one: constraints=[law, other_law]."
+            )
+        errors = self.error_model_
+        if not isinstance(errors, StatedErrors) or errors.correlation_length is not None:
+            raise ValueError(
+                "Of nested constrained estimators the outermost one makes the covariance; give "
+                "correlation_length, or the calibration data that chose one, to it, and set "
+                "correlation_length=None here."
+            )
+        X = self._checked(X)
+        prediction = errors.taken(self._backbone.ask(X))
+        return replace(
+            prediction, constraints=(*prediction.constraints, self._layout.systems(X, prediction))
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        """Inherit the backbone's tags."""
+        tags = super().__sklearn_tags__()
+        try:
+            inner = get_tags(self.estimator)
+        except (AttributeError, TypeError):
+            return tags
+        tags.input_tags = deepcopy(inner.input_tags)
+        tags.target_tags = deepcopy(inner.target_tags)
+        tags.target_tags.required = True
+        tags.regressor_tags = deepcopy(inner.regressor_tags) or tags.regressor_tags
+        tags.non_deterministic = inner.non_deterministic
+        if isinstance(self.grid, ColumnGrid):
+            tags.target_tags.multi_output = False
+            tags.input_tags.sparse = False
+        return tags
+
+
+def _constrains_itself(regressor: Any) -> bool:
+    """Say whether there is another constrained estimator around the regressor inside."""
+    return any(isinstance(part, Constrained) for part in chain(regressor))
+
+
+def _warn_unit_variance(estimator: Constrained) -> None:
+    warnings.warn(
+        f"The backbone of {type(estimator).__name__} states no uncertainty; unit variance is taken "
+        f"at every point, so standard deviations, covariances and samples have no scale. Use "
+        f"uncertainty='calibrated' or 'residual', EnsembleRegressor, or a probabilistic backbone.",
+        UserWarning,
+        stacklevel=5,
+    )

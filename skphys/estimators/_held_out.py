@@ -1,0 +1,61 @@
+"""What a backbone predicts of data that it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import GroupKFold
+from sklearn.utils import _safe_indexing
+
+from skphys.estimators._backbone import Backbone
+from skphys.estimators._error_model import HeldOut
+from skphys.estimators._layout import Layout
+from skphys.predictive import out_of_fold, residual_std
+
+
+def held_out(backbone: Backbone, layout: Layout, X: Any, y: np.ndarray) -> Iterator[HeldOut]:
+    """Yield what a fitted backbone predicts of fields, with their true values y."""
+    truth = y.reshape(layout.output_shape(X))
+    for fields in layout.batches(X, backbone):
+        yield HeldOut(fields, truth[fields.index])
+
+
+def out_of_fold_fields(
+    backbone: Backbone, layout: Layout, X: Any, y: np.ndarray, fit_params: Mapping[str, Any]
+) -> Iterator[HeldOut]:
+    """Yield the fields of each fold as predicted by a backbone that was fitted on the others."""
+    folds = _folds(layout, X, "calibrated")
+    for fitted, test in out_of_fold(backbone, X, y, folds, fit_params):
+        yield from held_out(fitted, layout, _safe_indexing(X, test), y[test])
+
+
+def residual_spread(
+    backbone: Backbone,
+    layout: Layout,
+    X: Any,
+    y: np.ndarray,
+    fit_params: Mapping[str, Any],
+    calibration: tuple[Any, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Return the root mean square of residuals, on calibration data or out of fold.
+
+    They are taken row by row, because the rows of a training table need not be whole fields.
+    """
+    if calibration is not None:
+        return residual_std(backbone, rows=layout.rows, calibration=calibration)
+    folds = _folds(layout, X, "residual")
+    return residual_std(backbone, X, y, cv=folds, rows=layout.rows, fit_params=fit_params)
+
+
+def _folds(layout: Layout, X: Any, uncertainty: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows of five folds, (train, test), that keep the rows of a field together."""
+    fields = layout.labels(X)
+    n_fields = len(np.unique(fields))
+    if n_fields < 2:
+        raise ValueError(
+            f"uncertainty={uncertainty!r} needs at least two fields; got n_samples={n_fields}."
+        )
+    folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
+    return list(folds.split(fields, groups=fields))

@@ -1,0 +1,333 @@
+"""Two layouts of X: a row is a field, or a row is a point of a field in a long table.
+
+A layout turns X into batches of fields that share a grid, and says where their values belong in
+the output. Everything behind it sees fields only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+from sklearn.utils.validation import column_or_1d
+
+from skphys.constraints import (
+    ConstraintSet,
+    EqualitySystem,
+    FieldTable,
+    InequalitySystem,
+    merge_inequalities,
+    widen,
+)
+from skphys.estimators._backbone import Backbone
+from skphys.estimators._covariances import Where, correlation_lengths
+from skphys.grids import ColumnGrid, FieldGroup, Grid, stack
+from skphys.predictive import Prediction
+
+ALL: Any = slice(None)
+MAX_VALUES = 1 << 25  # float64 values held at once while conditioning: 256 MiB
+
+
+@dataclass(frozen=True)
+class PredictedFields:
+    """Fields that are conditioned together: what is predicted, and what must hold.
+
+    Attributes
+    ----------
+    prediction : Prediction
+        What the backbone says, at ``n_points`` points.
+    system : EqualitySystem
+        What must hold there: `rows`, `values`, `noise`.
+    inequalities : InequalitySystem
+        What the mean must obey besides.
+    where : Where
+        Where the points are, and how errors there may be correlated.
+    index : slice or ndarray of int of shape (n_fields, n_outputs)
+        Where the outputs belong: ``out[index] = values``.
+    shown : slice or ndarray of int of shape (n_outputs,)
+        The points that are returned; in a long table with nodes not all of them.
+    """
+
+    prediction: Prediction
+    system: EqualitySystem
+    inequalities: InequalitySystem
+    where: Where
+    index: Any
+    shown: Any = field(default_factory=lambda: ALL)
+
+    def first_rows(self) -> np.ndarray:
+        """Return the row of X at which each field first occurs, of shape (n_fields,)."""
+        if isinstance(self.index, slice):
+            return self.index.start + np.arange(len(self.prediction.mean))
+        return self.index.min(axis=1)
+
+
+class FieldRows:
+    """Each row of X is a field on one grid.
+
+    Parameters
+    ----------
+    constraints : ConstraintSet
+        What must hold, on that grid.
+    """
+
+    row = "field"
+    rows = "fields"
+
+    def __init__(self, constraints: ConstraintSet) -> None:
+        self.constraints = constraints
+
+    def check(self, X: Any, y: np.ndarray, correlation_length: Any) -> np.ndarray:
+        """Return y, after a check that it and the constraints fit the grid."""
+        grid = self.constraints.grid
+        n_points = 1 if y.ndim == 1 else y.shape[1]
+        if grid.n_points != n_points:
+            raise ValueError(
+                f"y has {n_points} column(s), but the grid has {grid.n_points} points "
+                f"{dict(zip(grid.names, grid.shape, strict=True))}: y must hold one field a row, "
+                f"flattened in C order."
+            )
+        Where(grid).independent(correlation_length)  # raises if it does not fit the grid
+        self.constraints.check_columns(X)
+        return y
+
+    def output_shape(self, X: Any) -> tuple[int, ...]:
+        """Return (n_samples, n_points)."""
+        return (X.shape[0], self.constraints.grid.n_points)
+
+    def covariance_shape(self, X: Any) -> tuple[int, ...]:
+        """Return (n_samples, n_points, n_points)."""
+        n_points = self.constraints.grid.n_points
+        return (X.shape[0], n_points, n_points)
+
+    def batches(
+        self, X: Any, backbone: Backbone, values: Mapping[str, Any] | None = None
+    ) -> Iterator[PredictedFields]:
+        """Yield consecutive samples, as many as memory allows at once.
+
+        Parameters
+        ----------
+        X : array or DataFrame of shape (n_samples, n_features)
+            The caller's rows.
+        backbone : Backbone
+            Fitted.
+        values : dict of str to array, optional
+            Values by name of constraint, one for each row of X, in place of the declared ones.
+        """
+        grid = self.constraints.grid
+        prediction = backbone.ask(X, values)
+        if prediction.mean.shape[1] != grid.n_points:
+            raise ValueError(
+                f"The backbone predicts {prediction.mean.shape[1]} point(s) a field, but the grid "
+                f"has {grid.n_points}; fit it on fields of this grid."
+            )
+        size = X.shape[0]
+        own = self.systems(X, prediction, values)
+        equalities, inequalities = zip(own, *prediction.constraints, strict=True)
+        system = EqualitySystem.stacked(equalities, grid.n_points, size)
+        also = merge_inequalities(inequalities, grid.n_points, size)
+        step = max(1, MAX_VALUES // _values_per_field(prediction, system))
+        for start in range(0, max(size, 1), step):
+            part = slice(start, start + step)
+            some = prediction if step >= size else prediction.take(part)
+            yield PredictedFields(some, system.take(part), also.take(part), Where(grid), part)
+
+    def systems(
+        self, X: Any, prediction: Prediction, values: Mapping[str, Any] | None = None
+    ) -> tuple[EqualitySystem, InequalitySystem]:
+        """State the constraints for the rows of X."""
+        stated = self.constraints
+        table = stated.table(X)
+        equalities = stated.equalities(table, values, likely_fields(prediction))
+        return equalities, stated.inequalities(table)
+
+    def labels(self, X: Any) -> np.ndarray:
+        """Number the rows: each is a field."""
+        return np.arange(X.shape[0])
+
+    def put_covariance(self, out: np.ndarray, index: Any, dense: np.ndarray) -> None:
+        """Write one matrix a sample."""
+        out[index] = dense
+
+
+class PointRows:
+    """Each row of X is a point; rows that share the `by` columns make a field.
+
+    Parameters
+    ----------
+    constraints : ConstraintSet
+        What must hold, on a `ColumnGrid`.
+    domain : dict
+        What a field must cover, learned at fit.
+    """
+
+    row = "point"
+    rows = "points"
+
+    def __init__(self, constraints: ConstraintSet, domain: Any = None) -> None:
+        self.constraints = constraints
+        self.domain = domain
+
+    @property
+    def grid(self) -> ColumnGrid:
+        """Which columns are what."""
+        return self.constraints.grid
+
+    def check(self, X: Any, y: np.ndarray, correlation_length: Any) -> np.ndarray:
+        """Return y, after a check that the table and the constraints fit the grid."""
+        names = self.constraints.feature_names
+        self.domain = self.grid.learn_domain(X, feature_names=names)
+        correlation_lengths(correlation_length, self.grid.names)
+        self.constraints.check_columns(X)
+        for _, constraint in self.constraints.named:
+            constraint.check_axes(self.grid.names)
+        return column_or_1d(y, warn=True)
+
+    def output_shape(self, X: Any) -> tuple[int, ...]:
+        """Return (n_rows,)."""
+        return (X.shape[0],)
+
+    def covariance_shape(self, X: Any) -> tuple[int, ...]:
+        """Return (n_rows, n_rows)."""
+        return (X.shape[0], X.shape[0])
+
+    def groups(self, X: Any) -> list[FieldGroup]:
+        """Split X into groups of fields with the same points."""
+        names = self.constraints.feature_names
+        return self.grid.split(X, domain=self.domain, feature_names=names)
+
+    def stated(self, X: Any, group: FieldGroup) -> tuple[ConstraintSet, FieldTable]:
+        """Return the constraints on a group's grid, and the table of its fields."""
+        names = self.constraints.feature_names
+        table = FieldTable(group.by, lambda key: group.column(X, key), names)
+        return self.constraints.on_grid(group.grid, group.interpolation), table
+
+    def batches(
+        self, X: Any, backbone: Backbone, values: Mapping[str, Any] | None = None
+    ) -> Iterator[PredictedFields]:
+        """Yield a batch for each group of fields that share their points.
+
+        Parameters
+        ----------
+        X : array or DataFrame of shape (n_rows, n_features)
+            The caller's rows.
+        backbone : Backbone
+            Fitted.
+        values : dict of str to array, optional
+            Values by name of constraint, one for each row of X, in place of the declared ones.
+        """
+        groups = self.groups(X)
+        sizes = [(g.n_fields, g.n_nodes + g.n_outputs) for g in groups]
+        predictions = backbone.ask_points(stack([g.rows(X) for g in groups]), sizes)
+        for group, prediction in zip(groups, predictions, strict=True):
+            if prediction.constraints:
+                raise ValueError(
+                    "In a long table constrained estimators cannot be nested; give all "
+                    "constraints to the outer one: constraints=[law, other_law]."
+                )
+            stated, table = self.stated(X, group)
+            at_law = likely_fields(prediction)[..., : group.grid.n_points]
+            given = {k: _by_field(v, group, X.shape[0], k) for k, v in (values or {}).items()}
+            system = stated.equalities(table, given, at_law)
+            n_queries = prediction.mean.shape[1] - group.n_nodes if group.n_nodes else 0
+            yield PredictedFields(
+                prediction,
+                _widened(system, n_queries),
+                stated.inequalities(table),
+                Where(group.grid, group.interpolation),
+                group.index,
+                _shown(group),
+            )
+
+    def labels(self, X: Any) -> np.ndarray:
+        """Number the fields."""
+        return self.grid.labels(X, feature_names=self.constraints.feature_names)
+
+    def put_covariance(self, out: np.ndarray, index: Any, dense: np.ndarray) -> None:
+        """Write one block a field; between fields the covariance is zero."""
+        n_outputs = index.shape[1]
+        blocks = np.broadcast_to(dense, (len(index), n_outputs, n_outputs))
+        for rows, block in zip(index, blocks, strict=True):
+            out[np.ix_(rows, rows)] = block
+
+
+Layout = FieldRows | PointRows
+
+
+def layout_of(constraints: ConstraintSet, domain: Any = None) -> Layout:
+    """Return the layout that goes with the grid."""
+    if isinstance(constraints.grid, ColumnGrid):
+        return PointRows(constraints, domain)
+    return FieldRows(constraints)
+
+
+def checked_rows(X: Any, grid: Any) -> Any:
+    """Return X with a shape, after a check that it has rows and columns."""
+    X = X.tocsr() if sparse.issparse(X) else X if hasattr(X, "shape") else np.asarray(X)
+    table = isinstance(grid, ColumnGrid)
+    if len(X.shape) < 2:
+        raise ValueError(
+            f"X must be 2-D, one row a {'point' if table else 'field'}; got shape {X.shape}. "
+            f"Reshape your data, X.reshape(1, -1) for a single row."
+        )
+    return check_array(X, input_name="X") if table and not hasattr(X, "columns") else X
+
+
+def likely_fields(prediction: Prediction) -> np.ndarray:
+    """Return the members, which are fields that may be, or the mean, which is smoother than they.
+
+    Shape (n_members, n_samples, n_points), or (n_samples, n_points).
+    """
+    members = prediction.member_means
+    return prediction.mean if members is None else members
+
+
+def _values_per_field(prediction: Prediction, system: EqualitySystem) -> int:
+    """Estimate how many float64 values conditioning one field holds."""
+    n_rows, n_points = system.rows.shape
+    members = prediction.member_means
+    rank = 0 if members is None else len(members)
+    if sparse.issparse(system.rows) and prediction.cov is None and rank < n_rows:
+        n_rows = 4 + 4 * system.rows.nnz // n_points  # the share of the rows and their factor
+    wide = 4 + 3 * n_rows * (n_rows > 1) + 3 * rank
+    if prediction.cov is not None:
+        wide += 3 * n_points
+    return int(wide * n_points)
+
+
+def _widened(system: EqualitySystem, n_queries: int) -> EqualitySystem:
+    """Let a system at the nodes leave the queries alone."""
+    if not n_queries:
+        return system
+    noise_rows = tuple(widen(part, n_queries) for part in system.noise_rows)
+    rows = widen(system.rows, n_queries)
+    return EqualitySystem(rows, system.values, system.noise, system.names, noise_rows)
+
+
+def _shown(group: FieldGroup) -> Any:
+    """Return the points to show: a query at a node is that node, even if the backbone is noisy."""
+    if group.interpolation is None:
+        return ALL
+    weights = group.interpolation.toarray()
+    own = group.n_nodes + np.arange(len(weights))
+    return np.where(weights.max(axis=1) == 1.0, weights.argmax(axis=1), own)
+
+
+def _by_field(values: Any, group: FieldGroup, n_rows: int, name: str) -> Any:
+    """Pick each field's value from values given for each row of a long table."""
+    array = np.asarray(values)
+    if array.ndim == 0:
+        return array
+    if array.shape[0] != n_rows:
+        raise ValueError(
+            f"constraint_values[{name!r}] has shape {array.shape}; in a long table give one value "
+            f"for each of the {n_rows} rows of X."
+        )
+    by_field = array[group.index]
+    if (by_field != by_field[:, :1]).any():
+        raise ValueError(f"constraint_values[{name!r}] varies within a field.")
+    return by_field[:, 0]
