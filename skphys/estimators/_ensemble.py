@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import _fit_context, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.parallel import Parallel, delayed
@@ -17,18 +17,25 @@ from sklearn.utils.validation import (
     _num_samples,
 )
 
-from skphys.estimators._field_meta import FieldMetaRegressor
 from skphys.estimators._random import set_random_states
-from skphys.predictive import Prediction, fit_backbone, offers_covariance, predict_distribution
-from skphys.predictive._backbone import final_estimator, predict_mean
-from skphys.predictive._nets import seeded
-from skphys.predictive._prediction import by_rows, member_covariance, member_std
-from skphys.predictive._registry import are_constraints_imposed, constraints_imposed
+from skphys.predictive import (
+    FieldRegressorMixin,
+    Prediction,
+    are_constraints_imposed,
+    by_rows,
+    constraints_imposed,
+    final_estimator,
+    fit_backbone,
+    offers_covariance,
+    predict_distribution,
+    predict_mean,
+    seeded,
+)
 
 MAX_SEED = np.iinfo(np.int32).max
 
 
-class EnsembleRegressor(FieldMetaRegressor):
+class EnsembleRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     r"""Ensemble of a regressor: members that differ in their seeds, or in their training samples.
 
     Neural networks fitted from different random states disagree most where they know least
@@ -147,23 +154,19 @@ class EnsembleRegressor(FieldMetaRegressor):
         _check_n_features(self, X, reset=True)
         return self
 
-    def _mean(self, X: Any) -> np.ndarray:
-        means = self._map(_member_mean, X)
-        return np.mean(means, axis=0)
-
-    def _members(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
-        return _stacked(self._map(_member_moments, X, want_cov=False))
-
-    def _moments(self, X: Any, want_cov: bool) -> Prediction:
+    def _stated(self, X: Any, want: str, **options: Any) -> Prediction:
         """Return the mixture of the members, constrained where they are."""
-        return _mixture(self._map(_member_moments, X, want_cov=want_cov))
+        if want == "mean":
+            return Prediction(np.mean(self._map(_member_mean, X), axis=0))
+        with constraints_imposed():
+            return super()._stated(X, want)
 
     def _predict_distribution(self, X: Any, *, rows: str, want_cov: bool) -> Prediction:
         """Return the mixture of the members; unconstrained, with their constraints."""
-        return _mixture(self._map(predict_distribution, X, rows=rows, want_cov=want_cov))
+        return Prediction.mix(self._map(predict_distribution, X, rows=rows, want_cov=want_cov))
 
     def _offers_members(self, rows: str) -> bool:
-        return True
+        return self.n_members > 1
 
     def _offers_covariance(self, rows: str) -> bool:
         return offers_covariance(self.estimator, rows)
@@ -208,32 +211,3 @@ def _in_context(imposed: bool, function: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _member_mean(member: Any, X: Any) -> np.ndarray:
     return by_rows(predict_mean(member, X), member, _num_samples(X), "fields", "mean")
-
-
-def _member_moments(member: Any, X: Any, *, want_cov: bool) -> Prediction:
-    """Return what a member predicts; if it is constrained, after its constraints."""
-    with constraints_imposed():
-        return predict_distribution(member, X, want_cov=want_cov)
-
-
-def _stacked(parts: list[Prediction]) -> tuple[np.ndarray, np.ndarray | None]:
-    stds = [part.std for part in parts if part.std is not None]
-    means = np.stack([part.mean for part in parts])
-    return means, np.stack(stds) if len(stds) == len(parts) else None
-
-
-def _mixture(parts: list[Prediction]) -> Prediction:
-    """Return equally weighted predictions as members or, if all state a `cov`, by their moments."""
-    means, stds = _stacked(parts)
-    mean, constraints = means.mean(axis=0), parts[0].constraints
-    covs = [part.cov for part in parts if part.cov is not None]
-    if len(covs) < len(parts):
-        return Prediction(
-            mean,
-            member_std(means, stds),
-            member_means=means,
-            member_stds=stds,
-            constraints=constraints,
-        )
-    cov = np.mean(covs, axis=0) + member_covariance(means, None)
-    return Prediction(mean, member_std(means, stds), cov, constraints=constraints)

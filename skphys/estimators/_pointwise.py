@@ -8,7 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import _fit_context, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import _safe_indexing, check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import (
@@ -18,22 +18,22 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skphys.estimators._field_meta import FieldMetaRegressor
 from skphys.estimators._random import set_random_states
 from skphys.grids import Grid
 from skphys.predictive import (
+    FieldRegressorMixin,
     Prediction,
     fit_backbone,
     offers_covariance,
     offers_members,
     predict_distribution,
+    predict_mean,
 )
-from skphys.predictive._backbone import predict_mean
 
 MAX_ROWS = 1 << 14  # rows of the scalar regressor that are predicted at once
 
 
-class PointwiseRegressor(FieldMetaRegressor):
+class PointwiseRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     """Predict fields by a scalar regressor with the coordinates of each point as features.
 
     Each sample becomes one row a point of the grid: its features, then the point's coordinates.
@@ -190,17 +190,13 @@ class PointwiseRegressor(FieldMetaRegressor):
         for start in range(0, n_rows, step):
             yield self._table(X, np.arange(start, min(start + step, n_rows)))
 
-    def _mean(self, X: Any) -> np.ndarray:
+    def _stated(self, X: Any, want: str, **options: Any) -> Prediction:
+        if want != "mean":
+            return super()._stated(X, want)
         X = self._check_X(X, reset=False)
         means = [np.ravel(predict_mean(self.estimator_, table)) for table in self._tables(X)]
-        return np.concatenate(means).astype(np.float64).reshape(-1, self.grid_.n_points)
-
-    def _moments(self, X: Any, want_cov: bool) -> Prediction:
-        return self._predict_distribution(X, rows="fields", want_cov=want_cov)
-
-    def _members(self, X: Any) -> tuple[Any, np.ndarray | None]:
-        moments = self._moments(X, want_cov=False)
-        return moments.member_means, moments.member_stds
+        mean = np.concatenate(means).astype(np.float64)
+        return Prediction(mean.reshape(-1, self.grid_.n_points))
 
     def _predict_distribution(self, X: Any, *, rows: str, want_cov: bool) -> Prediction:
         """Predict field by field where there are covariances, else many points at once."""
@@ -213,7 +209,17 @@ class PointwiseRegressor(FieldMetaRegressor):
             predict_distribution(self.estimator_, table, rows="points", want_cov=one_by_one)
             for table in self._tables(X, 1 if one_by_one else MAX_ROWS)
         ]
-        return _joined(parts, self.grid_.n_points, self.estimator)
+        if parts[0].constraints:
+            raise ValueError(
+                f"{type(self.estimator).__name__} in PointwiseRegressor is constrained point by "
+                f"point; put the constrained estimator outermost, around PointwiseRegressor."
+            )
+        n_points = self.grid_.n_points
+        fields = [part.fold(slice(None), part.mean.shape[1] // n_points) for part in parts]
+        return Prediction.concatenate(fields)
+
+    def _has_members(self) -> bool:
+        return self._offers_members("fields")
 
     def _offers_members(self, rows: str) -> bool:
         return offers_members(getattr(self, "estimator_", self.estimator), "points")
@@ -235,22 +241,3 @@ class PointwiseRegressor(FieldMetaRegressor):
 def _is_frame(X: Any) -> bool:
     """Say whether X is a pandas DataFrame with names that scikit-learn accepts."""
     return hasattr(X, "iloc") and all(isinstance(name, str) for name in getattr(X, "columns", [0]))
-
-
-def _joined(parts: list[Prediction], n_points: int, estimator: Any) -> Prediction:
-    """Join predictions of many points each into fields."""
-    if parts[0].constraints:
-        raise ValueError(
-            f"{type(estimator).__name__} in PointwiseRegressor is constrained point by point; put "
-            f"the constrained estimator outermost, around PointwiseRegressor."
-        )
-
-    def join(name: str) -> Any:
-        arrays = [getattr(part, name) for part in parts]
-        if arrays[0] is None:
-            return None
-        return np.concatenate([a.reshape(*a.shape[:-2], -1, n_points) for a in arrays], axis=-2)
-
-    cov = None if parts[0].cov is None else np.concatenate([part.cov for part in parts])
-    names = ("mean", "std", "member_means", "member_stds")
-    return Prediction(**{name: join(name) for name in names}, cov=cov)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skphys.predictive._prediction import Prediction, by_rows
+from skphys.predictive import Prediction, by_rows
 
 
 class FittedNet:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from skphys.neural._boundary_batch import BoundaryEmbedding
 from skphys.neural._layer_correction import CorrectOwn, CorrectResponses, CorrectWeights
 from skphys.neural._spectral import SpectralConv
-from skphys.predictive._registry import _matcher
+from skphys.predictive import matcher
 
 Weights = Callable[[Any], Tensor]
 
@@ -68,7 +68,7 @@ def register_spectral_layer(layer_type: type | str, weights: Weights | None = No
     """
     if weights is not None and not callable(weights):
         raise ValueError(f"weights must be a function of the layer, or None; got {weights!r}.")
-    _matcher(layer_type)  # raises if it is no class and no name
+    matcher(layer_type)  # raises if it is no class and no name
     _registered.insert(0, (layer_type, weights))
 
 
@@ -124,7 +124,7 @@ def correct_layers(module: nn.Module, embedding: BoundaryEmbedding) -> None:
 
 def _find(layer: nn.Module) -> tuple[Weights | None] | None:
     """Return how to get the weights of a layer, in a tuple, or None if it is not known."""
-    found = (weights for layer_type, weights in _known() if _matcher(layer_type)(layer))
+    found = (weights for layer_type, weights in _known() if matcher(layer_type)(layer))
     return next(((weights,) for weights in found), None)
 
 

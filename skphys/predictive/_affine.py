@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skphys.predictive._prediction import Array, Prediction, diagonal
+from skphys.predictive._prediction import Array, Prediction
 
 FAR = 1e3  # probes reach this many units of the transformed target
 TOLERANCE = 1e-9
@@ -58,32 +58,9 @@ class AffineMap:
         want_cov : bool
             Whether to write out the covariance that a mixing map makes of independent targets.
         """
-        members = None if latent.member_means is None else self(latent.member_means)
-        mapped = replace(latent, mean=mean, member_means=members)
         if self.scale is not None:
-            return _scaled(mapped, np.abs(self.scale), self.scale)
-        return _mixed(mapped, self.matrix, want_cov)
-
-
-def _scaled(prediction: Prediction, size: Array, scale: Array) -> Prediction:
-    std, cov, stds = prediction.std, prediction.cov, prediction.member_stds
-    return replace(
-        prediction,
-        std=None if std is None else std * size,
-        cov=None if cov is None else cov * scale[:, None] * scale,
-        member_stds=None if stds is None else stds * size,
-    )
-
-
-def _mixed(prediction: Prediction, matrix: Any, want_cov: bool) -> Prediction:
-    std, cov, stds = prediction.std, prediction.cov, prediction.member_stds
-    member_stds = None if stds is None else np.sqrt(stds**2 @ matrix**2)
-    if prediction.member_means is not None or std is None:
-        return replace(prediction, std=None, cov=None, member_stds=member_stds)
-    if cov is None and not want_cov:
-        return replace(prediction, std=np.sqrt(std**2 @ matrix**2))
-    cov = diagonal(std**2) if cov is None else cov
-    return replace(prediction, std=None, cov=matrix.T @ cov @ matrix)
+            return replace(latent.affine(self.scale, self.offset), mean=mean)
+        return replace(latent.matmul(self.matrix, self.offset, want_cov=want_cov), mean=mean)
 
 
 def inverse(transformer: Any, latent: Array) -> Array:

@@ -29,6 +29,28 @@ def _wrapped(estimator: Any) -> Any:
     return getattr(estimator, "estimator", None) if regressor is None else regressor
 
 
+def last_step(estimator: Any) -> Any:
+    """Return what predicts at the end of pipelines; anything else as it is."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+def transformed(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return the last step of fitted pipelines, and what it gets of X."""
+    while isinstance(estimator, Pipeline):
+        estimator, X = through_steps(estimator, X)
+    return estimator, X
+
+
+def through_steps(pipeline: Pipeline, X: Any) -> tuple[Any, Any]:
+    """Return the last step of one pipeline, which may be another one, and what it gets of X."""
+    for _, step in pipeline.steps[:-1]:
+        if step is not None and step != "passthrough":
+            X = step.transform(X)
+    return pipeline.steps[-1][1], X
+
+
 def final_estimator(estimator: Any) -> Any:
     """Return the regressor inside pipelines, searches, target transforms and the like."""
     return list(chain(estimator))[-1]

@@ -1,20 +1,20 @@
-"""What a backbone predicts, and the checks that every prediction passes."""
+"""What a backbone predicts, and how predictions are made from one another."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.utils.validation import _num_samples
+from numpy.typing import ArrayLike, NDArray
+
+from skphys.conditioning import Dense, Diagonal, Gaussian, Mixture
 
 Array = NDArray[np.float64]
 
-ROWS = ("fields", "points")
-
-# Variances this far below zero, as a fraction of the largest one, are rounding errors.
-ROUNDING = 1e-8
+ALL: Any = slice(None)
+SAMPLES = {"mean": 0, "std": 0, "cov": 0, "member_means": 1, "member_stds": 1}  # which axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,47 @@ class Prediction:
         """Whether there is more than a mean."""
         return any(a is not None for a in (self.std, self.cov, self.member_means))
 
+    @classmethod
+    def of_members(
+        cls, means: Array, stds: Array | None = None, constraints: tuple[Any, ...] = ()
+    ) -> Prediction:
+        """Return the prediction of equally weighted members.
+
+        One member is no ensemble: it is the prediction, and if it is a point, there is no
+        uncertainty.
+
+        Parameters
+        ----------
+        means : ndarray of shape (n_members, n_samples, n_points)
+            Means of the members.
+        stds : ndarray of shape (n_members, n_samples, n_points), default=None
+            Their standard deviations; None if the members are points.
+        constraints : tuple, default=()
+            What must hold and was not imposed.
+
+        Returns
+        -------
+        Prediction
+            Its mean is their average, its variance follows by the law of total variance.
+        """
+        if len(means) == 1:
+            return cls(means[0], None if stds is None else stds[0], constraints=constraints)
+        return cls(means.mean(axis=0), member_std(means, stds), None, means, stds, constraints)
+
+    def standard_deviation(self) -> Array | None:
+        """Return the standard deviations, by whatever they can be known.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_points) or None
+            `std`; else by the members; else by the diagonal of `cov`; None without uncertainty.
+        """
+        if self.std is not None:
+            return self.std
+        if self.member_means is not None:
+            return member_std(self.member_means, self.member_stds)
+        return None if self.cov is None else np.sqrt(np.diagonal(self.cov, axis1=1, axis2=2))
+
     def covariance(self) -> Array | None:
         """Return the covariances along the fields, by whatever they can be known.
 
@@ -76,6 +117,203 @@ class Prediction:
         if self.member_means is not None:
             return member_covariance(self.member_means, self.member_stds)
         return None if self.std is None else diagonal(self.std**2)
+
+    def distribution(self) -> Gaussian | Mixture:
+        """Return the distribution with these moments, to draw from.
+
+        Returns
+        -------
+        Gaussian or Mixture
+            A Gaussian with `covariance()`; of members the mixture, whose points are independent
+            within a member.
+
+        Raises
+        ------
+        ValueError
+            Without uncertainty.
+        """
+        if self.cov is not None:
+            return Gaussian(self.mean, Dense(self.cov))
+        if self.member_means is not None:
+            means, stds = self.member_means, self.member_stds
+            variances = np.zeros_like(means) if stds is None else stds**2
+            pairs = zip(means, variances, strict=True)
+            return Mixture([Gaussian(mean, Diagonal(variance)) for mean, variance in pairs])
+        if self.std is None:
+            raise ValueError("A prediction that states no uncertainty is no distribution.")
+        return Gaussian(self.mean, Diagonal(self.std**2))
+
+    def affine(self, scale: ArrayLike, shift: ArrayLike = 0.0) -> Prediction:
+        """Map each point by itself, ``u * scale + shift``.
+
+        Parameters
+        ----------
+        scale : float or array of shape (n_points,) or (n_samples, n_points)
+            May be negative.
+        shift : float or array of shape (n_points,) or (n_samples, n_points), default=0.0
+            Added to all means.
+
+        Returns
+        -------
+        Prediction
+            Of the mapped fields; `constraints` are handed on as they are.
+        """
+        scale = np.atleast_1d(np.asarray(scale, dtype=np.float64))
+        size, outer = np.abs(scale), scale[..., :, None] * scale[..., None, :]
+        maps: dict[str, Callable[[Array], Array]] = {
+            "mean": lambda mean: mean * scale + shift,
+            "std": lambda std: std * size,
+            "cov": lambda cov: cov * outer,
+            "member_means": lambda means: means * scale + shift,
+            "member_stds": lambda stds: stds * size,
+        }
+        return self._mapped(lambda name, array: maps[name](array))
+
+    def matmul(self, matrix: Any, shift: ArrayLike = 0.0, *, want_cov: bool = True) -> Prediction:
+        """Mix points, ``u @ matrix + shift``.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (n_points, n_outputs)
+            What each point adds to each output.
+        shift : float or array of shape (n_outputs,) or (n_samples, n_outputs), default=0.0
+            Added to all means.
+        want_cov : bool, default=True
+            Whether to write out the covariance that comes of independent points; a given one, and
+            that of members, is mapped anyway.
+
+        Returns
+        -------
+        Prediction
+            Of the outputs. Members stay members, with independent points.
+        """
+        mean = self.mean @ matrix + shift
+        if self.member_means is not None:
+            stds, members = self.member_stds, self.member_means @ matrix + shift
+            stds = None if stds is None else np.sqrt(stds**2 @ matrix**2)
+            std = member_std(members, stds)
+            return Prediction(mean, std, None, members, stds, self.constraints)
+        if self.cov is None and self.std is not None and not want_cov:
+            return replace(self, mean=mean, std=np.sqrt(self.std**2 @ matrix**2))
+        cov = self.covariance()
+        cov = None if cov is None else matrix.T @ cov @ matrix
+        return Prediction(mean, cov=cov, constraints=self.constraints)
+
+    def spread(self, factor: float) -> Prediction:
+        """Return the same mean with its uncertainty multiplied by a factor.
+
+        Parameters
+        ----------
+        factor : float
+            Of the standard deviations, at least 0.
+
+        Returns
+        -------
+        Prediction
+            Members are moved from their average by the factor, too.
+        """
+        members = self.member_means
+        if members is not None:
+            center = members.mean(axis=0)
+            members = center + factor * (members - center)
+        return replace(self.affine(factor), mean=self.mean, member_means=members)
+
+    def take(self, samples: Any) -> Prediction:
+        """Return the prediction of some of the samples.
+
+        Parameters
+        ----------
+        samples : slice or array of int or bool
+            Which.
+
+        Returns
+        -------
+        Prediction
+            Of these, in this order; `constraints` are handed on as they are.
+        """
+        return self._mapped(lambda name, array: array[(ALL,) * SAMPLES[name] + (samples,)])
+
+    def fold(self, rows: Any, n_fields: int) -> Prediction:
+        """Make several fields out of points of one long field.
+
+        Parameters
+        ----------
+        rows : slice or array of int
+            Which points, field by field.
+        n_fields : int
+            How many fields, each of as many points.
+
+        Returns
+        -------
+        Prediction
+            Of `n_fields` fields; a `cov` between different ones is dropped.
+        """
+
+        def folded(name: str, array: Array) -> Array:
+            if name == "cov":
+                blocks = array[0][rows][:, rows]
+                n_points = len(blocks) // n_fields
+                blocks = blocks.reshape(n_fields, n_points, n_fields, n_points)
+                return np.einsum("fifj->fij", blocks)
+            return array[..., rows].reshape(*array.shape[:-2], n_fields, -1)
+
+        return self._mapped(folded)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Join predictions of different samples.
+
+        Parameters
+        ----------
+        parts : sequence of Prediction
+            At the same points, at least one. What not all of them have is left out.
+
+        Returns
+        -------
+        Prediction
+            Of all samples in turn, with the `constraints` of the first part.
+        """
+
+        def joined(name: str, array: Array) -> Array | None:
+            arrays = [getattr(part, name) for part in parts]
+            missing = any(a is None for a in arrays)
+            return None if missing else np.concatenate(arrays, axis=SAMPLES[name])
+
+        return parts[0]._mapped(joined)
+
+    @classmethod
+    def mix(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Mix predictions of the same samples with equal weights.
+
+        Parameters
+        ----------
+        parts : sequence of Prediction
+            At least one.
+
+        Returns
+        -------
+        Prediction
+            If all parts state a `cov`, the mixture's moments; else its members are the parts, by
+            their means and, if all state them, their standard deviations. `constraints` are those
+            of the first part.
+        """
+        means = np.stack([part.mean for part in parts])
+        stated = [part.standard_deviation() for part in parts]
+        stds = [std for std in stated if std is not None]
+        covs = [part.cov for part in parts if part.cov is not None]
+        mixed = cls.of_members(
+            means, np.stack(stds) if len(stds) == len(parts) else None, parts[0].constraints
+        )
+        if len(covs) < len(parts):
+            return mixed
+        cov = np.mean(covs, axis=0) + member_covariance(means, None)
+        return replace(mixed, cov=cov, member_means=None, member_stds=None)
+
+    def _mapped(self, function: Callable[[str, Array], Array | None]) -> Prediction:
+        """Return the prediction of ``function(name, array)``, for the arrays that there are."""
+        arrays = {name: getattr(self, name) for name in SAMPLES}
+        mapped = {n: function(n, array) for n, array in arrays.items() if array is not None}
+        return replace(self, **mapped)  # type: ignore[arg-type]
 
 
 def diagonal(variance: Array) -> Array:
@@ -96,147 +334,9 @@ def member_covariance(means: Array, stds: Array | None) -> Array:
     return cov if stds is None else cov + diagonal(np.mean(stds**2, axis=0))
 
 
-def as_float(values: Any, estimator: Any, what: str) -> Array:
-    """Return values as finite float64, or say which backbone gave what."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The {what} of {_name(estimator)} cannot be read as numbers: {error}. Make it "
-            f"return one numeric array."
-        ) from error
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"The {what} of {_name(estimator)} has {np.sum(~np.isfinite(array))} NaN or infinite "
-            f"value(s) out of {array.size}; check its training data and its convergence."
-        )
-    return array
-
-
-def by_rows(values: Any, estimator: Any, n_samples: int, rows: str, what: str) -> Array:
-    """Arrange a backbone's output for `n_samples` rows of X as (fields, points).
-
-    Leading axes are kept if there are members. With ``rows="points"`` there is one field.
-    """
-    array = as_float(values, estimator, what)
-    leading = 1 if what.startswith("member") else 0
-    if array.ndim == leading + 1:
-        array = array[..., None]
-    wanted = "(n_rows,)" if rows == "points" else "(n_rows, n_points)"
-    fits = array.ndim == leading + 2 and array.shape[leading] == n_samples
-    if not fits or (rows == "points" and array.shape[-1] != 1):
-        raise ValueError(
-            f"The {what} of {_name(estimator)} has shape {np.shape(values)} for {n_samples} rows "
-            f"of X, but should have {'(n_members, ...) of ' * leading}{wanted} with rows={rows!r}; "
-            f"fit it on targets of that shape."
-        )
-    return array.swapaxes(-1, -2) if rows == "points" else array
-
-
-def stated(
-    estimator: Any, X: Any, rows: str, mean: Any, std: Any = None, cov: Any = None
-) -> Prediction:
-    """Build a prediction from what a backbone's predict returned."""
-    n_samples = _num_samples(X)
-    return Prediction(
-        by_rows(mean, estimator, n_samples, rows, "mean"),
-        None if std is None else by_rows(std, estimator, n_samples, rows, "standard deviation"),
-        cov,
-    )
-
-
-def check_prediction(prediction: Any, estimator: Any, n_samples: int, rows: str) -> Prediction:
-    """Check shapes, finiteness and signs; derive the standard deviation where it follows.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        Of `estimator`, by any adapter.
-    estimator : estimator
-        Named in errors.
-    n_samples : int
-        Number of rows of X.
-    rows : {"fields", "points"}
-        What the rows of X are.
-    """
-    if not isinstance(prediction, Prediction):
-        raise ValueError(
-            f"The adapter of {_name(estimator)} returned {type(prediction).__name__}; it must "
-            f"return a skphys.predictive.Prediction."
-        )
-    mean = as_float(prediction.mean, estimator, "mean")
-    fields, points = (1, n_samples) if rows == "points" else (n_samples, mean.shape[-1])
-    _check_shape(mean, (fields, points), estimator, "mean")
-    members, member_stds = _checked_members(prediction, estimator, (fields, points))
-    cov, std = _checked_cov(prediction.cov, estimator, (fields, points, points)), prediction.std
-    if std is not None:
-        std = _checked_std(std, estimator, (fields, points), "standard deviation")
-    elif members is not None:
-        std = member_std(members, member_stds)
-    elif cov is not None:
-        std = np.sqrt(np.diagonal(cov, axis1=1, axis2=2))
-    return replace(
-        prediction, mean=mean, std=std, cov=cov, member_means=members, member_stds=member_stds
-    )
-
-
-def _checked_members(
-    prediction: Prediction, estimator: Any, shape: tuple[int, ...]
-) -> tuple[Array | None, Array | None]:
-    if prediction.member_means is None:
-        return None, None
-    means = as_float(prediction.member_means, estimator, "members' mean")
-    shape = (max(len(means), 1), *shape)
-    _check_shape(means, shape, estimator, "members' mean")
-    if prediction.member_stds is None:
-        return means, None
-    stds = _checked_std(prediction.member_stds, estimator, shape, "members' standard deviation")
-    return means, stds
-
-
-def _checked_std(values: Any, estimator: Any, shape: tuple[int, ...], what: str) -> Array:
-    std = as_float(values, estimator, what)
-    _check_shape(std, shape, estimator, what)
-    if (std < 0).any():
-        raise ValueError(
-            f"The {what} of {_name(estimator)} has {np.sum(std < 0)} negative value(s), the "
-            f"smallest {std.min():.3g}; return standard deviations (not log-variances), at least 0."
-        )
-    return std
-
-
-def _checked_cov(values: Any, estimator: Any, shape: tuple[int, ...]) -> Array | None:
-    """Check covariances; a diagonal that is negative by rounding becomes zero."""
-    if values is None:
-        return None
-    cov = as_float(values, estimator, "covariance")
-    _check_shape(cov, shape, estimator, "covariance")
-    variance = np.diagonal(cov, axis1=1, axis2=2)
-    if not (variance < 0).any():
-        return cov
-    if variance.min() < -ROUNDING * np.abs(variance).max():
-        raise ValueError(
-            f"The covariance of {_name(estimator)} has a negative variance, {variance.min():.3g}; "
-            f"covariances must be positive semi-definite."
-        )
-    return with_variance(cov, np.clip(variance, 0.0, None))
-
-
 def with_variance(cov: Array, variance: Array) -> Array:
     """Return a copy of matrices (..., n, n) with another diagonal (..., n)."""
     points = np.arange(cov.shape[-1])
     cov = cov.copy()
     cov[..., points, points] = variance
     return cov
-
-
-def _check_shape(array: Array, shape: tuple[int, ...], estimator: Any, what: str) -> None:
-    if array.shape != shape:
-        raise ValueError(
-            f"The {what} of {_name(estimator)} has shape {array.shape}, but {shape} goes with X "
-            f"and its mean; make the backbone return one value for each point."
-        )
-
-
-def _name(estimator: Any) -> str:
-    return f"the backbone {type(estimator).__name__}"

@@ -11,7 +11,8 @@ from typing import Any
 
 from sklearn.utils.validation import _num_samples
 
-from skphys.predictive._prediction import ROWS, Prediction, check_prediction
+from skphys.predictive._checks import ROWS, check_prediction
+from skphys.predictive._prediction import Prediction
 
 Predict = Callable[..., Prediction]
 
@@ -27,8 +28,9 @@ class Adapter:
 
     Attributes
     ----------
-    matches : callable
-        ``matches(estimator) -> bool``. The first adapter that matches reads the estimator.
+    matches : type, tuple of types or callable
+        Whose instances, or ``matches(estimator) -> bool``. The first adapter that matches reads
+        the estimator.
     predict : callable
         ``predict(estimator, X, *, rows, want_cov) -> Prediction``.
     covariance, members : callable
@@ -36,7 +38,7 @@ class Adapter:
         unfitted estimators, too.
     """
 
-    matches: Callable[[Any], bool]
+    matches: Any
     predict: Predict
     covariance: Callable[[Any, str], bool] = never
     members: Callable[[Any, str], bool] = never
@@ -47,10 +49,11 @@ METHODS = ("_predict_unconditioned", "_predict_distribution")
 
 _imposed: ContextVar[bool] = ContextVar("constraints_imposed", default=False)
 
-# In order of precedence; filled by the package's __init__.
+# In order of precedence; the built-in ones are set by the package's __init__.
 _protocol: list[Adapter] = []
 _registered: list[tuple[Any, Adapter]] = []
 _families: list[Adapter] = []
+_adapters: list[Adapter] = []  # all of them
 
 
 def are_constraints_imposed() -> bool:
@@ -72,6 +75,12 @@ def install(protocol: Iterable[Adapter], families: Iterable[Adapter]) -> None:
     """Set the built-in adapters: what comes before, and what after, the registered ones."""
     _protocol[:] = protocol
     _families[:] = families
+    _set_registered(_registered)
+
+
+def _set_registered(entries: Iterable[tuple[Any, Adapter]]) -> None:
+    _registered[:] = entries
+    _adapters[:] = [*_protocol, *(adapter for _, adapter in _registered), *_families]
 
 
 def predict_distribution(
@@ -245,12 +254,12 @@ def register_adapter(
             f"predict must be a function (estimator, X, *, rows, want_cov); got {predict!r}."
         )
     adapter = Adapter(
-        _matcher(matches),
+        matcher(matches),
         predict,
         covariance=lambda estimator, rows: offers_covariance,
         members=lambda estimator, rows: offers_members,
     )
-    _registered.insert(0, (matches, adapter))
+    _set_registered([(matches, adapter), *_registered])
 
 
 def unregister_adapter(matches: Any) -> None:
@@ -269,21 +278,27 @@ def unregister_adapter(matches: Any) -> None:
     kept = [entry for entry in _registered if entry[0] != matches]
     if len(kept) == len(_registered):
         raise ValueError(f"No adapter is registered for {matches!r}.")
-    _registered[:] = kept
+    _set_registered(kept)
 
 
 def find_adapter(estimator: Any) -> Adapter:
     """Return the first adapter that matches; the last built-in one matches everything."""
-    return next(adapter for adapter in _adapters() if adapter.matches(estimator))
+    for adapter in _adapters:
+        matches = adapter.matches
+        by_type = isinstance(matches, type | tuple)
+        if isinstance(estimator, matches) if by_type else matches(estimator):
+            return adapter
+    raise LookupError("No adapter is installed.")
 
 
-def _adapters() -> Iterator[Adapter]:
-    yield from _protocol
-    yield from (adapter for _, adapter in _registered)
-    yield from _families
+def matcher(matches: Any) -> Callable[[Any], bool]:
+    """Return the function that says whether an object is an instance of a class, also by name.
 
-
-def _matcher(matches: Any) -> Callable[[Any], bool]:
+    Parameters
+    ----------
+    matches : type, str or callable
+        A class; ``"module:QualName"``, which is not imported; or the function itself.
+    """
     if isinstance(matches, type):
         return lambda estimator: isinstance(estimator, matches)
     if isinstance(matches, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -80,20 +80,47 @@ def residual_std(
         )
     else:
         splits = check_cv(cv, y).split(X, y, groups)
-        residuals = list(_out_of_fold(estimator, X, y, splits, rows, fit_params or {}))
+        residuals = [
+            _residuals(fitted, _safe_indexing(X, test), _safe_indexing(y, test), rows)
+            for fitted, test in out_of_fold(estimator, X, y, splits, fit_params)
+        ]
     axis = 0 if rows == "fields" else None
     return np.sqrt(np.mean(np.concatenate(residuals) ** 2, axis=axis))
 
 
-def _out_of_fold(
-    estimator: Any, X: Any, y: Any, splits: Any, rows: str, fit_params: Mapping[str, Any]
-) -> Iterator[Array]:
+def out_of_fold(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    splits: Iterable[tuple[Any, Any]],
+    fit_params: Mapping[str, Any] | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Fit a clone of a backbone on each training fold.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned; must not be frozen.
+    X : {array-like, DataFrame} of shape (n_samples, n_features)
+        What the backbone sees.
+    y : array-like of shape (n_samples,) or (n_samples, n_points)
+        The targets.
+    splits : iterable of (train, test)
+        Indices of rows.
+    fit_params : mapping, default=None
+        Passed to fit; split with X where they have one entry a sample.
+
+    Yields
+    ------
+    fitted : estimator
+        The clone.
+    test : ndarray of int
+        The rows that it was not fitted on.
+    """
     for train, test in splits:
-        part = _check_method_params(X, dict(fit_params), indices=train)
-        fitted = fit_backbone(
-            clone(estimator), _safe_indexing(X, train), _safe_indexing(y, train), **part
-        )
-        yield _residuals(fitted, _safe_indexing(X, test), _safe_indexing(y, test), rows)
+        params = _check_method_params(X, dict(fit_params or {}), indices=train)
+        inputs, targets = _safe_indexing(X, train), _safe_indexing(y, train)
+        yield fit_backbone(clone(estimator), inputs, targets, **params), test
 
 
 def _residuals(estimator: Any, X: Any, y: Any, rows: str) -> Array:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skphys.predictive import Prediction
-from skphys.predictive._prediction import check_prediction
+from skphys.predictive._checks import check_prediction
 
 
 class Backbone:

@@ -19,20 +19,9 @@ from sklearn.ensemble import (
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from skphys.predictive._backbone import predict_mean
-from skphys.predictive._prediction import Array, Prediction, by_rows
+from skphys.predictive._checks import by_rows
+from skphys.predictive._prediction import Array, Prediction
 from skphys.predictive._registry import Adapter
-
-
-def _is_forest(estimator: Any) -> bool:
-    return isinstance(estimator, RandomForestRegressor | ExtraTreesRegressor)
-
-
-def _is_bagging(estimator: Any) -> bool:
-    return isinstance(estimator, BaggingRegressor)
-
-
-def _is_voting(estimator: Any) -> bool:
-    return isinstance(estimator, VotingRegressor)
 
 
 def _tree_means(forest: Any, X: Any) -> Iterator[Any]:
@@ -112,7 +101,7 @@ def _always(estimator: Any, rows: str) -> bool:
 
 
 ADAPTERS = (
-    Adapter(_is_forest, _predict_forest, members=_always),
-    Adapter(_is_bagging, _predict_bagging, members=_always),
-    Adapter(_is_voting, _predict_voting, _covariance_of_voting, _members_of_voting),
+    Adapter((RandomForestRegressor, ExtraTreesRegressor), _predict_forest, members=_always),
+    Adapter(BaggingRegressor, _predict_bagging, members=_always),
+    Adapter(VotingRegressor, _predict_voting, _covariance_of_voting, _members_of_voting),
 )

@@ -6,7 +6,8 @@ from typing import Any
 
 from sklearn.utils.validation import _num_samples
 
-from skphys.predictive._prediction import Prediction, by_rows
+from skphys.predictive._checks import by_rows
+from skphys.predictive._prediction import Prediction
 from skphys.predictive._registry import Adapter
 
 

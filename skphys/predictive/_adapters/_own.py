@@ -31,11 +31,10 @@ def _method(estimator: Any) -> Any:
     """Return the method that speaks for the estimator, or None."""
     if isinstance(estimator, FrozenEstimator):  # would delegate, and is opened anyway
         return None
-    return next((getattr(estimator, m) for m in METHODS if hasattr(estimator, m)), None)
-
-
-def _matches(estimator: Any) -> bool:
-    return _method(estimator) is not None
+    for name in METHODS:
+        if hasattr(estimator, name):
+            return getattr(estimator, name)
+    return None
 
 
 def _predict(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
@@ -53,4 +52,4 @@ def _members(estimator: Any, rows: str) -> bool:
     return hasattr(estimator, "_offers_members") and estimator._offers_members(rows)
 
 
-ADAPTERS = (Adapter(_matches, _predict, _covariance, _members),)
+ADAPTERS = (Adapter(_method, _predict, _covariance, _members),)

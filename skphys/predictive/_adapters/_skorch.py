@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from skphys.predictive._checks import stated
 from skphys.predictive._nets import cast, is_net, is_process, parameter_dtype, seeded
-from skphys.predictive._prediction import Array, Prediction, stated, with_variance
+from skphys.predictive._prediction import Array, Prediction, with_variance
 from skphys.predictive._registry import Adapter
 
 

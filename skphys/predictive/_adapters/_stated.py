@@ -11,14 +11,9 @@ from sklearn.dummy import DummyRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.utils.validation import _num_samples
 
-from skphys.predictive._prediction import (
-    Array,
-    Prediction,
-    as_float,
-    stated,
-    with_variance,
-)
-from skphys.predictive._registry import Adapter, never
+from skphys.predictive._checks import as_float, stated
+from skphys.predictive._prediction import Array, Prediction, with_variance
+from skphys.predictive._registry import Adapter
 
 
 def _names(method: Any) -> set[str]:
@@ -130,16 +125,11 @@ def _with(name: str) -> Callable[[Any], bool]:
     return lambda estimator: callable(getattr(estimator, name, None))
 
 
-def _is_dummy(estimator: Any) -> bool:
-    """Say whether the standard deviation is a placeholder: a dummy's is zero throughout."""
-    return isinstance(estimator, DummyRegressor)
-
-
 ADAPTERS = (
-    Adapter(_is_dummy, _predict_mean, never),
+    Adapter(DummyRegressor, _predict_mean),  # the standard deviation that it names is zero
     Adapter(_has("return_cov", "return_std"), predict_by_flags, _may_give_covariance),
     Adapter(_with("predict_std"), _predict_with_std_method),
     Adapter(_with("predict_var"), _predict_with_variance_method),
     Adapter(_with("pred_dist"), _predict_from_distribution),
-    Adapter(lambda estimator: True, _predict_mean, never),
+    Adapter(object, _predict_mean),
 )

@@ -19,14 +19,6 @@ from skphys.predictive._registry import (
 )
 
 
-def _is_multi_output(estimator: Any) -> bool:
-    return isinstance(estimator, MultiOutputRegressor)
-
-
-def _is_transformed(estimator: Any) -> bool:
-    return isinstance(estimator, TransformedTargetRegressor)
-
-
 def _refuse_constraints(prediction: Prediction, estimator: Any) -> None:
     if prediction.constraints:
         raise ValueError(
@@ -100,6 +92,11 @@ def _members_transformed(estimator: Any, rows: str) -> bool:
 
 
 ADAPTERS = (
-    Adapter(_is_multi_output, _predict_each, _covariance_of_only, _members_of_only),
-    Adapter(_is_transformed, _predict_transformed, _covariance_transformed, _members_transformed),
+    Adapter(MultiOutputRegressor, _predict_each, _covariance_of_only, _members_of_only),
+    Adapter(
+        TransformedTargetRegressor,
+        _predict_transformed,
+        _covariance_transformed,
+        _members_transformed,
+    ),
 )

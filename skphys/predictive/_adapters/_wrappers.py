@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 
+from skphys.predictive._backbone import through_steps
 from skphys.predictive._prediction import Prediction
 from skphys.predictive._registry import (
     Adapter,
@@ -26,17 +27,9 @@ def _is_search(estimator: Any) -> bool:
     return hasattr(estimator, "best_estimator_") or isinstance(estimator, BaseSearchCV)
 
 
-def _is_frozen(estimator: Any) -> bool:
-    return isinstance(estimator, FrozenEstimator)
-
-
-def _is_pipeline(estimator: Any) -> bool:
-    return isinstance(estimator, Pipeline)
-
-
 def _held(estimator: Any) -> Any:
     """Return what predicts: the fitted estimator, or before fit the one to be fitted."""
-    if _is_pipeline(estimator):
+    if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1]
     return getattr(estimator, "best_estimator_", estimator.estimator)
 
@@ -48,10 +41,8 @@ def _predict_held(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Predi
 
 
 def _predict_last(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
-    for _, step in estimator.steps[:-1]:
-        if step is not None and step != "passthrough":
-            X = step.transform(X)
-    return predict_distribution(_held(estimator), X, rows=rows, want_cov=want_cov)
+    last, X = through_steps(estimator, X)
+    return predict_distribution(last, X, rows=rows, want_cov=want_cov)
 
 
 def _covariance(estimator: Any, rows: str) -> bool:
@@ -62,12 +53,12 @@ def _members(estimator: Any, rows: str) -> bool:
     return offers_members(_held(estimator), rows)
 
 
-def _opened(matches: Callable[[Any], bool], predict: Callable[..., Prediction]) -> Adapter:
+def _opened(matches: Any, predict: Callable[..., Prediction]) -> Adapter:
     return Adapter(matches, predict, _covariance, _members)
 
 
 ADAPTERS = (
-    _opened(_is_frozen, _predict_held),
-    _opened(_is_pipeline, _predict_last),
+    _opened(FrozenEstimator, _predict_held),
+    _opened(Pipeline, _predict_last),
     _opened(_is_search, _predict_held),
 )

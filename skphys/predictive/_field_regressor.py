@@ -1,0 +1,314 @@
+"""What every regressor of fields can be asked for once it says what it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+from sklearn.base import RegressorMixin
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+
+from skphys.predictive._prediction import ALL, Array, Prediction
+
+MAX_SEED = 2**31
+
+
+def _has_members(estimator: Any) -> bool:
+    if estimator._has_members():
+        return True
+    raise AttributeError(
+        f"The estimator in {type(estimator).__name__} has no members, so there is no "
+        f"predict_members; see EnsembleRegressor."
+    )
+
+
+class FieldRegressorMixin(RegressorMixin):
+    """Mixin: predict, its standard deviations, intervals, members and draws.
+
+    A regressor has the method ``_predict_distribution(X, *, rows, want_cov) -> Prediction``, by
+    which it also speaks for itself inside other estimators. One that can answer some questions
+    with less work overrides `_stated`; one whose fields are conditioned overrides `_fields`.
+    Keyword parameters of its own are handed on: a method ``predict(..., *, boundary=None)`` calls
+    ``_answer(..., boundary=boundary)``, and `_stated` and `_fields` get them.
+    """
+
+    # Pipelines hand these through with metadata routing enabled.
+    __metadata_request__predict = {"return_std": True, "return_cov": True}
+
+    estimator: Any
+    _target_ndim: int
+    _predict_distribution: Callable[..., Prediction]
+
+    def predict(self, X: Any, return_std: bool = False, return_cov: bool = False) -> Any:
+        """Predict fields.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            One row a field.
+        return_std : bool, default=False
+            Also return the standard deviations.
+        return_cov : bool, default=False
+            Also return the covariances along the fields. At most one of the two may be set.
+
+        Returns
+        -------
+        y_mean : ndarray of shape (n_samples, n_points)
+            The means, float64; (n_samples,) if y was 1-D in fit.
+        y_std : ndarray of the same shape
+            Only if `return_std`.
+        y_cov : ndarray of shape (n_samples, n_points, n_points)
+            Only if `return_cov`.
+
+        Raises
+        ------
+        ValueError
+            If both flags are set, or no uncertainty is stated.
+        """
+        return self._answer(X, return_std, return_cov)
+
+    def predict_std(self, X: Any) -> np.ndarray:
+        """Return the standard deviations of `predict`.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            One row a field.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_points)
+            In the shape of `predict`.
+        """
+        return self._answer(X, return_std=True)[1]
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Return central intervals of the marginal Gaussians.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            One row a field.
+        coverage : float, default=0.9
+            Probability of each point's interval, between 0 and 1.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_samples, n_points)
+            In the shape of `predict`.
+        """
+        return self._interval(X, coverage)
+
+    @available_if(_has_members)
+    def predict_members(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the predictions of the members.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            One row a field.
+
+        Returns
+        -------
+        means : ndarray of shape (n_members, n_samples, n_points)
+            Without the last axis if y was 1-D in fit.
+        stds : ndarray of the same shape or None
+            None if the members are points.
+        """
+        return self._members(X)
+
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
+        """Draw fields with the mean and the covariance of `predict`.
+
+        If there are members, each draw is one of them, the same for all rows of X, with its points
+        independent: of members that are points, the member itself.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples_X, n_features)
+            One row a field.
+        n_samples : int, default=1
+            Number of draws of each field.
+        random_state : int, RandomState instance or None, default=0
+            Source of the draws; an int gives the same ones at each call.
+
+        Returns
+        -------
+        ndarray of shape (n_samples_X, n_points, n_samples)
+            Draws last, as in `GaussianProcessRegressor.sample_y`; (n_samples_X, n_samples) if y
+            was 1-D in fit.
+        """
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        return self._draws(X, n_samples, random_state)
+
+    def _answer(
+        self, X: Any, return_std: bool = False, return_cov: bool = False, **options: Any
+    ) -> Any:
+        """Return what `predict` does."""
+        if return_std and return_cov:
+            raise ValueError("At most one of return_std and return_cov may be set.")
+        want = "std" if return_std else "cov" if return_cov else "mean"
+        mean = spread = None
+        for index, shown, field in self._fields(X, want, **options):
+            mean = _put(mean, X, index, field.mean[:, shown])
+            if return_std:
+                std = _whole(field.std(), field.mean.shape)[:, shown]
+                spread = _put(spread, X, index, std)
+            if return_cov:
+                cov = field.dense()[..., shown, :][..., shown]
+                cov = _whole(cov, (len(field.mean), *cov.shape[-2:]))
+                spread = _put(spread, X, index, cov, square=True)
+        mean = self._as_fitted(mean)
+        if want == "mean":
+            return mean
+        return mean, self._as_fitted(spread) if return_std else spread
+
+    def _interval(self, X: Any, coverage: float, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `predict_interval` does."""
+        if not 0.0 < coverage < 1.0:
+            raise ValueError(f"coverage must be between 0 and 1; got {coverage!r}.")
+        mean, std = self._answer(X, return_std=True, **options)
+        half = norm.ppf(0.5 + 0.5 * coverage) * std
+        return mean - half, mean + half
+
+    def _members(self, X: Any, **options: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return what `predict_members` does; a lone prediction is a member."""
+        check_is_fitted(self)
+        stated = self._stated(X, "members", **options)
+        means, stds = stated.member_means, stated.member_stds
+        if means is None:
+            means, stds = stated.mean[None], None if stated.std is None else stated.std[None]
+        stds = None if stds is None else self._as_fitted(stds, axis=2)
+        return self._as_fitted(means, axis=2), stds
+
+    def _draws(self, X: Any, n_samples: int, random_state: Any, **options: Any) -> np.ndarray:
+        """Return what `sample_y` does."""
+        random_state = check_random_state(random_state)
+        draws = None
+        for index, shown, field in self._fields(X, "draws", **options):
+            drawn = field.sample(n_samples, random_state.randint(MAX_SEED))
+            draws = _put(draws, X, index, np.moveaxis(drawn[..., shown], 0, -1))
+        return self._as_fitted(draws)
+
+    def _fields(self, X: Any, want: str, **options: Any) -> Iterator[tuple[Any, Any, Any]]:
+        """Yield fields of X, batch by batch.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The caller's rows.
+        want : {"mean", "std", "cov", "draws"}
+            What will be asked of the fields.
+        **options : dict
+            Keyword parameters of the method that was called.
+
+        Yields
+        ------
+        index : slice or ndarray of int of shape (n_fields, n_outputs)
+            The rows of X that are these fields; in a long table the row of each point.
+        shown : slice or ndarray of int of shape (n_outputs,)
+            The points of the fields that are returned.
+        field : object
+            With a `mean` of shape (n_fields, n_points), and methods ``std()``, ``dense()`` and
+            ``sample(n_samples, seed)``, as a `Gaussian`.
+        """
+        check_is_fitted(self)
+        stated = self._stated(X, want, **options)
+        if want != "mean" and not stated.states_uncertainty:
+            raise ValueError(self._no_uncertainty())
+        yield ALL, ALL, _StatedField(stated)
+
+    def _stated(self, X: Any, want: str, **options: Any) -> Prediction:
+        """Return at least what is wanted: "mean", "std", "cov", "draws" or "members"."""
+        want_cov = want in ("cov", "draws")
+        return self._predict_distribution(X, rows="fields", want_cov=want_cov, **options)
+
+    def _no_uncertainty(self) -> str:
+        """Say why there is no uncertainty, and what to do."""
+        return (
+            f"{type(self.estimator).__name__}, the estimator in {type(self).__name__}, states "
+            f"no uncertainty; use a probabilistic regressor, or an EnsembleRegressor of it."
+        )
+
+    def _has_members(self) -> bool:
+        """Say whether there is a method `predict_members`."""
+        return True
+
+    def _as_fitted(self, array: Any, axis: int = 1) -> np.ndarray:
+        """Drop the axis of points if y had none in fit."""
+        return array.squeeze(axis) if self._target_ndim == 1 else array
+
+    def _check_targets(self, y: Any) -> np.ndarray:
+        """Check y, and remember whether predictions are 1-D."""
+        y = validate_data(self, X="no_validation", y=y, multi_output=True)
+        if y.dtype.kind not in "fiu":
+            y = y.astype(np.float64)
+        self._target_ndim = y.ndim
+        return y
+
+    def _routed(self, fit_params: dict[str, Any]) -> dict[str, Any]:
+        """Return the fit parameters of the estimator inside."""
+        if not _routing_enabled():
+            return fit_params
+        return process_routing(self, "fit", **fit_params).estimator.fit
+
+    def get_metadata_routing(self) -> Any:
+        """Get metadata routing of this object.
+
+        Returns
+        -------
+        MetadataRouter or MetadataRequest
+            Parameters of fit go to the estimator inside, if there is one; those of predict are
+            this one's own.
+        """
+        if not hasattr(self, "estimator"):
+            return super().get_metadata_routing()
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+
+class _StatedField:
+    """A prediction with the methods of a conditioned field."""
+
+    def __init__(self, prediction: Prediction) -> None:
+        self.mean = prediction.mean
+        self.std = prediction.standard_deviation
+        self.dense = prediction.covariance
+        self._prediction = prediction
+
+    def sample(self, n_samples: int, random_state: Any = None) -> Array:
+        return self._prediction.distribution().sample(n_samples, random_state)
+
+
+def _whole(array: Array, shape: tuple[int, ...]) -> Array:
+    """Return what all fields share for each of them."""
+    return array if array.shape == shape else np.broadcast_to(array, shape)
+
+
+def _put(out: Array | None, X: Any, index: Any, values: Array, square: bool = False) -> Array:
+    """Write values of some fields, (n_fields, n_outputs, ...), into those of all rows of X.
+
+    With `square` there are two axes of outputs; in a long table they become two axes of rows.
+    """
+    in_rows = isinstance(index, slice)
+    if out is None and in_rows and index == ALL and values.flags.writeable:
+        return values
+    if out is None:
+        n_rows = _num_samples(X)
+        rest = values.shape[1:] if in_rows else (n_rows,) if square else values.shape[2:]
+        out = np.zeros((n_rows, *rest))
+    where = index if in_rows or not square else (index[:, :, None], index[:, None, :])
+    out[where] = values
+    return out
