@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from skphys.constraints import EqualitySystem, boundary_constraints
-from skphys.constraints._system import NamedConstraints
+from skphys.conditioning import Gaussian
+from skphys.constraints import BOTH, ConstraintSet, boundary_constraints
 from skphys.estimators._backbone import tell_grid
 from skphys.estimators._background import Background, RegriddedBackground
-from skphys.estimators._embedding import (
-    EmbeddedOperator,
-    ask,
-    check_embedding,
-    numeric_inputs,
-    shifted,
-)
+from skphys.estimators._constrained import Constrained
+from skphys.estimators._embedding import BoundaryBackbone, can_be_told, check_embedding
 from skphys.estimators._error_model import ErrorModel
-from skphys.estimators._field_fit import FieldConstrainedRegressor
-from skphys.estimators._field_rows import FieldRows
-from skphys.estimators._named_boundary import NamedBoundaryMixin
-from skphys.estimators._packed import boundary_batch, embed_boundary
-from skphys.estimators._settled import settled
+from skphys.estimators._layout import PredictedFields
+from skphys.estimators._named_boundary import named_faces, with_face
+from skphys.estimators._stated_errors import StatedErrors
 from skphys.grids import Components, Grid
-from skphys.predictive import Prediction
 
 AUTO = "auto"
 PROJECT = "project"
 BEST = "lift"  # what "auto" tries first
 
 
-class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
+class BoundaryEnforcedOperator(Constrained):
     r"""Wrap an operator, or any regressor of fields, so that its fields obey their boundary.
 
     Whatever the backbone predicts is taken as a Gaussian field and conditioned on the boundary
@@ -55,19 +48,17 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
     grid : Grid, Components or None, default=None
         Where the fields live; y has shape (n_samples, n_points), in C order. None will do without a
         boundary only. An operator whose own `grid` is None gets this one.
-    method : {"auto", "kernel", "lift", "project"}, default="auto"
+    method : {"auto", "kernel", "kernel_block", "lift", "project"}, default="auto"
         What happens while the backbone trains. "project": nothing; works with any backbone, also a
         trained one. "lift": it learns what a background field leaves, which satisfies the boundary
         and is found in closed form; works with any backbone that is still to be trained. "kernel"
         corrects the kernel inside each layer, as BOON does; it needs one axis, and an operator
         whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a skorch net with
-        spectral layers in its module. An operator with the parameter gets the boundary's values
-        as inputs as well, with "lift", too. "auto" is "lift" for such an operator and for skorch
+        spectral layers in its module. One number stands there for a layer's kernel between two
+        boundary points, as in the released code of BOON; with "kernel_block" it is the matrix
+        between all channels, which decouples boundary and interior exactly. An operator with the
+        parameter gets the boundary's values as inputs as well, with "lift", too. "auto" is "lift" for such an operator and for skorch
         nets, "project" for other backbones.
-    pivot : {"scalar", "block"}, default="scalar"
-        With "kernel": whether one number stands for a layer's kernel between two boundary points,
-        as in the released code of BOON, or the matrix between all channels, which decouples
-        boundary and interior exactly.
     members : {"moments", "each"}, default="moments"
         What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
         the members' low-rank covariance. "each" conditions each member by itself, with independent
@@ -89,7 +80,7 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
     ----------
     estimator_ : estimator
         The fitted backbone; with "lift" it predicts what `background_` leaves.
-    method_ : {"kernel", "lift", "project"}
+    method_ : {"kernel", "kernel_block", "lift", "project"}
         The method in use.
     background_ : Background or None
         With "lift", what the backbone did not have to learn; ``background_.kind_`` says which of
@@ -98,8 +89,9 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         The conditions with the names of their faces.
     grid_ : Grid or Components
         The grid in use.
-    residual_std_ : ndarray of shape (n_points,)
-        With ``uncertainty="residual"``.
+    error_model_ : ErrorModel
+        How the backbone's errors are taken; with ``uncertainty="residual"`` its `residual_std`, of
+        shape (n_points,).
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of str
@@ -163,14 +155,15 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         "estimator": [HasMethods(["fit", "predict"])],
         "boundary": [Mapping, None],
         "grid": [Grid, Components, None],
-        "method": [StrOptions({"auto", "kernel", "lift", "project"})],
-        "pivot": [StrOptions({"scalar", "block"})],
+        "method": [StrOptions({"auto", "kernel", "kernel_block", "lift", "project"})],
         "members": [StrOptions({"moments", "each"})],
         "uncertainty": [StrOptions({"auto", "residual"})],
         "calibration": [tuple, list, None],
         "drop_value_columns": ["boolean"],
         "random_state": ["random_state"],
     }
+
+    _PARTS, _PART = "boundary", "faces of the boundary"
 
     def __init__(
         self,
@@ -179,7 +172,6 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         grid: Grid | Components | None = None,
         *,
         method: str = "auto",
-        pivot: str = "scalar",
         members: str = "moments",
         uncertainty: str = "auto",
         calibration: tuple[Any, Any] | None = None,
@@ -190,7 +182,6 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
         self.boundary = boundary
         self.grid = grid
         self.method = method
-        self.pivot = pivot
         self.members = members
         self.uncertainty = uncertainty
         self.calibration = calibration
@@ -231,13 +222,12 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
             If the training fields contradict the boundary by more than the stencils' error.
         """
         self._fit(X, y, fit_params)
-        self.method_, self.background_ = PROJECT, None
-        if isinstance(self.estimator_, EmbeddedOperator):
-            self.method_, self.background_ = self.estimator_.method, self.estimator_.background_
-            self.estimator_ = self.estimator_.estimator_
+        self.method_, self.background_ = self._backbone.method, self._backbone.background
         return self
 
-    def _declared(self, grid: Any) -> NamedConstraints:
+    _backbone: BoundaryBackbone
+
+    def _declared(self, grid: Any) -> Any:
         if self.boundary is None:
             return []
         if self.grid is None:
@@ -247,58 +237,30 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
             )
         return boundary_constraints(self.boundary, grid)
 
-    def _prepared(self, backbone: Any, constraints: NamedConstraints, grid: Any) -> Any:
-        """Return an operator that is told about the boundary, if that is the method."""
-        tell_grid(backbone, self.grid)
-        if self.method == PROJECT or not constraints:
-            return backbone
-        method = BEST if self.method == AUTO else self.method
-        try:
-            check_embedding(backbone, constraints, grid, method, hook_only=self.method == AUTO)
-        except ValueError:
-            if self.method == AUTO:
-                return backbone
-            raise
-        return EmbeddedOperator(
-            backbone, constraints, grid, method, self.pivot, self.drop_value_columns
-        )
+    def _declared_errors(self) -> ErrorModel:
+        return SettledErrors(members=self.members)
 
-    def _chosen_errors(self, X: Any, y: Any, fit_params: dict[str, Any]) -> ErrorModel:
-        """Keep what is declared: `calibration` is for the residuals here."""
-        return self.error_model_
+    def _told(self, regressor: Any, constraints: ConstraintSet) -> BoundaryBackbone:
+        """Return a backbone that is told about the boundary, if that is the method."""
+        tell_grid(regressor, self.grid)
+        method = PROJECT if not constraints.named else self.method
+        if method == AUTO:
+            method = BEST if can_be_told(regressor, constraints, BEST) else PROJECT
+        elif method != PROJECT:
+            check_embedding(regressor, constraints, method)
+        settle = method != PROJECT or self.members == "each"
+        return BoundaryBackbone(regressor, constraints, self.drop_value_columns, method, settle)
 
-    def _seen_by_backbone(
-        self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any
-    ) -> Any:
-        if isinstance(backbone, EmbeddedOperator):
-            return X  # where it finds the values, too
-        return super()._seen_by_backbone(X, backbone, constraints, grid)
+    def _named_parts(self) -> dict[str, Any]:
+        return {name: face.condition for name, face in named_faces(self.boundary).items()}
 
-    def _predict_backbone(
-        self, X: Any, sizes: Any = None, *, constraint_values: Mapping[str, Any] | None = None
-    ) -> Prediction:
-        if self.method_ == PROJECT:
-            prediction = super()._predict_backbone(X)
-        else:
-            prediction = self._ask_embedded(X, constraint_values)
-        if prediction.member_means is None or not self._settles(prediction):
-            return prediction
-        return settled(prediction, self._system(X, constraint_values))
+    def _set_part(self, name: str, key: str, value: Any) -> None:
+        self.boundary = with_face(self.boundary, name, key, value)
 
-    def _ask_embedded(self, X: Any, constraint_values: Mapping[str, Any] | None) -> Prediction:
-        if constraint_values:
-            self._system(X, constraint_values)  # raises if they are not as they should be
-        names = getattr(self, "feature_names_in_", None)
-        stated = self.constraints_, self.grid_
-        batch = boundary_batch(
-            *stated, self.method_, X, constraint_values, pivot=self.pivot, feature_names=names
-        )
-        seen = self._seen_by_backbone(X, self.estimator_, *stated)
-        prediction = ask(self.estimator_, seen, batch)
-        if self.background_ is not None:
-            background = self.background_(numeric_inputs(X, *stated, names), batch.values)
-            prediction = shifted(prediction, background, self.background_.units)
-        return self._spread(prediction)
+    def _order_of_parts(self, path: str) -> tuple[Any, ...]:
+        """Sort conditions before their parameters, and both faces before one of them."""
+        face = named_faces(self.boundary).get(path.partition("__")[0])
+        return (*super()._order_of_parts(path), face is not None and face.face != BOTH)
 
     def on_grid(self, grid: Grid | Components) -> Self:
         """Return a fitted copy that predicts on another grid, usually a finer one.
@@ -324,19 +286,15 @@ class BoundaryEnforcedOperator(NamedBoundaryMixin, FieldConstrainedRegressor):
             values are in columns of X that would be others.
         """
         moved = super().on_grid(grid)
-        if self.background_ is not None:
-            embedding = embed_boundary(moved.constraints_, grid, self.method_)
-            moved.background_ = self.background_.on_grid(embedding, grid)
+        moved.background_ = moved._backbone.background
         return moved
 
-    def _system(self, X: Any, constraint_values: Mapping[str, Any] | None) -> EqualitySystem:
-        layout = FieldRows(self.grid_, getattr(self, "feature_names_in_", None))
-        return layout.system(X, self.constraints_, constraint_values)
 
-    def _settles(self, prediction: Prediction) -> bool:
-        """Say whether members are conditioned each by itself before anything else."""
-        each = self.members == "each" and prediction.member_stds is None
-        return each or self.method_ != PROJECT
+class SettledErrors(StatedErrors):
+    """Stated errors; members that are points have been moved onto the boundary each by itself."""
 
-    def _treatment(self, prediction: Prediction) -> str:
-        return "moments" if prediction.member_stds is None else self.members
+    def prior(self, fields: PredictedFields) -> list[Gaussian]:
+        """Return the Gaussians to condition: one, or one for each member that states its own."""
+        if fields.prediction.member_stds is None:
+            return StatedErrors.prior(replace(self, members="moments"), fields)
+        return super().prior(fields)

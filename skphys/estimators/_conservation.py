@@ -9,15 +9,21 @@ from typing import Any, ClassVar
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from skphys.constraints import Constraint, InequalityConstraint, name_constraints
-from skphys.constraints._system import NamedConstraints
-from skphys.estimators._named_params import NamedConstraintsMixin
-from skphys.estimators._table_fit import TableConstrainedRegressor
+from skphys.constraints import (
+    Constraint,
+    ConstraintSet,
+    InequalityConstraint,
+    name_constraints,
+)
+from skphys.estimators._backbone import Backbone
+from skphys.estimators._calibration import CalibratedErrors
+from skphys.estimators._constrained import Constrained
+from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._through import TrainedThrough, check_trainable
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
 
 
-class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRegressor):
+class ConservationConstrainedRegressor(Constrained):
     """Wrap any regressor so that its predicted fields obey conservation laws exactly.
 
     The backbone's prediction is taken as a Gaussian field and conditioned on the constraints: mean,
@@ -71,6 +77,9 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         Fields that the backbone was not trained on, and for which the constraints hold. Required
         by ``uncertainty="residual"`` and ``"calibrated"`` of a frozen backbone; the other
         parameters say what is chosen on them, see Notes.
+    error_model : ErrorModel or None, default=None
+        How the backbone errs, in place of what `members`, `metric`, `uncertainty` and
+        `correlation_length` say, which then stay at their defaults. None takes these.
     drop_value_columns : bool, default=False
         Keep the columns that constraints take their values from away from the backbone.
     project_samples : bool, default=False
@@ -94,10 +103,10 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
     grid_ : Grid, Mesh, Components or ColumnGrid
         The grid in use.
     error_model_ : ErrorModel
-        What was chosen, or declared: `members`, `correlation_length`, the `scale` of the standard
-        deviations, and how the variance follows the law's own test (`law_exponent`, `law_level`).
-    residual_std_ : ndarray of shape (n_points,) or float
-        With ``uncertainty="residual"``.
+        What was chosen, or declared: `members`, `metric`, `correlation_length`, the `scale` of the
+        standard deviations, and how the variance follows the law's own test (`law_exponent`,
+        `law_level`); with ``uncertainty="residual"`` also `residual_std`, of shape (n_points,), or
+        () in a long table.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of str
@@ -158,11 +167,14 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
             None,
         ],
         "calibration": [tuple, list, None],
+        "error_model": [ErrorModel, None],
         "drop_value_columns": ["boolean"],
         "project_samples": ["boolean"],
         "constrain_training": ["boolean"],
         "random_state": ["random_state"],
     }
+
+    _PARTS, _PART = "constraints", "constraints"
 
     def __init__(
         self,
@@ -175,6 +187,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         uncertainty: str = "auto",
         correlation_length: float | str | Mapping[str, float] | None = "auto",
         calibration: tuple[Any, Any] | None = None,
+        error_model: ErrorModel | None = None,
         drop_value_columns: bool = False,
         project_samples: bool = False,
         constrain_training: bool = False,
@@ -188,6 +201,7 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         self.uncertainty = uncertainty
         self.correlation_length = correlation_length
         self.calibration = calibration
+        self.error_model = error_model
         self.drop_value_columns = drop_value_columns
         self.project_samples = project_samples
         self.constrain_training = constrain_training
@@ -223,26 +237,62 @@ class ConservationConstrainedRegressor(NamedConstraintsMixin, TableConstrainedRe
         UserWarning
             If the training targets violate the constraints by more than the quadrature's error.
         """
-        self._fit(X, y, fit_params)
-        if isinstance(self.estimator_, TrainedThrough):
-            self.estimator_ = self.estimator_.estimator_
-        return self
+        return self._fit(X, y, fit_params)
 
-    def _declared(self, grid: Any) -> NamedConstraints:
-        return name_constraints(self.constraints)
+    def _declared(self, grid: Any) -> Any:
+        return self.constraints
 
-    def _prepared(self, backbone: Any, constraints: NamedConstraints, grid: Any) -> Any:
-        if not self.constrain_training:
-            return super()._prepared(backbone, constraints, grid)
-        check_trainable(backbone, constraints, grid, self.uncertainty)
-        length = self._declared_errors().correlation_length
-        return TrainedThrough(
-            backbone, constraints, grid, self.metric, length, self.drop_value_columns
+    def _declared_errors(self) -> ErrorModel:
+        """Return what the parameters say of the errors; what is "auto" is left at its simplest."""
+        if self.error_model is not None:
+            self._check_errors_alone()
+            return self.error_model
+        length, auto = self.correlation_length, isinstance(self.correlation_length, str)
+        return CalibratedErrors(
+            members="moments" if self.members == "auto" else self.members,
+            metric=self.metric,
+            correlation_length=None if auto else length,
+            choose=("members",) * (self.members == "auto") + ("correlation_length",) * auto,
+            shrink=self.uncertainty == "calibrated",
         )
 
-    def _seen_by_backbone(
-        self, X: Any, backbone: Any, constraints: NamedConstraints, grid: Any
-    ) -> Any:
-        if isinstance(backbone, TrainedThrough):
-            return X  # where it finds the values, too
-        return super()._seen_by_backbone(X, backbone, constraints, grid)
+    def _check_errors_alone(self) -> None:
+        """Raise if an error model is given beside the parameters that declare the built-in one."""
+        defaults = {
+            "members": "auto",
+            "metric": "covariance",
+            "uncertainty": "auto",
+            "correlation_length": "auto",
+        }
+        changed = [name for name, default in defaults.items() if getattr(self, name) != default]
+        if changed:
+            raise ValueError(
+                f"error_model says all of how the backbone errs, so {' and '.join(changed)} must be "
+                f"left at the default; got {', '.join(f'{n}={getattr(self, n)!r}' for n in changed)}."
+            )
+
+    def _told(self, regressor: Any, constraints: ConstraintSet) -> Backbone:
+        if not self.constrain_training:
+            return super()._told(regressor, constraints)
+        check_trainable(regressor, constraints, self.uncertainty)
+        length = getattr(self._declared_errors(), "correlation_length", None)
+        return TrainedThrough(
+            regressor, constraints, self.drop_value_columns, self.metric, length
+        )
+
+    def _named_parts(self) -> dict[str, Any]:
+        if not isinstance(self.constraints, (list, tuple)):
+            return {}
+        try:
+            return dict(name_constraints(self.constraints))
+        except (TypeError, ValueError):
+            return {}
+
+    def _set_part(self, name: str, key: str, value: Any) -> None:
+        named = self._named_parts()
+        if key:
+            named[name].set_params(**{key: value})
+            return
+        listed, position = list(self.constraints), list(named).index(name)
+        listed[position] = (name, value) if isinstance(listed[position], tuple) else value
+        self.constraints = listed

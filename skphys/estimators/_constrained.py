@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from copy import copy, deepcopy
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
@@ -59,6 +59,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     error_model: ErrorModel | None = None
     project_samples: bool = False
 
+    _PART: ClassVar[str]  # what its parts are called in errors
+    _PARTS: ClassVar[str]  # the parameter whose parts have names: ``<parameter>__<name>__<key>``
+
     # Set in fit, together with their public parts.
     _layout: Layout
     _backbone: Backbone
@@ -67,6 +70,14 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     @abstractmethod
     def _declared(self, grid: Any) -> Any:
         """Return what must hold on a grid."""
+
+    @abstractmethod
+    def _named_parts(self) -> Mapping[str, Any]:
+        """Return the named parts; fit says what is wrong with a parameter that is not valid."""
+
+    @abstractmethod
+    def _set_part(self, name: str, key: str, value: Any) -> None:
+        """Set a parameter of a part, or without a key the part itself."""
 
     def _told(self, regressor: Any, constraints: ConstraintSet) -> Backbone:
         """Return the backbone, not fitted, as it is told of the constraints."""
@@ -166,6 +177,61 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"The y of calibration must have the shape of predict(X), {shape}; got {y.shape}."
             )
         return X, y
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Also those of the backbone and of what must hold.
+
+        Returns
+        -------
+        dict of str to object
+            Values by name.
+        """
+        params = super().get_params(deep=deep)
+        for name, part in self._named_parts().items() if deep else ():
+            params[f"{self._PARTS}__{name}"] = part
+            for key, value in part.get_params(deep=True).items():
+                params[f"{self._PARTS}__{name}__{key}"] = value
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of what must hold by name: ``constraints__<name>__<parameter>``.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name. Boundary conditions are replaced, never changed in place: those that
+            the caller still holds stay as they are.
+
+        Returns
+        -------
+        self : estimator
+            The estimator.
+        """
+        if self._PARTS in params:
+            setattr(self, self._PARTS, params.pop(self._PARTS))
+        if isinstance(getattr(self, self._PARTS), BaseEstimator):  # scikit-learn knows its names
+            return super().set_params(**params)
+        prefix = f"{self._PARTS}__"
+        own = {k.removeprefix(prefix): params.pop(k) for k in list(params) if k.startswith(prefix)}
+        super().set_params(**params)
+        for path in sorted(own, key=self._order_of_parts):
+            name, _, key = path.partition("__")
+            if name not in self._named_parts():
+                raise ValueError(
+                    f"Invalid parameter {prefix + path!r} for {type(self).__name__}: the "
+                    f"{self._PART} are {list(self._named_parts())}."
+                )
+            self._set_part(name, key, own[path])
+        return self
+
+    def _order_of_parts(self, path: str) -> tuple[Any, ...]:
+        """Sort parts before their parameters."""
+        return ("__" in path,)
 
     def _check_X(self, X: Any) -> Any:
         """Check X against what was seen in fit."""

@@ -17,7 +17,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.constraints import ConstraintSet
+from skphys.conditioning import Diagonal, Gaussian, condition
+from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
 from skphys.estimators._background import Background, RegriddedBackground
 from skphys.estimators._lift import grid_parts
@@ -37,32 +38,24 @@ from skphys.predictive import (
 )
 
 HOOK = "boundary"
-KERNEL, LIFT = "kernel", "lift"
+LIFT, PROJECT = "lift", "project"
+KERNELS = ("kernel", "kernel_block")
+FLOOR = 1e-6  # smallest variance of a point that moves, as a part of the field's mean variance
 
 
-def check_embedding(
-    estimator: Any, constraints: ConstraintSet, method: str, *, hook_only: bool = False
-) -> None:
-    """Raise if a backbone cannot be told about a boundary.
+def check_embedding(regressor: Any, constraints: ConstraintSet, method: str) -> None:
+    """Raise a ValueError, with what to do instead, if a backbone cannot be told about a boundary.
 
     Parameters
     ----------
-    estimator : estimator
+    regressor : estimator
         The backbone.
     constraints : ConstraintSet
         The boundary.
-    method : {"kernel", "lift"}
+    method : {"kernel", "kernel_block", "lift"}
         What it would be asked to do.
-    hook_only : bool, default=False
-        Whether to refuse regressors without the hook, other than skorch nets, even if the method
-        does without it.
-
-    Raises
-    ------
-    ValueError
-        Saying why, and what to do instead.
     """
-    reason = _refusal(estimator, needs_hook=hook_only or method == KERNEL)
+    reason = _refusal(regressor, needs_hook=method in KERNELS)
     if reason is not None:
         raise ValueError(
             f"method={method!r} builds the boundary into an operator while it trains, but "
@@ -70,8 +63,19 @@ def check_embedding(
             f"operator such as FNORegressor, or for 'kernel' a skorch net with spectral layers."
         )
     embed_boundary(constraints.named, constraints.grid, method)
-    if method == KERNEL:
+    if method in KERNELS:
         _check_kernel(constraints.grid)
+
+
+def can_be_told(regressor: Any, constraints: ConstraintSet, method: str) -> bool:
+    """Say whether a backbone has the hook, or is a skorch net, and this boundary can be told."""
+    if _refusal(regressor, needs_hook=True) is not None:
+        return False
+    try:
+        embed_boundary(constraints.named, constraints.grid, method)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_kernel(grid: Grid | Components) -> None:
@@ -98,21 +102,21 @@ def _refusal(estimator: Any, needs_hook: bool) -> str | None:
     return f"fit of {name} has no parameter {HOOK!r}"
 
 
-class ToldBoundary(Backbone):
-    """A backbone that is told about the boundary, in fit and wherever it is asked.
+class BoundaryBackbone(Backbone):
+    """A backbone that may be told about the boundary, in fit and wherever it is asked.
 
     Parameters
     ----------
     regressor : estimator
-        An operator, or a pipeline that ends in one.
+        The backbone, or a pipeline that ends in one.
     constraints : ConstraintSet
         The boundary.
     drop_value_columns : bool
         Whether it does not get the columns that values are taken from.
-    method : {"kernel", "lift"}
-        What it is asked to do.
-    pivot : {"scalar", "block"}
-        Of "kernel".
+    method : {"kernel", "kernel_block", "lift", "project"}
+        What it is asked to do; with "project" nothing.
+    settle : bool
+        Whether members are moved onto the boundary each by itself before anything else.
 
     Attributes
     ----------
@@ -128,31 +132,42 @@ class ToldBoundary(Backbone):
         constraints: ConstraintSet,
         drop_value_columns: bool,
         method: str,
-        pivot: str,
+        settle: bool,
     ) -> None:
         super().__init__(regressor, constraints, drop_value_columns)
         self.method = method
-        self.pivot = pivot
+        self.settle = settle
 
-    def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> ToldBoundary:
+    def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> BoundaryBackbone:
         """Fit the regressor to what the background leaves, with the boundary's values in X."""
+        if self.method == PROJECT:
+            return super().fit(X, y, **fit_params)
         batch = self._batch(X)
         if self.method == LIFT:
-            rescale = is_net(final_estimator(self.regressor))  # its recipe is for fields of some size
+            rescale = is_net(final_estimator(self.regressor))  # its recipe is for fields of a size
             batch, y = self._subtract_background(X, y, batch, rescale)
         if has_fit_parameter(last_step(self.regressor), HOOK):
             self.regressor, hook = with_hook(self.regressor, HOOK)
             fit_params = {**fit_params, hook: batch}
-        elif self.method == KERNEL:
+        elif self.method in KERNELS:
             self.regressor = tell_net(self.regressor, self.constraints.grid, batch.embedding)
         return super().fit(X, y, **fit_params)
 
     def ask(
         self, X: Any, values: Mapping[str, Any] | None = None, *, want_cov: bool = True
     ) -> Prediction:
-        """Return what background and regressor say together."""
+        """Return what background and regressor say together; members settled, if asked for."""
         if values:
-            self.constraints.equalities(self.constraints.table(X), values)  # raises if they are bad
+            self._system(X, values)  # raises if they are not as they should be
+        if self.method == PROJECT:
+            prediction = super().ask(X, values, want_cov=want_cov)
+        else:
+            prediction = self._ask_told(X, values, want_cov)
+        if prediction.member_means is None or not self._settles(prediction):
+            return prediction
+        return _settled(prediction, self._system(X, values))
+
+    def _ask_told(self, X: Any, values: Mapping[str, Any] | None, want_cov: bool) -> Prediction:
         batch = self._batch(X, values)
         prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
         if self.background is None:
@@ -160,7 +175,14 @@ class ToldBoundary(Backbone):
         background = self.background(numeric_inputs(X, self.constraints), batch.values)
         return prediction.affine(self.background.units, background)
 
-    def on_grid(self, constraints: ConstraintSet) -> ToldBoundary:
+    def _settles(self, prediction: Prediction) -> bool:
+        """Say whether to settle; told of nothing, members with deviations of their own are not."""
+        return self.settle and (self.method != PROJECT or prediction.member_stds is None)
+
+    def _system(self, X: Any, values: Mapping[str, Any] | None) -> EqualitySystem:
+        return self.constraints.equalities(self.constraints.table(X), values)
+
+    def on_grid(self, constraints: ConstraintSet) -> BoundaryBackbone:
         """Return the backbone on the grid of other constraints, with the same weights."""
         moved = super().on_grid(constraints)
         if self.background is not None:
@@ -187,12 +209,49 @@ class ToldBoundary(Backbone):
         return boundary_batch(
             stated.named,
             stated.grid,
-            self.method,
+            self.method.partition("_")[0],
             X,
             values,
-            pivot=self.pivot,
+            pivot="block" if self.method == KERNELS[1] else "scalar",
             feature_names=stated.feature_names,
         )
+
+
+def _settled(prediction: Prediction, system: EqualitySystem) -> Prediction:
+    """Move each member by itself onto exact rows, with independent points.
+
+    The members then differ only where the rows leave them free. Where they nearly obey the rows
+    already, what they differ by along the rows is rounding, and says nothing of the interior, so
+    it must not get into their covariance.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        With members.
+    system : EqualitySystem
+        What holds, without noise.
+
+    Returns
+    -------
+    Prediction
+        With other members, their average, and standard deviations as stated by each member.
+    """
+    assert prediction.member_means is not None
+    if system.rows.shape[0] == 0:
+        return prediction
+    prior = Gaussian(prediction.member_means, Diagonal(_metric(prediction)))
+    means = condition(prior, system.rows, system.values).mean
+    return replace(prediction, mean=means.mean(axis=0), member_means=means, std=None)
+
+
+def _metric(prediction: Prediction) -> np.ndarray:
+    """Return the marginal variances, of shape (n_samples, n_points), all above zero."""
+    assert prediction.member_means is not None
+    variance = prediction.member_means.var(axis=0)
+    if prediction.member_stds is not None:
+        variance = variance + np.mean(prediction.member_stds**2, axis=0)
+    scale = variance.mean(axis=1, keepdims=True)
+    return np.where(scale > 0.0, np.maximum(variance, FLOOR * scale), 1.0)
 
 
 def _ask(regressor: Any, X: Any, batch: BoundaryBatch, want_cov: bool) -> Prediction:
