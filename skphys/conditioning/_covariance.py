@@ -1,17 +1,27 @@
 """Covariance structures: what each one can be asked, without ever writing it out.
 
 Every structure stands for a symmetric positive semi-definite matrix ``S`` for each field of a
-batch, ``(..., n_points, n_points)``. All of them answer the same five questions, so conditioning
-does not care which one it is given, and a conditioned covariance is a covariance again.
+batch, ``(..., n_points, n_points)``. All of them answer the same questions, so nobody has to ask
+which one it is, and a conditioned covariance is a covariance again.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cache, reduce
+from math import prod
 
-from array_api_compat import array_namespace, device
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_array
+from scipy import sparse
 
-from skphys.conditioning._arrays import Array, Normal, eps, matvec, transpose
+from skphys.conditioning._arrays import Array, Normal, eps, like, matvec, transpose
+
+AT_ONCE = 1 << 22  # values of rows that are written out at once
+ROUNDING = 4.0  # units of rounding below which a correlation's eigenvalue is none
+Parts = tuple[Array | None, Array | None]
+Root = Callable[[tuple[int, ...]], Array]
 
 
 class Covariance(ABC):
@@ -40,6 +50,58 @@ class Covariance(ABC):
         shape : tuple of int
             Leading shape of the draws; it ends with the batch's shape.
         """
+
+    def row_variance(self, rows: Array) -> Array:
+        """Return the diagonal of ``G S G'``, of shape (..., n_rows).
+
+        Parameters
+        ----------
+        rows : array or scipy.sparse array of shape (n_rows, n_points), or array (..., n_rows, \
+                n_points)
+            ``G``. Sparse rows are written out a few at a time, where that is needed at all.
+        """
+        if not sparse.issparse(rows):
+            return _quadratic(self.matmul(transpose(rows)), rows)
+        rows = sparse.csr_array(rows)
+        shown = [self._of_sparse(rows[:1])]
+        step = max(1, AT_ONCE // max(1, rows.shape[1] * prod(shown[0].shape)))
+        shown += [self._of_sparse(rows[i : i + step]) for i in range(1, rows.shape[0], step)]
+        return array_namespace(shown[0]).concat(shown, axis=-1)
+
+    def _of_sparse(self, rows: sparse.csr_array) -> Array:
+        return self.row_variance(like(rows.toarray(), self.diagonal()))
+
+    def parts(self) -> Parts | None:
+        """Split ``S = D + F F'`` into the diagonal of ``D`` and ``F``, if it is nothing else.
+
+        Returns
+        -------
+        tuple or None
+            Variances of shape (..., n_points), and a factor of shape (..., n_points, rank), or
+            None in place of one that is not there. None alone where ``S`` is not of that kind.
+        """
+        return None
+
+    def independent_variance(self) -> Array | None:
+        """Return the variances if the points are independent, else None."""
+        parts = self.parts()
+        return parts[0] if parts is not None and parts[1] is None else None
+
+    def roots(self, batch: tuple[int, ...]) -> Root:
+        """Return what gives ``F`` with ``S = F F'`` of a field by its index in the batch.
+
+        Matrices are factored once, also where many fields share them.
+        """
+        matrix = self.to_dense()
+        own = matrix.shape[:-2]
+        last = len(batch) - len(own)
+
+        @cache
+        def one(at: tuple[int, ...]) -> Array:
+            root = symmetric_root(matrix[at])
+            return root[:, array_namespace(root).any(root != 0, axis=0)]
+
+        return lambda at: one(tuple(int(i) % n for i, n in zip(at[last:], own, strict=True)))
 
     def diagonal_error(self) -> Array | float:
         """Return the standard error of `diagonal`: 0 where it is exact, as it mostly is."""
@@ -85,6 +147,22 @@ class Diagonal(Covariance):
         xp = array_namespace(self.variance)
         return xp.sqrt(self.variance) * normal((*shape, self.variance.shape[-1]))
 
+    def row_variance(self, rows: Array) -> Array:
+        """Return the rows' squares times the variances."""
+        if sparse.issparse(rows) and not is_numpy_array(self.variance):
+            return super().row_variance(rows)
+        squares = rows * rows
+        return self.variance @ squares.T if rows.ndim == 2 else matvec(squares, self.variance)
+
+    def parts(self) -> Parts:
+        """Return the variances and no factor."""
+        return self.variance, None
+
+    def roots(self, batch: tuple[int, ...]) -> Root:
+        """Return the standard deviations of the points that have one, a column each."""
+        variance = _broadcast(self.variance, batch, 1)
+        return lambda at: _diagonal_root(variance[at])
+
 
 class LowRank(Covariance):
     """``F F'``: the covariance of members, of latent draws, or of interpolated values.
@@ -114,6 +192,15 @@ class LowRank(Covariance):
         """Draw ``F z``."""
         return matvec(self.factor, normal((*shape, self.factor.shape[-1])))
 
+    def parts(self) -> Parts:
+        """Return no variances of their own, and the factor."""
+        return None, self.factor
+
+    def roots(self, batch: tuple[int, ...]) -> Root:
+        """Return the factor."""
+        factor = _broadcast(self.factor, batch, 2)
+        return lambda at: factor[at]
+
 
 class Dense(Covariance):
     """A covariance written out, as a Gaussian process gives it.
@@ -141,11 +228,8 @@ class Dense(Covariance):
         return self.matrix
 
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
-        """Draw through the eigenvectors, which also serve a singular matrix."""
-        xp = array_namespace(self.matrix)
-        values, vectors = xp.linalg.eigh(self.matrix)
-        root = vectors * xp.sqrt(xp.clip(values, 0.0, None))[..., None, :]
-        return matvec(root, normal((*shape, self.matrix.shape[-1])))
+        """Draw through the correlations' eigenvectors, which also serve a singular matrix."""
+        return matvec(symmetric_root(self.matrix), normal((*shape, self.matrix.shape[-1])))
 
     def rounding(self, rows: Array) -> Array:
         """Bound the rounding in ``G S G'`` by the marginal standard deviations."""
@@ -180,6 +264,23 @@ class Sum(Covariance):
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Add independent draws of the terms."""
         return sum(term.sample(normal, shape) for term in self.terms)
+
+    def row_variance(self, rows: Array) -> Array:
+        """Return the summed variances along the rows."""
+        return sum(term.row_variance(rows) for term in self.terms)
+
+    def parts(self) -> Parts | None:
+        """Return the summed variances, and the factors side by side."""
+        parts = [term.parts() for term in self.terms]
+        if not parts or any(part is None for part in parts):
+            return None
+        diagonals, factors = zip(*(part for part in parts if part is not None), strict=True)
+        return _joined(diagonals, lambda a, b: a + b), _joined(factors, _side_by_side)
+
+    def roots(self, batch: tuple[int, ...]) -> Root:
+        """Return the terms' roots side by side."""
+        terms = [term.roots(batch) for term in self.terms]
+        return lambda at: reduce(_side_by_side, (term(at) for term in terms))
 
     def rounding(self, rows: Array) -> Array | float:
         """Add the terms' rounding."""
@@ -218,7 +319,85 @@ class Scaled(Covariance):
         """Scale the correlation's draws."""
         return self.scale * self.correlation.sample(normal, shape)
 
+    def row_variance(self, rows: Array) -> Array:
+        """Return the variances along the rows, by the parts if it has any."""
+        parts = self.parts()
+        if parts is None:
+            return super().row_variance(rows)
+        variance, factor = parts
+        terms = [] if variance is None else [Diagonal(variance)]
+        return Sum(*terms, *([] if factor is None else [LowRank(factor)])).row_variance(rows)
+
+    def parts(self) -> Parts | None:
+        """Return the scaled parts."""
+        parts = self.correlation.parts()
+        if parts is None:
+            return None
+        variance, factor = parts
+        return (
+            None if variance is None else self.scale**2 * variance,
+            None if factor is None else self.scale[..., None] * factor,
+        )
+
+    def roots(self, batch: tuple[int, ...]) -> Root:
+        """Return the correlation's scaled roots."""
+        scale, inner = _broadcast(self.scale, batch, 1), self.correlation.roots(batch)
+        return lambda at: scale[at][:, None] * inner(at)
+
     def diagonal_error(self) -> Array | float:
         """Return the scaled standard error of the variances."""
         error = self.correlation.diagonal_error()
         return error if isinstance(error, float) else self.scale**2 * error
+
+
+def symmetric_root(matrix: Array) -> Array:
+    """Return ``F`` with ``S = F F'``, of the correlations: the points' units do not matter.
+
+    Parameters
+    ----------
+    matrix : array of shape (..., n_points, n_points)
+        ``S``. It may be singular; points without variance have rows of zeros.
+    """
+    xp = array_namespace(matrix)
+    variance = xp.linalg.diagonal(matrix)
+    positive = variance > 0
+    std = xp.sqrt(xp.where(positive, variance, 1.0))
+    inverse = xp.where(positive, 1.0 / std, 0.0)
+    values, vectors = xp.linalg.eigh(matrix * inverse[..., None] * inverse[..., None, :])
+    values = xp.clip(values, 0.0, None)
+    real = values > ROUNDING * eps(matrix) * values[..., -1:]
+    root = vectors * xp.where(real, xp.sqrt(xp.where(real, values, 1.0)), 0.0)[..., None, :]
+    return xp.where(positive, std, 0.0)[..., None] * root
+
+
+def _quadratic(moved: Array, rows: Array) -> Array:
+    """Return the sums of ``S G'`` times ``G'`` over the points."""
+    return array_namespace(moved).sum(moved * transpose(rows), axis=-2)
+
+
+def _diagonal_root(variance: Array) -> Array:
+    xp = array_namespace(variance)
+    identity = xp.eye(variance.shape[-1], dtype=variance.dtype, device=device(variance))
+    return (xp.sqrt(variance)[:, None] * identity)[:, variance > 0]
+
+
+def _broadcast(array: Array, batch: tuple[int, ...], n_axes: int) -> Array:
+    return array_namespace(array).broadcast_to(array, (*batch, *array.shape[-n_axes:]))
+
+
+def _joined(found: tuple[Array | None, ...], join: Callable[[Array, Array], Array]) -> Array | None:
+    present = [array for array in found if array is not None]
+    return reduce(join, present) if present else None
+
+
+def _side_by_side(left: Array, right: Array) -> Array:
+    """Put factors side by side, for the fields of both batches."""
+    xp = array_namespace(left)
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    return xp.concat(
+        [
+            _broadcast(left, (*batch, left.shape[-2]), 1),
+            _broadcast(right, (*batch, right.shape[-2]), 1),
+        ],
+        axis=-1,
+    )
