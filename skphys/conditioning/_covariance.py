@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cache, reduce
+from functools import cache, cached_property
 from math import prod
 
-import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 from scipy import sparse
 
@@ -87,6 +86,25 @@ class Covariance(ABC):
         parts = self.parts()
         return parts[0] if parts is not None and parts[1] is None else None
 
+    def white(self, matrix: Array) -> Array:
+        """Return ``F' @ matrix`` with ``S = F F'``, of shape (..., rank, k).
+
+        Its columns tell apart what ``S @ matrix`` has squared beyond rounding.
+        """
+        return transpose(self._root) @ matrix
+
+    def color(self, matrix: Array) -> Array:
+        """Return ``F @ matrix`` for a matrix of shape (..., rank, k), with the ``F`` of `white`."""
+        return self._root @ matrix
+
+    def rank(self) -> int:
+        """Return the number of columns of the ``F`` of `white`."""
+        return int(self._root.shape[-1])
+
+    @cached_property
+    def _root(self) -> Array:
+        return symmetric_root(self.to_dense())
+
     def roots(self, batch: tuple[int, ...]) -> Root:
         """Return what gives ``F`` with ``S = F F'`` of a field by its index in the batch.
 
@@ -154,13 +172,25 @@ class Diagonal(Covariance):
         squares = rows * rows
         return self.variance @ squares.T if rows.ndim == 2 else matvec(squares, self.variance)
 
+    def white(self, matrix: Array) -> Array:
+        """Return the matrix times the standard deviations."""
+        return array_namespace(self.variance).sqrt(self.variance)[..., None] * matrix
+
+    def color(self, matrix: Array) -> Array:
+        """Return the matrix times the standard deviations."""
+        return self.white(matrix)
+
+    def rank(self) -> int:
+        """Return the number of points."""
+        return int(self.variance.shape[-1])
+
     def parts(self) -> Parts:
         """Return the variances and no factor."""
         return self.variance, None
 
     def roots(self, batch: tuple[int, ...]) -> Root:
         """Return the standard deviations of the points that have one, a column each."""
-        variance = _broadcast(self.variance, batch, 1)
+        variance = broadcast_leading(self.variance, batch, 1)
         return lambda at: _diagonal_root(variance[at])
 
 
@@ -192,13 +222,25 @@ class LowRank(Covariance):
         """Draw ``F z``."""
         return matvec(self.factor, normal((*shape, self.factor.shape[-1])))
 
+    def white(self, matrix: Array) -> Array:
+        """Return ``F' @ matrix``."""
+        return transpose(self.factor) @ matrix
+
+    def color(self, matrix: Array) -> Array:
+        """Return ``F @ matrix``."""
+        return self.factor @ matrix
+
+    def rank(self) -> int:
+        """Return the number of columns of the factor."""
+        return int(self.factor.shape[-1])
+
     def parts(self) -> Parts:
         """Return no variances of their own, and the factor."""
         return None, self.factor
 
     def roots(self, batch: tuple[int, ...]) -> Root:
         """Return the factor."""
-        factor = _broadcast(self.factor, batch, 2)
+        factor = broadcast_leading(self.factor, batch, 2)
         return lambda at: factor[at]
 
 
@@ -229,125 +271,12 @@ class Dense(Covariance):
 
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Draw through the correlations' eigenvectors, which also serve a singular matrix."""
-        return matvec(symmetric_root(self.matrix), normal((*shape, self.matrix.shape[-1])))
+        return matvec(self._root, normal((*shape, self.matrix.shape[-1])))
 
     def rounding(self, rows: Array) -> Array:
         """Bound the rounding in ``G S G'`` by the marginal standard deviations."""
         xp = array_namespace(self.matrix)
         return 4.0 * eps(self.matrix) * (xp.sqrt(self.diagonal()) @ transpose(abs(rows))) ** 2
-
-
-class Sum(Covariance):
-    """A sum of covariances, such as diagonal plus low rank.
-
-    Parameters
-    ----------
-    *terms : Covariance
-        The summands.
-    """
-
-    def __init__(self, *terms: Covariance) -> None:
-        self.terms = terms
-
-    def diagonal(self) -> Array:
-        """Return the summed variances."""
-        return sum(term.diagonal() for term in self.terms)
-
-    def matmul(self, matrix: Array) -> Array:
-        """Return the summed products."""
-        return sum(term.matmul(matrix) for term in self.terms)
-
-    def to_dense(self) -> Array:
-        """Return the summed matrices."""
-        return sum(term.to_dense() for term in self.terms)
-
-    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
-        """Add independent draws of the terms."""
-        return sum(term.sample(normal, shape) for term in self.terms)
-
-    def row_variance(self, rows: Array) -> Array:
-        """Return the summed variances along the rows."""
-        return sum(term.row_variance(rows) for term in self.terms)
-
-    def parts(self) -> Parts | None:
-        """Return the summed variances, and the factors side by side."""
-        parts = [term.parts() for term in self.terms]
-        if not parts or any(part is None for part in parts):
-            return None
-        diagonals, factors = zip(*(part for part in parts if part is not None), strict=True)
-        return _joined(diagonals, lambda a, b: a + b), _joined(factors, _side_by_side)
-
-    def roots(self, batch: tuple[int, ...]) -> Root:
-        """Return the terms' roots side by side."""
-        terms = [term.roots(batch) for term in self.terms]
-        return lambda at: reduce(_side_by_side, (term(at) for term in terms))
-
-    def rounding(self, rows: Array) -> Array | float:
-        """Add the terms' rounding."""
-        return sum(term.rounding(rows) for term in self.terms)
-
-
-class Scaled(Covariance):
-    """``D C D``: marginal scales ``D`` around one correlation ``C`` that all fields share.
-
-    Parameters
-    ----------
-    scale : array of shape (..., n_points)
-        The diagonal of ``D``.
-    correlation : Covariance
-        ``C``, usually with unit variances and without a batch.
-    """
-
-    def __init__(self, scale: Array, correlation: Covariance) -> None:
-        self.scale = scale
-        self.correlation = correlation
-
-    def diagonal(self) -> Array:
-        """Return the scaled variances."""
-        return self.scale**2 * self.correlation.diagonal()
-
-    def matmul(self, matrix: Array) -> Array:
-        """Return ``D (C (D @ matrix))``."""
-        scale = self.scale[..., None]
-        return scale * self.correlation.matmul(scale * matrix)
-
-    def to_dense(self) -> Array:
-        """Return ``D C D``."""
-        return self.scale[..., None] * self.correlation.to_dense() * self.scale[..., None, :]
-
-    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
-        """Scale the correlation's draws."""
-        return self.scale * self.correlation.sample(normal, shape)
-
-    def row_variance(self, rows: Array) -> Array:
-        """Return the variances along the rows, by the parts if it has any."""
-        parts = self.parts()
-        if parts is None:
-            return super().row_variance(rows)
-        variance, factor = parts
-        terms = [] if variance is None else [Diagonal(variance)]
-        return Sum(*terms, *([] if factor is None else [LowRank(factor)])).row_variance(rows)
-
-    def parts(self) -> Parts | None:
-        """Return the scaled parts."""
-        parts = self.correlation.parts()
-        if parts is None:
-            return None
-        variance, factor = parts
-        return (
-            None if variance is None else self.scale**2 * variance,
-            None if factor is None else self.scale[..., None] * factor,
-        )
-
-    def roots(self, batch: tuple[int, ...]) -> Root:
-        """Return the correlation's scaled roots."""
-        scale, inner = _broadcast(self.scale, batch, 1), self.correlation.roots(batch)
-        return lambda at: scale[at][:, None] * inner(at)
-
-    def diagonal_error(self) -> Array | float:
-        """Return the scaled standard error of the variances."""
-        error = self.correlation.diagonal_error()
-        return error if isinstance(error, float) else self.scale**2 * error
 
 
 def symmetric_root(matrix: Array) -> Array:
@@ -381,23 +310,6 @@ def _diagonal_root(variance: Array) -> Array:
     return (xp.sqrt(variance)[:, None] * identity)[:, variance > 0]
 
 
-def _broadcast(array: Array, batch: tuple[int, ...], n_axes: int) -> Array:
+def broadcast_leading(array: Array, batch: tuple[int, ...], n_axes: int) -> Array:
+    """Return an array whose last axes stay, and whose others are the batch's."""
     return array_namespace(array).broadcast_to(array, (*batch, *array.shape[-n_axes:]))
-
-
-def _joined(found: tuple[Array | None, ...], join: Callable[[Array, Array], Array]) -> Array | None:
-    present = [array for array in found if array is not None]
-    return reduce(join, present) if present else None
-
-
-def _side_by_side(left: Array, right: Array) -> Array:
-    """Put factors side by side, for the fields of both batches."""
-    xp = array_namespace(left)
-    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-    return xp.concat(
-        [
-            _broadcast(left, (*batch, left.shape[-2]), 1),
-            _broadcast(right, (*batch, right.shape[-2]), 1),
-        ],
-        axis=-1,
-    )

@@ -77,6 +77,19 @@ def test_roots(kind):
         assert F.any(axis=0).all()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_white_and_color_are_a_root(kind):
+    covariance = covariance_of(kind)
+    matrix = RNG.normal(size=(N, 3))
+    white = covariance.white(matrix)
+    assert white.shape[-2] == covariance.rank()
+    expected = np.einsum("np,bnm,mq->bpq", matrix, dense_of(covariance), matrix)
+    found = np.swapaxes(white, -1, -2) @ white
+    np.testing.assert_allclose(np.broadcast_to(found, expected.shape), expected, atol=1e-12)
+    again = np.broadcast_to(covariance.color(white), (B, N, 3))
+    np.testing.assert_allclose(again, dense_of(covariance) @ matrix, atol=1e-12)
+
+
 def test_scaled_independent_points_are_independent():
     scale, variance = RNG.uniform(size=(B, N)), RNG.uniform(size=N)
     covariance = Sum(Scaled(scale, Diagonal(variance)), Diagonal(np.ones(N)))

@@ -11,7 +11,8 @@ import joblib
 import numpy as np
 from scipy import sparse
 
-from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scaled, Sum
+from skphys.conditioning._composed import Scaled, Sum
+from skphys.conditioning._covariance import Covariance, Diagonal, LowRank
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality._chained import project_chained
 from skphys.conditioning._inequality._conflict import find_conflict
