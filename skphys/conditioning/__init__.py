@@ -4,6 +4,7 @@ NumPy arrays and torch tensors (any device, differentiable) go through the same 
 knows of scikit-learn, grids or physics.
 """
 
+from skphys.conditioning._composed import Scaled, Sum
 from skphys.conditioning._conditioned import Conditioned
 from skphys.conditioning._corrected import Corrected
 from skphys.conditioning._covariance import (
@@ -11,8 +12,6 @@ from skphys.conditioning._covariance import (
     Dense,
     Diagonal,
     LowRank,
-    Scaled,
-    Sum,
 )
 from skphys.conditioning._factor import factor
 from skphys.conditioning._gain import InconsistentConstraintsError

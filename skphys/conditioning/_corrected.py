@@ -9,10 +9,8 @@ from array_api_compat import array_namespace, device
 
 from skphys.conditioning._arrays import Array, eps, transpose
 from skphys.conditioning._conditioned import Pathwise
-from skphys.conditioning._covariance import Covariance, Diagonal
+from skphys.conditioning._covariance import AT_ONCE, Covariance
 from skphys.conditioning._gain import CrossGain, Gain
-
-AT_ONCE = 1 << 22  # values held at once where the projector is written out, part by part
 
 
 class Corrected(Pathwise):
@@ -86,7 +84,8 @@ class Corrected(Pathwise):
         parts = []
         for start in range(0, shape[-1], step):
             vectors, multipliers = self._back(identity[:, start : start + step])
-            kept = _quadratic(self.prior, vectors)
+            shared = vectors.ndim == 2
+            kept = self.prior.row_variance(vectors if shared else xp.moveaxis(vectors, 0, -2))
             noise = xp.sum(self.gain.noise_variance * multipliers**2, axis=-1)
             parts.append(kept + xp.moveaxis(noise, 0, -1))
         variance = xp.concat(parts, axis=-1)
@@ -110,12 +109,3 @@ def _widened(vectors: Array, ndim: int) -> Array:
     """Put axes of length 1 for the fields behind the first axis, which holds the columns."""
     missing = (1,) * (ndim - vectors.ndim)
     return vectors.reshape(vectors.shape[0], *missing, *vectors.shape[1:])
-
-
-def _quadratic(covariance: Covariance, vectors: Array) -> Array:
-    """Return ``v' S v`` for vectors (k, ..., n_points), of shape (..., k)."""
-    xp = array_namespace(vectors)
-    if isinstance(covariance, Diagonal) and vectors.ndim == 2:
-        return covariance.variance @ transpose(vectors**2)
-    columns = xp.moveaxis(vectors, 0, -1)
-    return xp.sum(covariance.matmul(columns) * columns, axis=-2)

@@ -1,17 +1,26 @@
 """Covariance structures: what each one can be asked, without ever writing it out.
 
 Every structure stands for a symmetric positive semi-definite matrix ``S`` for each field of a
-batch, ``(..., n_points, n_points)``. All of them answer the same five questions, so conditioning
-does not care which one it is given, and a conditioned covariance is a covariance again.
+batch, ``(..., n_points, n_points)``. All of them answer the same questions, so nobody has to ask
+which one it is, and a conditioned covariance is a covariance again.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cache, cached_property
+from math import prod
 
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_numpy_array
+from scipy import sparse
 
-from skphys.conditioning._arrays import Array, Normal, eps, matvec, transpose
+from skphys.conditioning._arrays import Array, Normal, eps, like, matvec, transpose
+
+AT_ONCE = 1 << 22  # values of rows that are written out at once
+ROUNDING = 4.0  # units of rounding below which a correlation's eigenvalue is none
+Parts = tuple[Array | None, Array | None]
+Root = Callable[[tuple[int, ...]], Array]
 
 
 class Covariance(ABC):
@@ -40,6 +49,77 @@ class Covariance(ABC):
         shape : tuple of int
             Leading shape of the draws; it ends with the batch's shape.
         """
+
+    def row_variance(self, rows: Array) -> Array:
+        """Return the diagonal of ``G S G'``, of shape (..., n_rows).
+
+        Parameters
+        ----------
+        rows : array or scipy.sparse array of shape (n_rows, n_points), or array (..., n_rows, \
+                n_points)
+            ``G``. Sparse rows are written out a few at a time, where that is needed at all.
+        """
+        if not sparse.issparse(rows):
+            return _quadratic(self.matmul(transpose(rows)), rows)
+        rows = sparse.csr_array(rows)
+        shown = [self._of_sparse(rows[:1])]
+        step = max(1, AT_ONCE // max(1, rows.shape[1] * prod(shown[0].shape)))
+        shown += [self._of_sparse(rows[i : i + step]) for i in range(1, rows.shape[0], step)]
+        return array_namespace(shown[0]).concat(shown, axis=-1)
+
+    def _of_sparse(self, rows: sparse.csr_array) -> Array:
+        return self.row_variance(like(rows.toarray(), self.diagonal()))
+
+    def parts(self) -> Parts | None:
+        """Split ``S = D + F F'`` into the diagonal of ``D`` and ``F``, if it is nothing else.
+
+        Returns
+        -------
+        tuple or None
+            Variances of shape (..., n_points), and a factor of shape (..., n_points, rank), or
+            None in place of one that is not there. None alone where ``S`` is not of that kind.
+        """
+        return None
+
+    def independent_variance(self) -> Array | None:
+        """Return the variances if the points are independent, else None."""
+        parts = self.parts()
+        return parts[0] if parts is not None and parts[1] is None else None
+
+    def white(self, matrix: Array) -> Array:
+        """Return ``F' @ matrix`` with ``S = F F'``, of shape (..., rank, k).
+
+        Its columns tell apart what ``S @ matrix`` has squared beyond rounding.
+        """
+        return transpose(self._root) @ matrix
+
+    def color(self, matrix: Array) -> Array:
+        """Return ``F @ matrix`` for a matrix of shape (..., rank, k), with the ``F`` of `white`."""
+        return self._root @ matrix
+
+    def rank(self) -> int:
+        """Return the number of columns of the ``F`` of `white`."""
+        return int(self._root.shape[-1])
+
+    @cached_property
+    def _root(self) -> Array:
+        return symmetric_root(self.to_dense())
+
+    def roots(self, batch: tuple[int, ...]) -> Root:
+        """Return what gives ``F`` with ``S = F F'`` of a field by its index in the batch.
+
+        Matrices are factored once, also where many fields share them.
+        """
+        matrix = self.to_dense()
+        own = matrix.shape[:-2]
+        last = len(batch) - len(own)
+
+        @cache
+        def one(at: tuple[int, ...]) -> Array:
+            root = symmetric_root(matrix[at])
+            return root[:, array_namespace(root).any(root != 0, axis=0)]
+
+        return lambda at: one(tuple(int(i) % n for i, n in zip(at[last:], own, strict=True)))
 
     def diagonal_error(self) -> Array | float:
         """Return the standard error of `diagonal`: 0 where it is exact, as it mostly is."""
@@ -85,6 +165,34 @@ class Diagonal(Covariance):
         xp = array_namespace(self.variance)
         return xp.sqrt(self.variance) * normal((*shape, self.variance.shape[-1]))
 
+    def row_variance(self, rows: Array) -> Array:
+        """Return the rows' squares times the variances."""
+        if sparse.issparse(rows) and not is_numpy_array(self.variance):
+            return super().row_variance(rows)
+        squares = rows * rows
+        return self.variance @ squares.T if rows.ndim == 2 else matvec(squares, self.variance)
+
+    def white(self, matrix: Array) -> Array:
+        """Return the matrix times the standard deviations."""
+        return array_namespace(self.variance).sqrt(self.variance)[..., None] * matrix
+
+    def color(self, matrix: Array) -> Array:
+        """Return the matrix times the standard deviations."""
+        return self.white(matrix)
+
+    def rank(self) -> int:
+        """Return the number of points."""
+        return int(self.variance.shape[-1])
+
+    def parts(self) -> Parts:
+        """Return the variances and no factor."""
+        return self.variance, None
+
+    def roots(self, batch: tuple[int, ...]) -> Root:
+        """Return the standard deviations of the points that have one, a column each."""
+        variance = broadcast_leading(self.variance, batch, 1)
+        return lambda at: _diagonal_root(variance[at])
+
 
 class LowRank(Covariance):
     """``F F'``: the covariance of members, of latent draws, or of interpolated values.
@@ -114,6 +222,27 @@ class LowRank(Covariance):
         """Draw ``F z``."""
         return matvec(self.factor, normal((*shape, self.factor.shape[-1])))
 
+    def white(self, matrix: Array) -> Array:
+        """Return ``F' @ matrix``."""
+        return transpose(self.factor) @ matrix
+
+    def color(self, matrix: Array) -> Array:
+        """Return ``F @ matrix``."""
+        return self.factor @ matrix
+
+    def rank(self) -> int:
+        """Return the number of columns of the factor."""
+        return int(self.factor.shape[-1])
+
+    def parts(self) -> Parts:
+        """Return no variances of their own, and the factor."""
+        return None, self.factor
+
+    def roots(self, batch: tuple[int, ...]) -> Root:
+        """Return the factor."""
+        factor = broadcast_leading(self.factor, batch, 2)
+        return lambda at: factor[at]
+
 
 class Dense(Covariance):
     """A covariance written out, as a Gaussian process gives it.
@@ -141,11 +270,8 @@ class Dense(Covariance):
         return self.matrix
 
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
-        """Draw through the eigenvectors, which also serve a singular matrix."""
-        xp = array_namespace(self.matrix)
-        values, vectors = xp.linalg.eigh(self.matrix)
-        root = vectors * xp.sqrt(xp.clip(values, 0.0, None))[..., None, :]
-        return matvec(root, normal((*shape, self.matrix.shape[-1])))
+        """Draw through the correlations' eigenvectors, which also serve a singular matrix."""
+        return matvec(self._root, normal((*shape, self.matrix.shape[-1])))
 
     def rounding(self, rows: Array) -> Array:
         """Bound the rounding in ``G S G'`` by the marginal standard deviations."""
@@ -153,72 +279,37 @@ class Dense(Covariance):
         return 4.0 * eps(self.matrix) * (xp.sqrt(self.diagonal()) @ transpose(abs(rows))) ** 2
 
 
-class Sum(Covariance):
-    """A sum of covariances, such as diagonal plus low rank.
+def symmetric_root(matrix: Array) -> Array:
+    """Return ``F`` with ``S = F F'``, of the correlations: the points' units do not matter.
 
     Parameters
     ----------
-    *terms : Covariance
-        The summands.
+    matrix : array of shape (..., n_points, n_points)
+        ``S``. It may be singular; points without variance have rows of zeros.
     """
-
-    def __init__(self, *terms: Covariance) -> None:
-        self.terms = terms
-
-    def diagonal(self) -> Array:
-        """Return the summed variances."""
-        return sum(term.diagonal() for term in self.terms)
-
-    def matmul(self, matrix: Array) -> Array:
-        """Return the summed products."""
-        return sum(term.matmul(matrix) for term in self.terms)
-
-    def to_dense(self) -> Array:
-        """Return the summed matrices."""
-        return sum(term.to_dense() for term in self.terms)
-
-    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
-        """Add independent draws of the terms."""
-        return sum(term.sample(normal, shape) for term in self.terms)
-
-    def rounding(self, rows: Array) -> Array | float:
-        """Add the terms' rounding."""
-        return sum(term.rounding(rows) for term in self.terms)
+    xp = array_namespace(matrix)
+    variance = xp.linalg.diagonal(matrix)
+    positive = variance > 0
+    std = xp.sqrt(xp.where(positive, variance, 1.0))
+    inverse = xp.where(positive, 1.0 / std, 0.0)
+    values, vectors = xp.linalg.eigh(matrix * inverse[..., None] * inverse[..., None, :])
+    values = xp.clip(values, 0.0, None)
+    real = values > ROUNDING * eps(matrix) * values[..., -1:]
+    root = vectors * xp.where(real, xp.sqrt(xp.where(real, values, 1.0)), 0.0)[..., None, :]
+    return xp.where(positive, std, 0.0)[..., None] * root
 
 
-class Scaled(Covariance):
-    """``D C D``: marginal scales ``D`` around one correlation ``C`` that all fields share.
+def _quadratic(moved: Array, rows: Array) -> Array:
+    """Return the sums of ``S G'`` times ``G'`` over the points."""
+    return array_namespace(moved).sum(moved * transpose(rows), axis=-2)
 
-    Parameters
-    ----------
-    scale : array of shape (..., n_points)
-        The diagonal of ``D``.
-    correlation : Covariance
-        ``C``, usually with unit variances and without a batch.
-    """
 
-    def __init__(self, scale: Array, correlation: Covariance) -> None:
-        self.scale = scale
-        self.correlation = correlation
+def _diagonal_root(variance: Array) -> Array:
+    xp = array_namespace(variance)
+    identity = xp.eye(variance.shape[-1], dtype=variance.dtype, device=device(variance))
+    return (xp.sqrt(variance)[:, None] * identity)[:, variance > 0]
 
-    def diagonal(self) -> Array:
-        """Return the scaled variances."""
-        return self.scale**2 * self.correlation.diagonal()
 
-    def matmul(self, matrix: Array) -> Array:
-        """Return ``D (C (D @ matrix))``."""
-        scale = self.scale[..., None]
-        return scale * self.correlation.matmul(scale * matrix)
-
-    def to_dense(self) -> Array:
-        """Return ``D C D``."""
-        return self.scale[..., None] * self.correlation.to_dense() * self.scale[..., None, :]
-
-    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
-        """Scale the correlation's draws."""
-        return self.scale * self.correlation.sample(normal, shape)
-
-    def diagonal_error(self) -> Array | float:
-        """Return the scaled standard error of the variances."""
-        error = self.correlation.diagonal_error()
-        return error if isinstance(error, float) else self.scale**2 * error
+def broadcast_leading(array: Array, batch: tuple[int, ...], n_axes: int) -> Array:
+    """Return an array whose last axes stay, and whose others are the batch's."""
+    return array_namespace(array).broadcast_to(array, (*batch, *array.shape[-n_axes:]))

@@ -9,7 +9,8 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from skphys.conditioning._arrays import Array, eps, transpose
-from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Sum
+from skphys.conditioning._composed import Sum
+from skphys.conditioning._covariance import Covariance, Diagonal, LowRank
 from skphys.conditioning._gaussian import Gaussian
 
 ROUNDING = 8.0  # units of rounding by which the mean of members that agree may differ from them

@@ -78,6 +78,23 @@ class OrnsteinUhlenbeck(Covariance):
         moved = self._innovation * self._run(self._sorted(matrix), backward=True)
         return self._unsorted(self._scale * self._run(moved))
 
+    def white(self, matrix: Array) -> Array:
+        """Return ``F' @ matrix`` of ``F`` with scaled innovations, in O(n_points) a column."""
+        xp = array_namespace(matrix)
+        return transpose(xp.sqrt(self._strength()) * self._run(self._sorted(matrix), backward=True))
+
+    def color(self, matrix: Array) -> Array:
+        """Return ``F @ matrix``, in O(n_points) for each column."""
+        xp = array_namespace(matrix)
+        return self._unsorted(self._run(xp.sqrt(self._strength()) * transpose(matrix)))
+
+    def rank(self) -> int:
+        """Return the number of points."""
+        return int(self.points.shape[0])
+
+    def _strength(self) -> Array:
+        return self._scale * self._innovation
+
     def solve(self, matrix: Array) -> Array:
         """Return ``C^-1 @ matrix``, by the tridiagonal ``C^-1``.
 
@@ -161,6 +178,19 @@ class Kronecker(Covariance):
         """Return ``(C1 x C2 x ...) @ matrix``, axis by axis."""
         return self._each_axis(matrix, [factor.matmul for factor in self.factors])
 
+    def white(self, matrix: Array) -> Array:
+        """Return the product with the Kronecker product of the factors' roots, transposed."""
+        return self._each_axis(matrix, [factor.white for factor in self.factors])
+
+    def color(self, matrix: Array) -> Array:
+        """Return the product with the Kronecker product of the factors' roots."""
+        ranks = tuple(factor.rank() for factor in self.factors)
+        return self._each_axis(matrix, [factor.color for factor in self.factors], ranks)
+
+    def rank(self) -> int:
+        """Return the product of the factors' ranks."""
+        return prod(factor.rank() for factor in self.factors)
+
     def solve(self, matrix: Array) -> Array:
         """Return the inverse times `matrix`, axis by axis.
 
@@ -179,14 +209,17 @@ class Kronecker(Covariance):
         """Draw along the last axis, and correlate these draws along the one before, and so on."""
         return _sample(self.factors, normal, shape)
 
-    def _each_axis(self, matrix: Array, products: list[Any]) -> Array:
+    def _each_axis(
+        self, matrix: Array, products: list[Any], sizes: tuple[int, ...] | None = None
+    ) -> Array:
         leading, columns = matrix.shape[:-2], matrix.shape[-1]
-        after = columns
-        for size, product in zip(reversed(self._shape), reversed(products), strict=True):
-            moved = product(matrix.reshape(*leading, -1, size, after))
-            after *= size
+        before, after = list(sizes or self._shape), 1
+        for product in reversed(products):
+            size = before.pop()
+            moved = product(matrix.reshape(*leading, prod(before), size, after * columns))
+            after *= moved.shape[-2]
             matrix = moved
-        return matrix.reshape(*leading, prod(self._shape), columns)
+        return matrix.reshape(*leading, after, columns)
 
 
 def _sample(factors: tuple[Covariance, ...], normal: Normal, shape: tuple[int, ...]) -> Array:

@@ -11,14 +11,14 @@ import joblib
 import numpy as np
 from scipy import sparse
 
-from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scaled, Sum
+from skphys.conditioning._composed import Scaled, Sum
+from skphys.conditioning._covariance import Covariance, Diagonal, LowRank
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality._chained import project_chained
 from skphys.conditioning._inequality._conflict import find_conflict
 from skphys.conditioning._inequality._obey import obeying
 from skphys.conditioning._inequality._qp import FieldProblem, has_clarabel, solve_field
 from skphys.conditioning._inequality._sparse_qp import solve_sparse
-from skphys.conditioning._sparse._dispatch import diagonal_and_low_rank
 
 MAX_POINTS = 8192  # of a field whose problem is written out: 512 MiB
 
@@ -289,8 +289,8 @@ class _Fields:
 
     def _variance(self) -> np.ndarray | None:
         """Return the variances of fields of independent points, or None for others."""
-        parts = diagonal_and_low_rank(self.covariance)
-        return None if parts is None or parts[1] is not None else self._of_left(parts[0])
+        variance = self.covariance.independent_variance()
+        return None if variance is None else self._of_left(variance)
 
     def _of_left(self, array: np.ndarray) -> np.ndarray:
         """Return what an array with the batch's leading axes holds for the fields left."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
 from scipy import sparse
 
 from skphys.conditioning._arrays import Array, is_float64_numpy, like
-from skphys.conditioning._covariance import Covariance, Diagonal, LowRank, Scaled, Sum
+from skphys.conditioning._covariance import Covariance, Parts
 from skphys.conditioning._dense_gain import factor_dense
 from skphys.conditioning._gain import Gain
 from skphys.conditioning._sparse._gain import SparseGain
@@ -37,16 +36,24 @@ def factor_sparse(covariance: Covariance, rows: Any, noise_variance: Array) -> G
     ValueError
         If the covariance needs dense rows, and they would be too many.
     """
-    pays = _pays(rows, noise_variance)
-    parts = diagonal_and_low_rank(covariance) if pays else None
-    if parts is None or (parts[1] is not None and parts[1].shape[-1] >= rows.shape[0]):
+    variance, low_rank = _sparse_parts(covariance, rows, noise_variance)
+    if variance is None:
         n_fields = prod(covariance.diagonal().shape[:-1])
         dense_rows = to_dense_rows(rows, n_fields, type(covariance).__name__)
         return factor_dense(covariance, like(dense_rows, noise_variance), noise_variance)
-    variance, low_rank = parts
     if low_rank is None:
         return SparseGain(variance, canonical(rows), noise_variance)
     return LowRankSparseGain(variance, low_rank, canonical(rows), noise_variance)
+
+
+def _sparse_parts(covariance: Covariance, rows: Any, reference: Array) -> Parts:
+    """Return a diagonal, and a factor or None, that leave rows sparse; no diagonal if none do."""
+    variance, low_rank = (_pays(rows, reference) and covariance.parts()) or (None, None)
+    if variance is None or not is_float64_numpy(variance):
+        return None, None
+    if low_rank is None or (is_float64_numpy(low_rank) and low_rank.shape[-1] < rows.shape[0]):
+        return variance, low_rank
+    return None, None
 
 
 def _pays(rows: Any, reference: Array) -> bool:
@@ -82,45 +89,3 @@ def to_dense_rows(rows: Any, n_fields: int = 1, covariance: str = "this") -> Any
             f"number of rows, NumPy float64, or fewer rows or fields."
         )
     return rows.toarray()
-
-
-def diagonal_and_low_rank(covariance: Covariance) -> tuple[Array, Array | None] | None:
-    """Split a covariance into variances and a low-rank factor, if it is nothing else.
-
-    Returns
-    -------
-    tuple or None
-        Variances of shape (..., n_points), and a factor of shape (..., n_points, rank) or None.
-    """
-    if isinstance(covariance, Diagonal):
-        return (covariance.variance, None) if is_float64_numpy(covariance.variance) else None
-    if isinstance(covariance, Scaled):
-        parts = diagonal_and_low_rank(covariance.correlation)
-        if parts is None or not is_float64_numpy(covariance.scale):
-            return None
-        variance, low_rank = parts
-        scaled = None if low_rank is None else covariance.scale[..., None] * low_rank
-        return covariance.scale**2 * variance, scaled
-    return _parts_of_sum(covariance) if isinstance(covariance, Sum) else None
-
-
-def _parts_of_sum(covariance: Sum) -> tuple[Array, Array | None] | None:
-    variance, factors = None, []
-    for term in covariance.terms:
-        parts: tuple[Array | None, Array | None] | None = diagonal_and_low_rank(term)
-        if isinstance(term, LowRank) and is_float64_numpy(term.factor):
-            parts = None, term.factor
-        if parts is None:
-            return None
-        if parts[0] is not None:
-            variance = parts[0] if variance is None else variance + parts[0]
-        if parts[1] is not None:
-            factors.append(parts[1])
-    if variance is None:
-        return None
-    return variance, _side_by_side(factors) if factors else None
-
-
-def _side_by_side(factors: list[Array]) -> Array:
-    batch = np.broadcast_shapes(*(f.shape[:-1] for f in factors))
-    return np.concatenate([np.broadcast_to(f, (*batch, f.shape[-1])) for f in factors], axis=-1)
