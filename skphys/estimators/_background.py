@@ -15,7 +15,7 @@ from skphys.neural._boundary_batch import BoundaryEmbedding
 
 Array = NDArray[np.float64]
 
-# Ridges to choose from, relative to the largest eigenvalue of the features' inner products.
+# Ridges to choose from, relative to the square of the features' largest singular value.
 RIDGES = tuple(10.0**exponent for exponent in range(-12, 1, 2))
 MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with their cube
 # The linear map is taken if it leaves this part, or less, of what a lift leaves, so that it is as
@@ -24,6 +24,7 @@ MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with t
 NEARLY_LINEAR = 1e-3
 # Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
 TINY, ROUNDING = 1e-8, 1e-13
+RANK = 1e-13  # singular values below this part of the largest are rounding, too
 
 
 class Background:
@@ -245,19 +246,18 @@ class _AffineMap:
         self._set_units(features)
         self.target = y.mean(axis=0)
         Z = self._standardised(features)
-        eigenvalues, vectors = _spectrum(Z @ Z.T)
-        largest = eigenvalues.max(initial=0.0)
+        lengths, vectors = _spectrum(Z)
+        largest = lengths.max(initial=0.0)
         rotated = vectors.T @ (y - self.target)
-        lengths = rotated  # of rows of V @ rotated, which a rotation of the points leaves
+        sizes = rotated  # of rows of V @ rotated, which a rotation of the points leaves
         if rotated.shape[1] > rotated.shape[0]:
-            lengths = qr(rotated.T, mode="r", check_finite=False)[0][: len(rotated)].T
+            sizes = qr(rotated.T, mode="r", check_finite=False)[0][: len(rotated)].T
         self.error_, ridge = np.inf, 1.0
         if largest > 0.0:
-            self.error_, ridge = min(
-                (_left_out(eigenvalues, vectors, lengths, r * largest), r * largest) for r in RIDGES
-            )
-        kept = eigenvalues > 0.0
-        self.directions = Z.T @ (vectors[:, kept] / (eigenvalues[kept] + ridge))
+            ridges = [r * largest**2 for r in RIDGES]
+            self.error_, ridge = min((_left_out(lengths, vectors, sizes, r), r) for r in ridges)
+        kept = lengths > 0.0
+        self.directions = Z.T @ (vectors[:, kept] / (lengths[kept] ** 2 + ridge))
         self.coefficients = rotated[kept]
         return self
 
@@ -281,18 +281,27 @@ class _AffineMap:
         return (features - self.mean) * self.scale
 
 
-def _spectrum(products: Array) -> tuple[Array, Array]:
-    """Return eigenvalues and vectors, all orthogonal to the constant, of centred products."""
-    basis = helmert(len(products))
-    eigenvalues, vectors = np.linalg.eigh(basis @ products @ basis.T)
-    return np.maximum(eigenvalues, 0.0), basis.T @ vectors
+def _spectrum(features: Array) -> tuple[Array, Array]:
+    """Return singular values of centred features, and left vectors orthogonal to the constant.
+
+    There are n - 1 of both for n samples; values of the size of rounding are zero. The squares, of
+    inner products, would drown in rounding what ridges tell apart.
+    """
+    basis = helmert(len(features))
+    centred = basis @ features
+    if centred.shape[1] > centred.shape[0]:
+        centred = qr(centred.T, mode="r", check_finite=False)[0][: len(centred)].T
+    vectors, some, _ = np.linalg.svd(centred)
+    lengths = np.zeros(len(basis))
+    lengths[: len(some)] = np.where(some > RANK * some.max(initial=0.0), some, 0.0)
+    return lengths, basis.T @ vectors
 
 
-def _left_out(eigenvalues: Array, vectors: Array, rotated: Array, ridge: float) -> float:
+def _left_out(lengths: Array, vectors: Array, rotated: Array, ridge: float) -> float:
     """Return the mean norm of leave-one-out residuals, the mean of the others refitted as well.
 
     In sums without cancellation, or small ridges would look too good.
     """
-    left = ridge / (eigenvalues + ridge)
+    left = ridge / (lengths**2 + ridge)
     residuals = (vectors * left) @ rotated
     return _mean_norm(residuals / (vectors**2 @ left)[:, None])

@@ -60,6 +60,9 @@ class Grid:
         if not axes:
             raise ValueError("Grid needs at least one axis, e.g. Grid(x=np.linspace(0, 1, 64)).")
         self._axes = {name: as_axis(name, values) for name, values in axes.items()}
+        self._names = tuple(self._axes)
+        self._shape = tuple(axis.size for axis in self._axes.values())
+        self._n_points = math.prod(self._shape)
 
     @classmethod
     def unit(cls, n: int) -> Grid:
@@ -91,22 +94,22 @@ class Grid:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the axes."""
-        return tuple(self._axes)
+        return self._names
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Number of points along each axis."""
-        return tuple(axis.size for axis in self._axes.values())
+        return self._shape
 
     @property
     def n_points(self) -> int:
         """Number of points of a field."""
-        return math.prod(self.shape)
+        return self._n_points
 
     @property
     def n_axes(self) -> int:
         """Number of axes."""
-        return len(self._axes)
+        return len(self._names)
 
     @property
     def points(self) -> Vector:

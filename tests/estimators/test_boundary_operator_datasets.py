@@ -32,10 +32,14 @@ def test_exact_and_without_a_warning(name, as_frame):
 
 
 def test_a_forest_knows_what_goes_with_the_boundary():
-    """Members as one Gaussian carry known end values into the interior."""
+    """Members as one Gaussian carry known end values into the interior.
+
+    Of 50 trees, in one sample in ten none or few vary at an end, and which trees there are hangs
+    on the last bits of the data, which NumPy computes differently on other processors.
+    """
     data = datasets.make_stokes(80, random_state=0)
     X, y, Z, truth = data.data[:60], data.target[:60], data.data[60:], data.target[60:]
-    forest = RandomForestRegressor(50, random_state=0).fit(X, y)
+    forest = RandomForestRegressor(200, random_state=0).fit(X, y)
     model = BoundaryEnforcedOperator(forest, data.boundary, data.grid).fit(X, y)
 
     def error(fields):
