@@ -165,6 +165,12 @@ class EnsembleRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """Return the mixture of the members; unconstrained, with their constraints."""
         return Prediction.mix(self._map(predict_distribution, X, rows=rows, want_cov=want_cov))
 
+    def _no_uncertainty(self) -> str:
+        return (
+            f"one member of {type(self.estimator).__name__}, which is a point, states no "
+            f"uncertainty; set n_members to 5, say, or use a probabilistic regressor."
+        )
+
     def _offers_members(self, rows: str) -> bool:
         return self.n_members > 1
 

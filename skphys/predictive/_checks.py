@@ -98,7 +98,8 @@ def check_prediction(prediction: Any, estimator: Any, n_samples: int, rows: str)
     checked = replace(
         prediction, mean=mean, std=std, cov=cov, member_means=members, member_stds=member_stds
     )
-    return replace(checked, std=checked.standard_deviation()) if std is None else checked
+    follows = std is None and (members is not None or cov is not None)
+    return replace(checked, std=checked.standard_deviation()) if follows else checked
 
 
 def _checked_members(

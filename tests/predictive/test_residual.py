@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, Ridge
@@ -9,7 +10,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_p
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skphys.predictive import residual_std
+from skphys.predictive import out_of_fold, residual_std
 
 
 def test_out_of_fold_at_each_point(fields, routing):
@@ -81,3 +82,25 @@ def test_bad_calibration(fields):
         residual_std(model, calibration=(X, y[:, :4]))
     with pytest.raises(ValueError, match="NaN"):
         residual_std(model, calibration=(X, y * np.nan))
+
+
+def test_out_of_fold_fits_clones_on_the_other_rows(scalars):
+    X, y = scalars
+    X = np.c_[X, y]  # a copy of the target tells which rows were seen
+    weights, splits = np.arange(len(X)), list(KFold(3).split(X))
+    backbone = Remembering()
+    parts = list(out_of_fold(backbone, X, y, splits, {"sample_weight": weights, "flag": True}))
+    assert not hasattr(backbone, "seen_") and len(parts) == 3
+    for (fitted, test), (train, held_out) in zip(parts, splits, strict=True):
+        np.testing.assert_array_equal(test, held_out)
+        for seen, expected in zip(fitted.seen_, (X[train], y[train], train, True), strict=True):
+            np.testing.assert_array_equal(seen, expected)
+    assert len(list(out_of_fold(backbone, X, y, splits))) == 3
+
+
+class Remembering(BaseEstimator):
+    """Remembers what it was fitted on."""
+
+    def fit(self, X, y, sample_weight=None, flag=False):
+        self.seen_ = X, y, sample_weight, flag
+        return self

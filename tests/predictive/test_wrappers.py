@@ -25,9 +25,13 @@ from sklearn.preprocessing import (
 
 from skphys.predictive import (
     Prediction,
+    last_step,
     offers_covariance,
     offers_members,
     predict_distribution,
+    register_adapter,
+    transformed,
+    unregister_adapter,
 )
 
 
@@ -259,3 +263,34 @@ def test_transformed_targets_do_not_obey_the_constraints_inside():
     ):
         with pytest.raises(ValueError, match="outermost"):
             predict_distribution(model.fit(X, y), X)
+
+
+def test_pipelines_are_opened_down_to_what_predicts(fields):
+    X, y = fields
+    inner = Pipeline([("none", None), ("scale", MaxAbsScaler()), ("ridge", search(Ridge()))])
+    model = Pipeline([("scale", StandardScaler()), ("skip", "passthrough"), ("inner", inner)])
+    model.fit(X, y)
+    last, seen = transformed(model, X)
+    assert last is last_step(model) is inner[-1]
+    np.testing.assert_array_equal(last.predict(seen), model.predict(X))
+    assert last_step(last) is last
+    assert transformed(last, X) == (last, X)
+
+
+class Marked(Pipeline):
+    """A pipeline that an adapter is registered for."""
+
+
+def test_a_pipeline_inside_another_is_looked_up_again(fields):
+    X, y = fields
+    model = make_pipeline(StandardScaler(), Marked([("ridge", Ridge())])).fit(X, y)
+
+    def predict(estimator, X, *, rows, want_cov):
+        return Prediction(np.zeros(y.shape), np.full(y.shape, 7.0))
+
+    register_adapter(Marked, predict)
+    try:
+        assert (predict_distribution(model, X).std == 7.0).all()
+    finally:
+        unregister_adapter(Marked)
+    assert not predict_distribution(model, X).states_uncertainty
