@@ -3,6 +3,8 @@
 from skphys.estimators._boundary import BoundaryEnforcedOperator
 from skphys.estimators._conservation import ConservationConstrainedRegressor
 from skphys.estimators._ensemble import EnsembleRegressor
+from skphys.estimators._error_model import ErrorModel, HeldOut, impose
+from skphys.estimators._layout import PredictedFields
 from skphys.estimators._make import make_constrained_pipeline
 from skphys.estimators._pointwise import PointwiseRegressor
 from skphys.estimators._report import ConstraintReport
@@ -12,6 +14,10 @@ __all__ = [
     "ConservationConstrainedRegressor",
     "ConstraintReport",
     "EnsembleRegressor",
+    "ErrorModel",
+    "HeldOut",
     "PointwiseRegressor",
+    "PredictedFields",
+    "impose",
     "make_constrained_pipeline",
 ]

@@ -25,7 +25,7 @@ from skphys.constraints import (
 )
 from skphys.estimators._backbone import Backbone
 from skphys.estimators._covariances import Where, correlation_lengths
-from skphys.grids import ColumnGrid, FieldGroup, Grid, stack
+from skphys.grids import ColumnGrid, FieldGroup, stack_tables
 from skphys.predictive import Prediction
 
 ALL: Any = slice(None)
@@ -222,7 +222,7 @@ class PointRows:
         """
         groups = self.groups(X)
         sizes = [(g.n_fields, g.n_nodes + g.n_outputs) for g in groups]
-        predictions = backbone.ask_points(stack([g.rows(X) for g in groups]), sizes)
+        predictions = backbone.ask_points(stack_tables([g.rows(X) for g in groups]), sizes)
         for group, prediction in zip(groups, predictions, strict=True):
             if prediction.constraints:
                 raise ValueError(

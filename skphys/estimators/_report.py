@@ -7,10 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from scipy.special import ndtr
 
-from skphys.conditioning import Covariance, Diagonal, Gaussian, Mixture
+from skphys.conditioning import Gaussian, Mixture
 from skphys.constraints import EqualitySystem
 
 MAX_VALUES = 1 << 22  # float64 values of ``S G'`` held at once: 32 MiB
@@ -247,22 +246,8 @@ def _variance(field: Any) -> Array:
 
 def _row_variance(prior: Sequence[Gaussian], before: Any, rows: Any) -> Array:
     """Return the variance of ``G u``, of shape (n_samples or 1, n_rows)."""
-    own = np.mean([_along_rows(g.covariance, rows, g.mean.shape) for g in prior], axis=0)
+    own = np.mean([np.atleast_2d(g.covariance.row_variance(rows)) for g in prior], axis=0)
     return own + np.mean([((g.mean - before.mean) @ rows.T) ** 2 for g in prior], axis=0)
-
-
-def _along_rows(covariance: Covariance, rows: Any, shape: tuple[int, ...]) -> Array:
-    """Return the diagonal of ``G S G'``, a few rows at a time."""
-    if isinstance(covariance, Diagonal):
-        return np.atleast_2d(covariance.variance @ (rows * rows).T)
-    step = max(1, MAX_VALUES // max(1, int(np.prod(shape))))
-    parts = [np.zeros((1, 0))]
-    for start in range(0, rows.shape[0], step):
-        some = rows[start : start + step]
-        some = some.toarray().T if sparse.issparse(some) else some.T
-        parts.append(np.atleast_2d(np.sum(covariance.matmul(some) * some, axis=-2)))
-    n_samples = max(len(part) for part in parts)
-    return np.concatenate([np.broadcast_to(p, (n_samples, p.shape[1])) for p in parts], axis=1)
 
 
 def _rms(values: Array) -> float:

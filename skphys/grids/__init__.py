@@ -17,6 +17,11 @@ from skphys.grids._grid import Grid
 from skphys.grids._incidence import ControlVolumes, incidence
 from skphys.grids._mesh import Mesh
 
+# isort: split
+# For the other rooms of the house.
+from skphys.grids._stencils import SIDES as SIDES
+from skphys.grids._tables import stack_tables as stack_tables
+
 IncompleteFieldError.__module__ = __name__  # as users name it
 
 __all__ = [

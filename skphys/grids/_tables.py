@@ -111,7 +111,7 @@ def take(X: Any, rows: NDArray[np.intp]) -> Any:
     return _safe_indexing(X, rows, axis=0) if is_frame(X) else X[rows]
 
 
-def stack(tables: Sequence[Any]) -> Any:
+def stack_tables(tables: Sequence[Any]) -> Any:
     """Put tables of one type below each other."""
     if len(tables) == 1:
         return tables[0]
