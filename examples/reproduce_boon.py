@@ -65,8 +65,8 @@ METHODS = {
 ENFORCED = {  # options of BoundaryEnforcedOperator
     "channels": {"method": "project"},
     "auto": {"method": "auto"},
-    "kernel": {"method": "kernel", "pivot": "scalar"},
-    "block": {"method": "kernel", "pivot": "block"},
+    "kernel": {"method": "kernel"},
+    "block": {"method": "kernel_block"},
     "background": {"method": "lift"},
     "ridge": {"method": "project"},
 }

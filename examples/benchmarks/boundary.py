@@ -48,11 +48,11 @@ def regressor(n_points, **parameters):
     return model.fit(*fields(n_points))
 
 
-def enforced(n_points, method, pivot="scalar", **parameters):
+def enforced(n_points, method, **parameters):
     """Return an operator with a boundary that has trained for one epoch."""
     model = FNORegressor(MODES, WIDTH, LAYERS, max_epochs=1, random_state=0, **parameters)
     grid = Grid(x=np.linspace(0.0, 1.0, n_points))
-    operator = BoundaryEnforcedOperator(model, BOUNDARY, grid, method=method, pivot=pivot)
+    operator = BoundaryEnforcedOperator(model, BOUNDARY, grid, method=method)
     return operator.fit(*fields(n_points))
 
 
@@ -124,7 +124,7 @@ def contenders(n_points, official):
         "plain": our_step(regressor(n_points)),
         "lift": our_step(enforced(n_points, "lift").estimator_),
         "kernel, scalar": our_step(enforced(n_points, "kernel").estimator_),
-        "kernel, block": our_step(enforced(n_points, "kernel", "block").estimator_),
+        "kernel, block": our_step(enforced(n_points, "kernel_block").estimator_),
     }
     if find_spec("neuralop") is not None:
         lean = {"lifting_channel_ratio": 0, "use_channel_mlp": False}

@@ -10,11 +10,11 @@ from skphys.constraints import (
     Bounds,
     Column,
     ConservationLaw,
+    ConstraintSet,
     FieldTable,
     InequalityConstraint,
     Monotone,
     name_constraints,
-    resolve_inequalities,
     resolve_system,
 )
 from skphys.grids import Axis, Components, Grid
@@ -29,7 +29,8 @@ TABLE = FieldTable(np.arange(6.0).reshape(3, 2))
 
 
 def resolve(*constraints, grid=GRIDS[1], table=TABLE, interpolation=None):
-    return resolve_inequalities(list(constraints), grid, table, interpolation)
+    stated = ConstraintSet(list(constraints), grid, interpolation=interpolation)
+    return stated.inequalities(table)
 
 
 @pytest.mark.parametrize("increasing", [True, False])

@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from skphys import BoundaryEnforcedOperator, datasets
 from skphys.constraints import (
     Column,
+    ConstraintSet,
     Dirichlet,
     FromInput,
     Neumann,
@@ -124,7 +125,7 @@ ENDS = {"x": (Dirichlet(Column(0)), None)}
 def background(X, y, boundary=ENDS, grid=LINE):
     constraints = boundary_constraints(boundary, grid)
     batch = boundary_batch(constraints, grid, "lift", X)
-    inputs = numeric_inputs(X, constraints, grid)
+    inputs = numeric_inputs(X, ConstraintSet(constraints, grid))
     return Background(batch.embedding, grid).fit(inputs, batch.values, y), inputs, batch.values
 
 
@@ -292,7 +293,7 @@ def test_on_another_grid_to_the_accuracy_of_the_spline(nonlinear):
         constraints = boundary_constraints(WAVY, fine)
         batch = boundary_batch(constraints, fine, "lift", Z)
         moved = pickle.loads(pickle.dumps(found.on_grid(batch.embedding, fine)))
-        u = moved(numeric_inputs(Z, constraints, fine), batch.values)
+        u = moved(numeric_inputs(Z, ConstraintSet(constraints, fine)), batch.values)
         np.testing.assert_allclose(u[:, 0], Z[:, 0], atol=1e-12)
         if nonlinear:
             spline = resample(found(inputs, values), coarse, fine)
@@ -315,7 +316,7 @@ def test_as_many_points_elsewhere():
     constraints = boundary_constraints(WAVY, other)
     batch = boundary_batch(constraints, other, "lift", Z)
     moved = found.on_grid(batch.embedding, other)
-    u = moved(numeric_inputs(Z, constraints, other), batch.values)
+    u = moved(numeric_inputs(Z, ConstraintSet(constraints, other)), batch.values)
     np.testing.assert_allclose(u, truth, atol=1e-4)
     with pytest.raises(ValueError, match=r"X has 30 input column\(s\), and had 24 in fit"):
         moved(np.zeros((20, 30)), batch.values)
@@ -373,7 +374,7 @@ def test_a_lift_suits_any_backbone_that_is_trained(backbone):
     u = model.predict(X)
     np.testing.assert_allclose(u[:, 0], X[:, 0], rtol=1e-13)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), u)
-    rest = y - model.background_(numeric_inputs(X, model.constraints_, LINE), X[:, :1])
+    rest = y - model.background_(numeric_inputs(X, ConstraintSet(model.constraints_, LINE)), X[:, :1])
     np.testing.assert_allclose(rest[:, 0], 0.0, atol=1e-13)
     expected = type(backbone)(**backbone.get_params()).fit(X, rest).predict(X)
     np.testing.assert_allclose(u - (y - rest), expected, atol=1e-9)
@@ -431,7 +432,7 @@ def test_residuals_know_nothing_of_held_out_fields():
     squares = []
     for train, test in folds.split(noisy, groups=np.arange(40)):
         part = lifted(clone(model.estimator), noisy[train], y[train])
-        seen = numeric_inputs(noisy[test], part.constraints_, LINE)
+        seen = numeric_inputs(noisy[test], ConstraintSet(part.constraints_, LINE))
         u = part.background_(seen, noisy[test, :1]) + part.estimator_.predict(noisy[test])
         squares.append((y[test] - u) ** 2)
     expected = np.sqrt(np.concatenate(squares).mean(axis=0))

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 
+from skphys import BoundaryEnforcedOperator
 from skphys.constraints import Dirichlet, Neumann, Periodic, Robin
-from skphys.estimators._named_boundary import NamedBoundaryMixin
 
 
-class Model(NamedBoundaryMixin, BaseEstimator):
+class Model(BoundaryEnforcedOperator):
     def __init__(self, estimator=None, boundary=None):
         self.estimator = estimator
         self.boundary = boundary
