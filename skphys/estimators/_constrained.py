@@ -101,7 +101,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         seed = set_random_states(regressor, self.random_state)
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
             backbone.fit(X, y, **routed)
-            errors = self._fitted_errors(errors, backbone, layout, (X, y, routed))
+            errors = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
         vars(self).pop("feature_names_in_", None)
         vars(self).update(vars(seen))
         self._target_ndim = y.ndim
@@ -110,17 +110,34 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     def _hold(self, layout: Layout, backbone: Backbone, errors: ErrorModel) -> Self:
         """Take fitted values over."""
         self._layout, self._backbone, self.error_model_ = layout, backbone, errors
-        self.estimator_ = backbone.regressor
-        self.constraints_ = layout.constraints.named
-        self.grid_ = layout.constraints.grid
         return self
 
     @property
+    def estimator_(self) -> Any:
+        """The fitted backbone."""
+        return self._backbone.regressor
+
+    @estimator_.setter
+    def estimator_(self, regressor: Any) -> None:
+        self._backbone = copy(self._backbone)
+        self._backbone.regressor = regressor
+
+    @property
+    def constraints_(self) -> list[tuple[str, Any]]:
+        """The constraints with their names."""
+        return self._layout.constraints.named
+
+    @property
+    def grid_(self) -> Any:
+        """The grid in use."""
+        return self._layout.constraints.grid
+
+    @property
     def residual_std_(self) -> np.ndarray:
-        """Root mean square of the residuals that is taken for the standard deviation."""
-        std = getattr(getattr(self, "error_model_", None), "residual_std", None)
+        """Root mean square of residuals, taken for the standard deviation if it was asked for."""
+        std = getattr(self.error_model_, "residual_std", None)
         if std is None:
-            raise AttributeError(f"{type(self).__name__} has no residual_std_ with this error model.")
+            raise AttributeError(f"{type(self).__name__} takes no residuals for its uncertainty.")
         return std
 
     def _checked_data(self, X: Any, y: Any, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
@@ -150,10 +167,11 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         errors: ErrorModel,
         backbone: Backbone,
         layout: Layout,
+        seen: BaseEstimator,
         training: tuple[Any, np.ndarray, dict[str, Any]],
     ) -> ErrorModel:
-        """Return the error model, fitted to data that the backbone has not seen, if there are any."""
-        given = None if self.calibration is None else self._calibration_data(layout)
+        """Return the error model, fitted to data that the backbone has not seen if there are any."""
+        given = None if self.calibration is None else self._calibration_data(layout, seen)
         if isinstance(errors, StatedErrors) and self.uncertainty == "residual":
             return replace(errors, residual_std=residual_spread(backbone, layout, *training, given))
         if given is not None:
@@ -162,14 +180,14 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             return errors.fit(list(out_of_fold_fields(backbone, layout, *training)))
         return errors
 
-    def _calibration_data(self, layout: Layout) -> tuple[Any, np.ndarray]:
+    def _calibration_data(self, layout: Layout, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
         """Return the checked pair that the user gave."""
         if len(self.calibration or ()) != 2:
             raise ValueError(
                 f"calibration must be a pair (X, y); got {len(self.calibration or ())} items."
             )
         X, y = self.calibration  # type: ignore[misc]
-        X = self._check_X(X)
+        X = self._check_X(X, seen)
         y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y of calibration")
         shape = layout.output_shape(X)
         if len(y) != shape[0] or y.size != np.prod(shape):
@@ -233,24 +251,27 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """Sort parts before their parameters."""
         return ("__" in path,)
 
-    def _check_X(self, X: Any) -> Any:
+    def _check_X(self, X: Any, seen: BaseEstimator) -> Any:
         """Check X against what was seen in fit."""
         X = checked_rows(X, self.grid)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        validate_data(seen, X, reset=False, skip_check_array=True)
         return X
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self, "estimator_")
-        return self._check_X(X)
+        return self._check_X(X, self)
 
     def _as_fitted(self, array: Any, axis: int = 1) -> np.ndarray:
         """Drop the axis of points if y had none in fit; a long table never has it."""
         return super()._as_fitted(array, axis) if self._layout.rows == "fields" else array
 
     def _posteriors(
-        self, X: Any, constraint_values: Mapping[str, Any] | None = None
+        self, X: Any, constraint_values: Mapping[str, Any] | None = None, spread: bool = True
     ) -> Iterator[tuple[PredictedFields, Any]]:
-        """Yield the fields of X, each batch with what is predicted and after all constraints."""
+        """Yield the fields of X, each batch with what is predicted and after all constraints.
+
+        `spread` says that more than the mean will be asked for.
+        """
         if not isinstance(constraint_values, Mapping | None):
             raise TypeError(
                 f"constraint_values must be a dict from the names of constraints to their values; "
@@ -258,24 +279,18 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         errors = self.error_model_
         for fields in self._layout.batches(X, self._backbone, constraint_values):
+            if spread and not errors.taken(fields.prediction).states_uncertainty:
+                _warn_unit_variance(self)
+                spread = False
             yield fields, errors.posterior(fields, self.project_samples)
 
     def _fields(
         self, X: Any, want: str, constraint_values: Mapping[str, Any] | None = None
     ) -> Iterator[tuple[Any, Any, Any]]:
-        for position, (fields, field) in enumerate(
-            self._posteriors(self._checked(X), constraint_values)
-        ):
-            if want != "mean" and position == 0 and not self._states_uncertainty(fields):
-                _warn_unit_variance(self)
+        X = self._checked(X)
+        for fields, field in self._posteriors(X, constraint_values, want != "mean"):
             with naming(fields):
                 yield fields.index, fields.shown, field
-
-    def _states_uncertainty(self, fields: PredictedFields) -> bool:
-        errors = self.error_model_
-        if not isinstance(errors, StatedErrors):
-            return True
-        return errors.taken(fields.prediction).states_uncertainty
 
     def predict(
         self,
@@ -409,7 +424,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             the order in which they first occur in X. Rounding only, unless there is noise.
         """
         residuals, first = [], []
-        for fields, field in self._posteriors(self._checked(X), constraint_values):
+        for fields, field in self._posteriors(self._checked(X), constraint_values, False):
             residuals.append(field.mean @ fields.system.rows.T - fields.system.values)
             first.append(fields.first_rows())
         return np.concatenate(residuals)[np.argsort(np.concatenate(first))]
@@ -496,7 +511,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 "the outer one: constraints=[law, other_law]."
             )
         errors = self.error_model_
-        if not isinstance(errors, StatedErrors) or errors.correlation_length is not None:
+        if getattr(errors, "correlation_length", None) is not None:
             raise ValueError(
                 "Of nested constrained estimators the outermost one makes the covariance; give "
                 "correlation_length, or the calibration data that chose one, to it, and set "

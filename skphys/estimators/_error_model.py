@@ -14,6 +14,7 @@ from skphys.constraints import EqualitySystem
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._naming import naming
 from skphys.estimators._projected import Projected, projected
+from skphys.predictive import Prediction
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,14 @@ class ErrorModel(ABC):
             Batches of fields with their true values.
         """
         return self
+
+    def taken(self, prediction: Prediction) -> Prediction:
+        """Return a prediction with the uncertainty that is believed of it; by default as it is.
+
+        Where it states none, unit variance is meant, and a warning says so. Nested in another
+        constrained estimator this is what is handed up.
+        """
+        return prediction
 
     @abstractmethod
     def prior(self, fields: PredictedFields) -> list[Gaussian]:

@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing
 from skphys.estimators._backbone import Backbone
 from skphys.estimators._error_model import HeldOut
 from skphys.estimators._layout import Layout
-from skphys.predictive import out_of_fold, residual_std
+from skphys.predictive import is_frozen, out_of_fold, residual_std
 
 
 def held_out(backbone: Backbone, layout: Layout, X: Any, y: np.ndarray) -> Iterator[HeldOut]:
@@ -26,6 +26,11 @@ def out_of_fold_fields(
     backbone: Backbone, layout: Layout, X: Any, y: np.ndarray, fit_params: Mapping[str, Any]
 ) -> Iterator[HeldOut]:
     """Yield the fields of each fold as predicted by a backbone that was fitted on the others."""
+    if is_frozen(backbone):
+        raise ValueError(
+            "The backbone is frozen, so its residuals would be those of its own training data; "
+            "give data that it has not seen: calibration=(X, y)."
+        )
     folds = _folds(layout, X, "calibrated")
     for fitted, test in out_of_fold(backbone, X, y, folds, fit_params):
         yield from held_out(fitted, layout, _safe_indexing(X, test), y[test])

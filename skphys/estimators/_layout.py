@@ -179,13 +179,14 @@ class PointRows:
 
     def check(self, X: Any, y: np.ndarray, correlation_length: Any) -> np.ndarray:
         """Return y, after a check that the table and the constraints fit the grid."""
+        y = column_or_1d(y, warn=True)
         names = self.constraints.feature_names
         self.domain = self.grid.learn_domain(X, feature_names=names)
         correlation_lengths(correlation_length, self.grid.names)
         self.constraints.check_columns(X)
         for _, constraint in self.constraints.named:
             constraint.check_axes(self.grid.names)
-        return column_or_1d(y, warn=True)
+        return y
 
     def output_shape(self, X: Any) -> tuple[int, ...]:
         """Return (n_rows,)."""
