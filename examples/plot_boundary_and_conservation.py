@@ -173,10 +173,9 @@ figure, (left, middle, right) = plt.subplots(
     1, 3, figsize=(11, 3.8), width_ratios=(1.2, 1, 1.2), layout="constrained"
 )
 for name, color in COLORS.items():
-    mean, std = predictions[name]
     FieldDisplay.from_predictions(
-        mean,
-        std,
+        None,
+        predictions[name],
         grid=grid,
         sample=worst,
         ax=left,
@@ -191,7 +190,8 @@ left.set_title("A rod, with 90 % bands")
 left.legend()
 middle.set(xlabel="heat in the rod", ylabel="heat of the mean, less that", title="Heat")
 ConstraintErrorDisplay.from_predictions(
-    {name: mean for name, (mean, _) in predictions.items()},
+    None,
+    predictions,
     constraints=[("heat", law)],
     boundary=boundary,
     grid=grid,

@@ -205,7 +205,7 @@ insulator.set(xlabel="heater's flux", ylabel="flux out of the rod", title="Throu
 heated.axline((2, 2), slope=1, color="0.4", linestyle=":", linewidth=1.4, zorder=0)
 heated.set(xlabel="heater's flux", ylabel="flux into the rod", title="Through the heated end")
 ConstraintErrorDisplay.from_predictions(
-    fields, boundary=boundary, grid=grid, X=unseen.data, ax=errors
+    None, fields, boundary=boundary, grid=grid, X=unseen.data, ax=errors
 )
 figure.savefig(args.output, dpi=110)
 print(f"\nThe figure is in {args.output}")

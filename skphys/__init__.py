@@ -1,12 +1,14 @@
 """Predictions of physical fields that obey known physics exactly.
 
 The estimators are attributes of this package; everything else is in its submodules. All of them
-load at first use (PEP 562), so that importing the package costs next to nothing.
+load at first use (PEP 562), so that importing the package costs next to nothing. Nets need torch,
+which the extra ``neural`` brings; nothing else does.
 """
 
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,12 +71,16 @@ _SUBMODULES = frozenset(
     }
 )
 _NEURAL = frozenset({"AttentiveNeuralProcessRegressor", "FNORegressor"})
+_PUBLIC = frozenset(__all__)
+
+if find_spec("torch") is None:  # then `from skphys import *` goes without the nets
+    __all__ = [name for name in __all__ if name not in _NEURAL]
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name in __all__:
+    if name in _PUBLIC:
         home = "neural" if name in _NEURAL else "estimators"
         return getattr(importlib.import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

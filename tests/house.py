@@ -76,7 +76,7 @@ def _target(module: str, name: str) -> str:
     parts = module.split(".")
     if len(parts) > 1:
         return parts[1]
-    return name if (ROOT / name).is_dir() else PACKAGE
+    return name if name and (ROOT / name).is_dir() else PACKAGE
 
 
 def arrows() -> set[tuple[str, str]]:

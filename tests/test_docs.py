@@ -20,6 +20,7 @@ def fenced(language):
 
 
 def test_readme_python_runs():
+    pytest.importorskip("torch")
     blocks = fenced("python")
     assert blocks
     exec(compile("\n".join(blocks), "README.md", "exec"), {})
@@ -40,5 +41,7 @@ def test_api_page_lists_every_public_name(package):
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.inc")), ids=lambda p: p.name)
 def test_included_parts_of_pages_run(page):
+    if page.stem == "training_constraints":
+        pytest.importorskip("torch")
     failed, _ = doctest.testfile(str(page), module_relative=False)
     assert failed == 0

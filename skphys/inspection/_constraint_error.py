@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from skphys.inspection._plotting import estimator_name, import_pyplot, style
-from skphys.metrics._checks import as_finite
-from skphys.metrics._physics import row_misses
+from skphys.constraints import Constraint, boundary_constraints, name_constraints
+from skphys.inspection._models import by_name, grid_of, mean_of, what_holds
+from skphys.inspection._plotting import import_pyplot, style
+from skphys.metrics import constraint_misses
 
 FLOOR = 1e-17  # where exact zeros are drawn on the relative scale
 HEIGHT = 0.6  # of the strips of one model together
@@ -53,6 +52,7 @@ class ConstraintErrorDisplay:
     >>> from skphys.inspection import ConstraintErrorDisplay
     >>> fields = np.random.default_rng(0).uniform(size=(20, 8))
     >>> display = ConstraintErrorDisplay.from_predictions(
+    ...     None,
     ...     {"raw": fields, "scaled": fields / fields.sum(axis=1, keepdims=True)},
     ...     constraints=ConservationLaw(total=1.0),
     ...     grid=Grid.unit(8),
@@ -70,6 +70,7 @@ class ConstraintErrorDisplay:
         cls,
         estimator: Any,
         X: Any,
+        y: Any = None,
         *,
         constraints: Any = None,
         boundary: Any = None,
@@ -84,9 +85,13 @@ class ConstraintErrorDisplay:
         estimator : estimator or dict of str to estimator
             One or several fitted regressors of fields, by name.
         X : {array-like, DataFrame} of shape (n_samples, n_features)
-            One row a field; also where constraints take their values from.
+            One row a field, or one row a point with a ColumnGrid; also where constraints take
+            their values from.
+        y : array-like of shape (n_samples, n_points), default=None
+            The true fields, which get a strip of their own.
         constraints, boundary, grid, relative
-            As in `from_predictions`. Without a grid, the first estimator's ``grid_`` is taken.
+            As in `from_predictions`. With neither constraints nor boundary, the ``constraints_``
+            of the first estimator that has some are taken, and without a grid the first ``grid_``.
         **kwargs : dict
             As in `plot`.
 
@@ -96,24 +101,21 @@ class ConstraintErrorDisplay:
             The display, drawn.
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
-        models = (
-            estimator if isinstance(estimator, Mapping) else {estimator_name(estimator): estimator}
-        )
+        models = by_name(estimator)
+        predicted = {name: model.predict(X) for name, model in models.items()}
+        if constraints is None and boundary is None:
+            stated = (what_holds(model, X) for model in models.values())
+            constraints, X = next((found for found in stated if found[0]), (None, X))
         if grid is None:
-            grid = next((m.grid_ for m in models.values() if hasattr(m, "grid_")), None)
-        return cls.from_predictions(
-            {name: model.predict(X) for name, model in models.items()},
-            constraints=constraints,
-            boundary=boundary,
-            grid=grid,
-            X=X,
-            relative=relative,
-            **kwargs,
-        )
+            grids = map(grid_of, models.values())
+            grid = next((found for found in grids if found is not None), None)
+        what = {"constraints": constraints, "boundary": boundary, "grid": grid, "X": X}
+        return cls.from_predictions(y, predicted, **what, relative=relative, **kwargs)
 
     @classmethod
     def from_predictions(
         cls,
+        y_true: Any,
         y_pred: Any,
         *,
         constraints: Any = None,
@@ -127,14 +129,19 @@ class ConstraintErrorDisplay:
 
         Parameters
         ----------
+        y_true : array-like of shape (n_samples, n_points), or None
+            The true fields, which get a strip "truth": exact solutions miss what is stated on a
+            grid, too, by the error of the grid's rules.
         y_pred : dict of str to array-like of shape (n_samples, n_points), or one such array
-            Predicted fields by model; an array is called "prediction".
+            Predicted fields by model, or pairs (mean, std) of them, whose means are shown; what
+            has no name is called "prediction".
         constraints : Constraint, list of Constraint or list of (str, Constraint), default=None
             Equalities that should hold.
         boundary : dict, default=None
             Boundary conditions by axis that should hold, besides the constraints.
-        grid : Grid, Mesh or Components, default=None
-            Where the fields live; None is unit cells.
+        grid : Grid, Mesh, Components or ColumnGrid, default=None
+            Where the fields live; None is unit cells. With a ColumnGrid fields are as in `predict`,
+            one value for each row of X.
         X : {array-like, DataFrame} of shape (n_samples, n_features), default=None
             Where constraints take their values from.
         relative : bool, default=True
@@ -154,9 +161,11 @@ class ConstraintErrorDisplay:
             If nothing is said to hold, or the fields do not fit the grid.
         """
         import_pyplot(f"{cls.__name__}.from_predictions")
-        fields = y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
+        named = _all_named(constraints, boundary, grid)
+        fields = {} if y_true is None else {"truth": y_true}
+        fields |= y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
         errors = {
-            name: _errors(as_finite(name, y), constraints, boundary, grid, X, relative)
+            name: constraint_misses(name, mean_of(y), named, grid, X, relative)
             for name, y in fields.items()
         }
         return cls(errors=errors, relative=relative).plot(**kwargs)
@@ -224,32 +233,10 @@ class ConstraintErrorDisplay:
         )
 
 
-def _errors(
-    y: NDArray[np.float64], constraints: Any, boundary: Any, grid: Any, X: Any, relative: bool
-) -> dict[str, NDArray[np.float64]]:
-    """Return the largest error of each constraint's rows."""
-    from skphys.constraints import FieldTable, resolve_system
-    from skphys.grids import Grid
-
-    fields = np.atleast_2d(y)
-    grid = Grid.unit(fields.shape[-1]) if grid is None else grid
-    named = _all_named(constraints, boundary, grid)
-    if fields.ndim != 2 or fields.shape[1] != grid.n_points:
-        raise ValueError(
-            f"fields must have the shape (n_samples, {grid.n_points}) on this grid; got {y.shape}."
-        )
-    table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
-    system = resolve_system(named, grid, table, None, fields)
-    miss = row_misses(fields, system, relative)
-    names = np.asarray(system.names)
-    return {name: miss[:, names == name].max(axis=1) for name in dict.fromkeys(system.names)}
-
-
 def _all_named(constraints: Any, boundary: Any, grid: Any) -> list[tuple[str, Any]]:
-    library: Any = import_module("skphys.constraints")
-    named = library.name_constraints(constraints)
-    if boundary is not None:
-        named = [*named, *library.boundary_constraints(boundary, grid)]
-    if not named:
+    """Return all equalities that should hold, by name."""
+    named = name_constraints(constraints)
+    named += [] if boundary is None else boundary_constraints(boundary, grid)
+    if not any(isinstance(constraint, Constraint) for _, constraint in named):
         raise ValueError("Say what should hold: give constraints=, boundary= or both.")
     return named

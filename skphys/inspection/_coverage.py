@@ -9,10 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from skphys.inspection._plotting import estimator_name, import_pyplot, style
-from skphys.metrics._calibration import central_levels, coverage_curve
-from skphys.metrics._checks import Floats, as_finite, as_gaussian
-from skphys.metrics._scorers import predict_mean_std
+from skphys.inspection._models import by_name
+from skphys.inspection._plotting import import_pyplot, style
+from skphys.metrics import (
+    Floats,
+    as_finite,
+    as_gaussian,
+    central_levels,
+    coverage_curve,
+    predict_mean_std,
+)
 
 BAND = 2.0  # standard errors, to either side
 
@@ -120,10 +126,8 @@ class CoverageDisplay:
             If an estimator does not state a standard deviation.
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
-        named = isinstance(estimator, Mapping)
-        models = estimator if named else {estimator_name(estimator): estimator}
         truth = np.asarray(y, dtype=np.float64)
-        predicted = {name: predict_mean_std(model, X) for name, model in models.items()}
+        predicted = {name: predict_mean_std(m, X) for name, m in by_name(estimator).items()}
         for name, parts in predicted.items():
             # (n,) and (n, 1) are the same.
             if np.size(parts[0]) == truth.size and len(parts[0]) == len(truth):

@@ -59,7 +59,7 @@ class FieldDisplay:
     >>> grid = Grid(x=np.linspace(0, 1, 32))
     >>> truth = np.sin(3 * grid["x"])
     >>> mean, std = truth + 0.1, np.full(32, 0.1)
-    >>> display = FieldDisplay.from_predictions(mean, std, grid=grid, y_true=truth)
+    >>> display = FieldDisplay.from_predictions(truth, (mean, std), grid=grid)
     >>> display.ax_.get_xlabel()
     'x'
     """
@@ -78,8 +78,8 @@ class FieldDisplay:
         cls,
         estimator: Any,
         X: Any,
-        *,
         y: Any = None,
+        *,
         sample: int = 0,
         grid: Any = None,
         component: str | None = None,
@@ -115,10 +115,9 @@ class FieldDisplay:
         import_pyplot(f"{cls.__name__}.from_estimator")
         mean, std, truth, grid = predict_sample(estimator, X, y, sample, grid, coverage is not None)
         return cls.from_predictions(
-            mean,
-            std,
+            truth,
+            mean if std is None else (mean, std),
             grid=grid,
-            y_true=truth,
             component=component,
             at=at,
             coverage=coverage,
@@ -128,11 +127,10 @@ class FieldDisplay:
     @classmethod
     def from_predictions(
         cls,
-        mean: Any,
-        std: Any = None,
+        y_true: Any,
+        y_pred: Any,
         *,
-        grid: Grid | Components,
-        y_true: Any = None,
+        grid: Grid | Components | None = None,
         sample: int = 0,
         component: str | None = None,
         at: dict[str, float] | None = None,
@@ -145,14 +143,12 @@ class FieldDisplay:
 
         Parameters
         ----------
-        mean : array-like of shape (n_samples, n_points) or (n_points,)
-            Predicted fields.
-        std : array-like of the same shape, default=None
-            Their standard deviation.
-        grid : Grid or Components
-            Where they live.
-        y_true : array-like of the same shape, default=None
-            The true fields.
+        y_true : array-like of shape (n_samples, n_points) or (n_points,), or None
+            The true fields; None draws none.
+        y_pred : array-like of the same shape, or a pair (mean, std) of such arrays
+            Predicted fields. A pair is a tuple, as ``predict(X, return_std=True)`` returns it.
+        grid : Grid or Components, default=None
+            Where the fields live; None is unit cells.
         sample : int, default=0
             The row to show.
         component : str, default=None
@@ -179,6 +175,8 @@ class FieldDisplay:
             more than two axes are left.
         """
         import_pyplot(f"{cls.__name__}.from_predictions")
+        mean, std = y_pred if isinstance(y_pred, tuple) else (y_pred, None)
+        grid = Grid.unit(np.shape(mean)[-1]) if grid is None else grid
         select = Selection(grid, sample, component, at)
         display = cls(
             mean=select("mean", mean),

@@ -34,12 +34,6 @@ def style(defaults: dict[str, Any], given: dict[str, Any] | None) -> dict[str, A
     return {**defaults, **{ALIASES.get(key, key): value for key, value in given.items()}}
 
 
-def estimator_name(estimator: Any) -> str:
-    """Return the class of an estimator, or of the last step of a pipeline."""
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    return type(last).__name__
-
-
 def cell_edges(axis: Axis) -> np.ndarray:
     """Return the edges of cells around the points of an axis, to paint them."""
     if axis.edges is not None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
 from skphys.grids import ColumnGrid, Components, Grid
-from skphys.metrics._checks import as_finite
+from skphys.inspection._models import best, grid_of, steps_of
+from skphys.metrics import as_finite
 
 MAX_AXES = 2
 
@@ -71,8 +72,8 @@ def predict_sample(
     estimator: Any, X: Any, y: Any, sample: int, grid: Any, with_std: bool
 ) -> tuple[Any, Any, Any, Any]:
     """Predict one field: mean, standard deviation or None, truth or None, and its grid."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    grid = _grid_of(estimator) if grid is None else grid
+    estimator = best(estimator)
+    grid = grid_of(estimator) if grid is None else grid
     X = X if hasattr(X, "shape") else np.asarray(X)
     if isinstance(grid, ColumnGrid):
         rows, grid = _rows_of_field(X, sample, grid, getattr(estimator, "feature_names_in_", None))
@@ -91,15 +92,7 @@ def predict_sample(
 
 def states_std(estimator: Any) -> bool:
     """Say whether predict has return_std, also behind a pipeline."""
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    return "return_std" in signature(last.predict).parameters
-
-
-def _grid_of(estimator: Any) -> Any:
-    """Return the grid of the last step that has one, or None."""
-    steps = [step for _, step in getattr(estimator, "steps", [("", estimator)])]
-    grids = [getattr(s, "grid_", getattr(s, "grid", None)) for s in reversed(steps)]
-    return next((grid for grid in grids if grid is not None), None)
+    return "return_std" in signature(steps_of(estimator)[-1].predict).parameters
 
 
 def _rows_of_field(

@@ -14,6 +14,16 @@ from skphys.metrics._scores import (
     relative_l2_error,
 )
 
+# isort: split
+# for the other rooms of the house
+from skphys.metrics._calibration import central_levels as central_levels
+from skphys.metrics._calibration import coverage_curve as coverage_curve
+from skphys.metrics._checks import Floats as Floats
+from skphys.metrics._checks import as_finite as as_finite
+from skphys.metrics._checks import as_gaussian as as_gaussian
+from skphys.metrics._physics import constraint_misses as constraint_misses
+from skphys.metrics._scorers import predict_mean_std as predict_mean_std
+
 __all__ = [
     "boundary_error",
     "calibration_error",

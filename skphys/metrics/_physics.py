@@ -9,8 +9,10 @@ import numpy as np
 from skphys.metrics._checks import Floats, as_finite
 
 if TYPE_CHECKING:
-    from skphys.constraints import Constraint, EqualitySystem, FieldTable
+    from skphys.constraints import Constraint, EqualitySystem
     from skphys.grids import ColumnGrid, Components, Grid
+
+NamedConstraints = list[tuple[str, Any]]
 
 
 def conservation_error(
@@ -66,22 +68,17 @@ def conservation_error(
     array([[0.],
            [1.]])
     """
-    from skphys.constraints import FieldTable, name_constraints
-    from skphys.grids import ColumnGrid, Grid
+    from skphys.constraints import name_constraints
+    from skphys.grids import ColumnGrid
 
-    array = as_finite("y", y)
     named = name_constraints(constraints)
-    if isinstance(grid, ColumnGrid):
-        if values is not None:
-            raise ValueError(
-                "values needs a Grid; with a ColumnGrid, let the constraint name a column of X."
-            )
-        return _table_error(array, named, grid, X)
-    fields = np.atleast_2d(array)
-    grid = Grid.unit(fields.shape[1]) if grid is None else grid
-    _check_fields(fields, grid, X)
-    table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
-    return _error(fields, named, grid, table, _by_name(values, named))
+    if values is not None and isinstance(grid, ColumnGrid):
+        raise ValueError(
+            "values needs a Grid; with a ColumnGrid, let the constraint name a column of X."
+        )
+    array = as_finite("y", y)
+    parts, order = _stated("y", array, named, grid, X, _by_name(values, named))
+    return np.concatenate([u @ system.rows.T - system.values for u, system in parts])[order]
 
 
 def boundary_error(
@@ -139,19 +136,48 @@ def boundary_error(
     >>> boundary_error([x, x + 0.5], boundary, Grid(x=x), kind="absolute")
     array([0. , 0.5])
     """
-    from skphys.constraints import FieldTable, boundary_constraints, resolve_system
+    from skphys.constraints import boundary_constraints
 
     if kind not in ("relative", "absolute"):
         raise ValueError(f"kind must be 'relative' or 'absolute'; got {kind!r}.")
-    fields = np.atleast_2d(as_finite("y", y))
-    _check_fields(fields, grid, X)
+    array = as_finite("y", y)
     named = boundary_constraints(boundary, grid) if isinstance(boundary, Mapping) else boundary
-    table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
-    system = resolve_system(named, grid, table, fields=fields)
-    return row_misses(fields, system, kind == "relative").max(axis=1, initial=0.0)
+    parts, _ = _stated("y", array, named, grid, X)
+    return _row_misses(*parts[0], kind == "relative").max(axis=1, initial=0.0)
 
 
-def row_misses(fields: Floats, system: EqualitySystem, relative: bool) -> Floats:
+def constraint_misses(
+    name: str, y: Any, named: NamedConstraints, grid: Any, X: Any, relative: bool
+) -> dict[str, Floats]:
+    """Return by how much fields miss each equality, at the worst of its rows.
+
+    Parameters
+    ----------
+    name : str
+        What errors call the fields.
+    y : array-like of shape (n_samples, n_points), (n_points,) or (n_rows,)
+        Fields, as `conservation_error` takes them.
+    named : list of (str, Constraint)
+        What should hold; inequalities are left out.
+    grid : Grid, Mesh, Components, ColumnGrid or None
+        Where the fields live; None is unit cells.
+    X : {array-like, DataFrame} or None
+        Where constraints take their values from.
+    relative : bool
+        Whether to divide a row's miss by its terms, ``|G| |u| + |b|``.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_samples,)
+        By name of the constraint.
+    """
+    parts, order = _stated(name, as_finite(name, y), named, grid, X)
+    misses = np.concatenate([_row_misses(*part, relative) for part in parts])[order]
+    names = np.asarray(parts[0][1].names)
+    return {each: misses[:, names == each].max(axis=1) for each in dict.fromkeys(names.tolist())}
+
+
+def _row_misses(fields: Floats, system: EqualitySystem, relative: bool) -> Floats:
     """Return ``|G u - b|`` of fields for each row, divided by ``|G| |u| + |b|`` if `relative`."""
     miss = np.abs(fields @ system.rows.T - system.values)
     if not relative:
@@ -160,36 +186,41 @@ def row_misses(fields: Floats, system: EqualitySystem, relative: bool) -> Floats
     return np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
 
 
-def _error(fields: Floats, named: Any, grid: Grid, table: FieldTable, values: Any = None) -> Floats:
-    from skphys.constraints import resolve_system
+def _stated(
+    name: str, y: Floats, named: NamedConstraints, grid: Any, X: Any, values: Any = None
+) -> tuple[list[tuple[Floats, EqualitySystem]], Any]:
+    """Return groups of fields with what should hold for them, and the order to put them in."""
+    from skphys.constraints import FieldTable, resolve_system
+    from skphys.grids import ColumnGrid, Grid
 
-    system = resolve_system(named, grid, table, values, fields)
-    return fields @ system.rows.T - system.values
+    if isinstance(grid, ColumnGrid):
+        return _stated_in_a_table(name, y, named, grid, X)
+    fields = np.atleast_2d(y)
+    grid = Grid.unit(fields.shape[-1]) if grid is None else grid
+    _check_fields(name, fields, grid, X)
+    table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
+    return [(fields, resolve_system(named, grid, table, values, fields))], slice(None)
 
 
-def _table_error(y: Floats, named: Any, grid: ColumnGrid, X: Any) -> Floats:
-    """Errors of the fields of a long table, in the order of their first rows."""
-    from skphys.constraints import FieldTable
+def _stated_in_a_table(
+    name: str, y: Floats, named: NamedConstraints, grid: ColumnGrid, X: Any
+) -> tuple[list[tuple[Floats, EqualitySystem]], Any]:
+    """Group the fields of a long table; their order is that of their first rows."""
+    from skphys.constraints import FieldTable, resolve_system
 
     if X is None or y.size != len(X):
         raise ValueError(
-            f"A ColumnGrid needs X with one row for each of the {y.size} values of y; "
+            f"A ColumnGrid needs X with one row for each of the {y.size} values of {name}; "
             f"got {'none' if X is None else f'{len(X)} rows'}."
         )
     if grid.nodes is not None:
         raise ValueError("The law acts on the nodes: pass the values there, and leave out nodes=.")
-    groups = grid.split(X)
-    errors = [
-        _error(
-            y.ravel()[group.index],
-            named,
-            group.grid,
-            FieldTable(group.by, partial(group.column, X)),
-        )
-        for group in groups
-    ]
+    groups, parts = grid.split(X), []
+    for group in groups:
+        fields, table = y.ravel()[group.index], FieldTable(group.by, partial(group.column, X))
+        parts.append((fields, resolve_system(named, group.grid, table, None, fields)))
     first = np.concatenate([group.index.min(axis=1) for group in groups])
-    return np.concatenate(errors)[np.argsort(first)]
+    return parts, np.argsort(first)
 
 
 def _by_name(values: Any, named: Any) -> Mapping[str, Any] | None:
@@ -203,13 +234,14 @@ def _by_name(values: Any, named: Any) -> Mapping[str, Any] | None:
     return {named[0][0]: values}
 
 
-def _check_fields(fields: Floats, grid: Grid | Components, X: Any) -> None:
+def _check_fields(name: str, fields: Floats, grid: Any, X: Any) -> None:
     if fields.ndim != 2 or fields.shape[1] != grid.n_points:
         raise ValueError(
-            f"y must have the shape (n_samples, {grid.n_points}) on this grid; got {fields.shape}."
+            f"{name} must have the shape (n_samples, {grid.n_points}) on this grid; got "
+            f"{fields.shape}."
         )
     if X is not None and len(X) != len(fields):
-        raise ValueError(f"X has {len(X)} rows, but y has {len(fields)} fields.")
+        raise ValueError(f"X has {len(X)} rows, but {name} has {len(fields)} fields.")
 
 
 def shock_position(

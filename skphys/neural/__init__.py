@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,12 +57,25 @@ _MODULES = {
     "register_spectral_layer": "_spectral_layers",
     "unregister_spectral_layer": "_spectral_layers",
 }
+# Values that are handed over; what holds them needs no torch.
+_PLAIN = frozenset({"BoundaryBatch", "BoundaryEmbedding", "ConstraintBatch", "EmbeddedFace"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
+        if name not in _PLAIN:
+            _check_installed(name)
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _check_installed(name: str) -> None:
+    missing = [package for package in ("torch", "skorch") if find_spec(package) is None]
+    if missing:
+        raise ImportError(
+            f"skphys.neural.{name} needs {' and '.join(missing)}, which the extra 'neural' "
+            f'brings: pip install "skphys[neural]".'
+        )
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 from conditioning_cases import relative_miss, textbook
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,6 +164,7 @@ def test_products_and_solves_undo_each_other(seed, length):
 
 @pytest.mark.parametrize("period", [None, 2.0])
 def test_torch_gives_the_same_and_its_gradients(period):
+    torch = pytest.importorskip("torch")
     matrix = RNG.normal(size=(2, 23, 3))
     expected = OrnsteinUhlenbeck(POINTS["any order"], 0.2, period)
     points, length = torch.as_tensor(POINTS["any order"]), torch.tensor(0.2, dtype=torch.float64)

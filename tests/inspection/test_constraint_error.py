@@ -3,16 +3,20 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-import skphys.constraints
-from skphys import ConservationConstrainedRegressor
-from skphys.constraints import Column, ConservationLaw, LinearEquality
-from skphys.grids import Grid
+from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor
+from skphys.constraints import Bounds, Column, ConservationLaw, Dirichlet, LinearEquality
+from skphys.grids import ColumnGrid, Grid
 from skphys.inspection import ConstraintErrorDisplay, FieldDisplay
+from skphys.metrics import conservation_error
 
 GRID = Grid(x=np.linspace(0.0, 1.0, 6))
 RNG = np.random.default_rng(0)
@@ -22,14 +26,14 @@ LAWS = [("mass", ConservationLaw(total=1.0)), ("ends", LinearEquality(np.eye(6)[
 
 
 def test_errors_of_each_constraint():
-    display = ConstraintErrorDisplay.from_predictions(FIELDS, constraints=LAWS, grid=GRID)
+    display = ConstraintErrorDisplay.from_predictions(None, FIELDS, constraints=LAWS, grid=GRID)
     errors = display.errors["prediction"]
     assert list(errors) == ["mass", "ends"]
     np.testing.assert_allclose(errors["mass"], np.abs(MASS - 1) / (MASS + 1), rtol=1e-12)
     ends = FIELDS[:, [0, 5]]
     np.testing.assert_allclose(errors["ends"], ((ends - 1) / (ends + 1)).max(axis=1), rtol=1e-12)
     absolute = ConstraintErrorDisplay.from_predictions(
-        FIELDS, constraints=LAWS, grid=GRID, relative=False
+        None, FIELDS, constraints=LAWS, grid=GRID, relative=False
     ).errors["prediction"]
     np.testing.assert_allclose(absolute["mass"], MASS - 1.0, rtol=1e-12)
     np.testing.assert_allclose(absolute["ends"], (ends - 1.0).max(axis=1), rtol=1e-12)
@@ -39,7 +43,7 @@ def test_strips():
     exact = FIELDS.copy()
     exact[:, [0, 5]] = 1.0
     display = ConstraintErrorDisplay.from_predictions(
-        {"free": FIELDS, "overwritten": exact}, constraints=LAWS, grid=GRID
+        None, {"free": FIELDS, "overwritten": exact}, constraints=LAWS, grid=GRID
     )
     ax = display.ax_
     assert ax.get_xscale() == "log" and display.figure_ is ax.figure
@@ -88,13 +92,84 @@ def test_from_estimators():
     )
 
 
-@pytest.mark.skipif(
-    not hasattr(skphys.constraints, "boundary_constraints"), reason="no boundary conditions"
-)
-def test_boundaries_are_constraints():
-    condition = skphys.constraints.Dirichlet(1.0)
+def flat(n=20):
+    """Inputs, whose second column is the mass of the flat fields."""
+    X = np.column_stack([RNG.uniform(size=n), RNG.uniform(1.0, 2.0, size=n)])
+    return X, X[:, 1:] + np.zeros(6)
+
+
+def of_percent(X):
+    return 0.01 * X
+
+
+def test_the_truth_has_a_strip_and_pairs_are_means():
+    pair = (FIELDS, np.ones((7, 6)))
     display = ConstraintErrorDisplay.from_predictions(
-        FIELDS, constraints=LAWS[:1], boundary={"x": (condition, None)}, grid=GRID
+        FIELDS + 1.0, {"ours": pair}, constraints=LAWS, grid=GRID
+    )
+    assert list(display.errors) == ["truth", "ours"]
+    np.testing.assert_allclose(display.errors["truth"]["mass"], MASS / (MASS + 2.0), rtol=1e-12)
+    alone = ConstraintErrorDisplay.from_predictions(None, FIELDS, constraints=LAWS, grid=GRID)
+    np.testing.assert_array_equal(
+        display.errors["ours"]["mass"], alone.errors["prediction"]["mass"]
+    )
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, FrozenEstimator])
+def test_constraints_and_grid_are_those_of_the_fitted_model(wrap):
+    """Behind a pipeline, the values of a column are those that the model sees."""
+    X, y = flat()
+    law = [("mass", ConservationLaw(total=Column(1))), ("low", Bounds(lower=-1e9))]
+    model = ConservationConstrainedRegressor(Ridge(), law, GRID)
+    pipeline = make_pipeline(FunctionTransformer(of_percent), model)
+    search = GridSearchCV(pipeline, {"functiontransformer__validate": [True]}, cv=2)
+    for fitted in (pipeline.fit(100.0 * X, y), search.fit(100.0 * X, y)):
+        models = {"alone": Ridge().fit(X, y), "ours": wrap(fitted)}
+        display = ConstraintErrorDisplay.from_estimator(models, 100.0 * X, y + 1.0)
+        assert list(display.errors) == ["truth", "alone", "ours"]
+        assert list(display.errors["ours"]) == ["mass"]
+        assert np.max(display.errors["ours"]["mass"]) < 1e-15
+        expected = 1.0 / (2.0 * X[:, 1] + 1.0)
+        np.testing.assert_allclose(display.errors["truth"]["mass"], expected, rtol=1e-12)
+    explicit = ConstraintErrorDisplay.from_estimator(pipeline, 100.0 * X, constraints=LAWS[1][1])
+    (errors,) = explicit.errors.values()
+    assert list(errors) == ["linearequality"]
+
+
+def test_boundaries_come_from_the_fitted_operator():
+    X, y = flat(12)
+    model = BoundaryEnforcedOperator(Ridge(), {"x": (Dirichlet(Column(1)), None)}, GRID)
+    display = ConstraintErrorDisplay.from_estimator(model.fit(X, y), X)
+    errors = display.errors["BoundaryEnforcedOperator"]
+    assert list(errors) == ["x_left"] and np.max(errors["x_left"]) < 1e-15
+    with pytest.raises(ValueError, match="Say what should hold"):
+        ConstraintErrorDisplay.from_estimator(Ridge().fit(X, y), X, y)
+
+
+def test_a_long_table():
+    t, x = (a.ravel() for a in np.meshgrid([0.1, 0.2, 0.3], GRID["x"], indexing="ij"))
+    table = pd.DataFrame({"t": t, "x": x}).sample(frac=1.0, random_state=0)
+    u = 1.0 + 0.3 * np.cos(table["x"] + table["t"])
+    law = ConservationLaw(over="x", total="t")
+    grid = ColumnGrid(space="x", by="t")
+    model = ConservationConstrainedRegressor(
+        GaussianProcessRegressor(alpha=1e-6, optimizer=None), law, grid
+    )
+    with pytest.warns(UserWarning, match="violate"):
+        model.fit(table, u)
+    display = ConstraintErrorDisplay.from_estimator(model, table, u)
+    assert np.max(display.errors["ConservationConstrainedRegressor"]["conservationlaw"]) < 1e-15
+    absolute = ConstraintErrorDisplay.from_predictions(
+        u, model.predict(table), constraints=law, grid=grid, X=table, relative=False
+    )
+    expected = np.abs(conservation_error(u, law, grid, X=table))[:, 0]
+    np.testing.assert_allclose(absolute.errors["truth"]["conservationlaw"], expected, rtol=1e-12)
+
+
+def test_boundaries_are_constraints():
+    condition = Dirichlet(1.0)
+    display = ConstraintErrorDisplay.from_predictions(
+        None, FIELDS, constraints=LAWS[:1], boundary={"x": (condition, None)}, grid=GRID
     )
     errors = display.errors["prediction"]
     assert list(errors) == ["mass", "x_left"]
@@ -105,17 +180,17 @@ def test_boundaries_are_constraints():
 def test_bad_input():
     draw = ConstraintErrorDisplay.from_predictions
     with pytest.raises(ValueError, match="Say what should hold"):
-        draw(FIELDS, grid=GRID)
+        draw(None, FIELDS, grid=GRID)
     with pytest.raises(ValueError, match=r"shape \(n_samples, 6\) on this grid; got \(7, 5\)"):
-        draw(FIELDS[:, :5], constraints=LAWS, grid=GRID)
+        draw(None, FIELDS[:, :5], constraints=LAWS, grid=GRID)
     with pytest.raises(ValueError, match="ours holds NaN"):
-        draw({"ours": FIELDS * np.nan}, constraints=LAWS, grid=GRID)
+        draw(None, {"ours": FIELDS * np.nan}, constraints=LAWS, grid=GRID)
     with pytest.raises(ValueError, match="floor must be a positive number"):
-        draw(FIELDS, constraints=LAWS, grid=GRID, floor=0.0)
+        draw(None, FIELDS, constraints=LAWS, grid=GRID, floor=0.0)
 
 
 @pytest.mark.parametrize("display", [ConstraintErrorDisplay, FieldDisplay])
 def test_without_matplotlib(display, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=rf"{display.__name__}.*skphys\[plot\]"):
-        display.from_predictions(FIELDS, grid=GRID)
+        display.from_predictions(None, FIELDS, grid=GRID)

@@ -36,7 +36,7 @@ def band_of(display):
 
 def test_profile_with_band_and_truth():
     std = np.full((4, 5), 0.5) + np.arange(5)
-    display = FieldDisplay.from_predictions(FIELDS, std, grid=LINE, y_true=FIELDS + 1, sample=2)
+    display = FieldDisplay.from_predictions(FIELDS + 1, (FIELDS, std), grid=LINE, sample=2)
     np.testing.assert_array_equal(display.line_.get_xdata(), LINE["x"])
     np.testing.assert_array_equal(display.line_.get_ydata(), FIELDS[2])
     np.testing.assert_array_equal(display.truth_.get_ydata(), FIELDS[2] + 1)
@@ -51,9 +51,9 @@ def test_profile_with_band_and_truth():
 
 def test_profiles_share_axes(plt):
     _, ax = plt.subplots()
-    first = FieldDisplay.from_predictions(FIELDS, grid=LINE, y_true=FIELDS, ax=ax, label="FNO")
+    first = FieldDisplay.from_predictions(FIELDS, FIELDS, grid=LINE, ax=ax, label="FNO")
     std = np.ones(5)
-    second = FieldDisplay.from_predictions(FIELDS[1], std, grid=LINE, ax=ax, label="ours")
+    second = FieldDisplay.from_predictions(None, (FIELDS[1], std), grid=LINE, ax=ax, label="ours")
     assert first.ax_ is second.ax_ is ax
     assert first.band_ is None and second.truth_ is None
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -63,9 +63,8 @@ def test_profiles_share_axes(plt):
 def test_styles():
     display = FieldDisplay.from_predictions(
         FIELDS,
-        np.ones((4, 5)),
+        (FIELDS, np.ones((4, 5))),
         grid=LINE,
-        y_true=FIELDS,
         line_kwargs={"c": "tab:red", "lw": 3},
         band_kwargs={"alpha": 0.5},
         truth_kwargs={"color": "tab:green"},
@@ -76,7 +75,7 @@ def test_styles():
 
 
 def test_plotting_again_is_the_same():
-    display = FieldDisplay.from_predictions(FIELDS, np.ones((4, 5)), grid=LINE)
+    display = FieldDisplay.from_predictions(None, (FIELDS, np.ones((4, 5))), grid=LINE)
     first = display.figure_
     again = display.plot(coverage=None)
     assert again is display and display.figure_ is not first
@@ -86,9 +85,7 @@ def test_plotting_again_is_the_same():
 def test_images():
     std = np.abs(PLANES)
     truth = PLANES + np.linspace(-0.2, 0.1, 12)
-    display = FieldDisplay.from_predictions(
-        PLANES, std, grid=PLANE, y_true=truth, sample=1, name="u"
-    )
+    display = FieldDisplay.from_predictions(truth, (PLANES, std), grid=PLANE, sample=1, name="u")
     assert list(display.images_) == ["truth", "mean", "error", "std"]
     expected = {"truth": truth[1], "mean": PLANES[1], "error": PLANES[1] - truth[1], "std": std[1]}
     for panel, values in expected.items():
@@ -107,11 +104,11 @@ def test_images():
 
 
 def test_panels(plt):
-    display = FieldDisplay.from_predictions(PLANES, grid=PLANE)
+    display = FieldDisplay.from_predictions(None, PLANES, grid=PLANE)
     assert list(display.images_) == ["mean"]
     _, axes = plt.subplots(2)
     chosen = FieldDisplay.from_predictions(
-        PLANES, grid=PLANE, y_true=PLANES, panels=["mean", "error"], ax=axes
+        PLANES, PLANES, grid=PLANE, panels=["mean", "error"], ax=axes
     )
     assert list(chosen.axes_) == list(axes)
     assert chosen.images_["error"].get_clim() == (-1.0, 1.0)  # no error at all
@@ -122,19 +119,24 @@ def test_panels(plt):
 
 
 def test_a_cut_takes_the_nearest_point():
-    display = FieldDisplay.from_predictions(PLANES, grid=PLANE, at={"t": 2.6}, y_true=2 * PLANES)
+    display = FieldDisplay.from_predictions(2 * PLANES, PLANES, grid=PLANE, at={"t": 2.6})
     np.testing.assert_array_equal(display.line_.get_ydata(), PLANES[0].reshape(3, 4)[2])
     np.testing.assert_array_equal(display.truth_.get_ydata(), 2 * PLANES[0].reshape(3, 4)[2])
     assert display.grid == Grid(x=PLANE.axes["x"])
     cube = Grid(t=[0.0, 1.0], x=[0.0, 1.0, 2.0], y=[0.0, 1.0])
     values = RNG.normal(size=(1, 12))
-    cut = FieldDisplay.from_predictions(values, grid=cube, at={"x": 1.0})
+    cut = FieldDisplay.from_predictions(None, values, grid=cube, at={"x": 1.0})
     np.testing.assert_array_equal(cut.mean, values.reshape(2, 3, 2)[:, 1].ravel())
+
+
+def test_without_a_grid_the_points_are_cells():
+    display = FieldDisplay.from_predictions(None, FIELDS)
+    assert display.grid == Grid.unit(5)
 
 
 def test_components():
     both = Components(u=LINE, v=LINE)
-    display = FieldDisplay.from_predictions(RNG.normal(size=10), grid=both, component="v")
+    display = FieldDisplay.from_predictions(None, RNG.normal(size=10), grid=both, component="v")
     np.testing.assert_array_equal(display.line_.get_ydata(), display.mean)
     assert display.ax_.get_ylabel() == "v"
 
@@ -142,8 +144,8 @@ def test_components():
 @pytest.mark.parametrize(
     "grid, params, error, message",
     [
-        (LINE, {"mean": FIELDS[:, :4]}, ValueError, r"mean must have shape \(n_samples, 5\)"),
-        (LINE, {"std": np.ones((4, 4))}, ValueError, r"std must have shape"),
+        (LINE, {"y_pred": FIELDS[:, :4]}, ValueError, r"mean must have shape \(n_samples, 5\)"),
+        (LINE, {"y_pred": (FIELDS, np.ones((4, 4)))}, ValueError, r"std must have shape"),
         (LINE, {"y_true": FIELDS * np.nan}, ValueError, "y_true holds NaN"),
         (LINE, {"sample": 4}, ValueError, "sample=4, but mean has 4 rows"),
         (LINE, {"component": "u"}, ValueError, "component='u' needs Components"),
@@ -160,12 +162,17 @@ def test_components():
             "must live on a Grid",
         ),
         ("grid", {}, TypeError, "grid must be a Grid or Components; got str"),
-        (LINE, {"std": np.ones((4, 5)), "coverage": 90}, ValueError, "coverage must be between"),
+        (
+            LINE,
+            {"y_pred": (FIELDS, np.ones((4, 5))), "coverage": 90},
+            ValueError,
+            "coverage must be between",
+        ),
     ],
 )
 def test_bad_input(grid, params, error, message):
     with pytest.raises(error, match=message):
-        FieldDisplay.from_predictions(**{"mean": FIELDS, "grid": grid, **params})
+        FieldDisplay.from_predictions(**{"y_true": None, "y_pred": FIELDS, "grid": grid, **params})
 
 
 class TestFromEstimator:
@@ -175,7 +182,7 @@ class TestFromEstimator:
     def test_with_and_without_a_std(self):
         process = GaussianProcessRegressor(alpha=1e-6, optimizer=None).fit(self.X, self.y)
         query = self.X + 0.1
-        display = FieldDisplay.from_estimator(process, query, y=self.y, sample=3, grid=LINE)
+        display = FieldDisplay.from_estimator(process, query, self.y, sample=3, grid=LINE)
         mean, std = process.predict(query, return_std=True)
         np.testing.assert_allclose(display.mean, mean[3], rtol=1e-10)
         np.testing.assert_allclose(display.std, std[3], rtol=1e-6)
@@ -214,7 +221,7 @@ class TestFromEstimator:
             ColumnGrid(space="x", by="t"),
         )
         model.fit(table, u)
-        display = FieldDisplay.from_estimator(model, table, y=u, sample=1)
+        display = FieldDisplay.from_estimator(model, table, u, sample=1)
         np.testing.assert_array_equal(display.grid["x"], LINE["x"])
         np.testing.assert_allclose(display.y_true, np.cos(LINE["x"] + 0.2))
         whole = pd.Series(model.predict(table), index=table.index).sort_index().to_numpy()
