@@ -17,6 +17,10 @@ from skphys.grids._grid import Grid
 from skphys.grids._incidence import ControlVolumes, incidence
 from skphys.grids._mesh import Mesh
 
+# isort: split
+# For the other rooms of the house.
+from skphys.grids._components import shared_grid as shared_grid
+
 IncompleteFieldError.__module__ = __name__  # as users name it
 
 __all__ = [

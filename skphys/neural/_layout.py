@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.grids import Axis, Components, Grid
-from skphys.grids._components import shared_grid
+from skphys.grids import Axis, Components, Grid, shared_grid
 
 
 def resolve_grid(grid: Grid | Components | None, n_columns: int) -> tuple[Grid, int]:
