@@ -13,7 +13,7 @@ from skphys.neural._saving import check_finite, damage_named, written_whole
 
 SECONDS_BETWEEN = 30.0
 
-REMEDY = "Delete it to train from the start."
+REMEDY = "delete it to train from the start."
 
 
 class Checkpoint:
@@ -94,7 +94,7 @@ class Checkpoint:
                 torch.save(state, partial)
         except OSError as error:
             warnings.warn(
-                f"the checkpoint {error} The training goes on, but could not be resumed from here.",
+                f"the checkpoint {error}; the training goes on, but could not be resumed from here.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -8,7 +8,7 @@ from skphys.grids import Axis, Grid
 from skphys.neural._layout import common_grid
 from skphys.neural._saving import damage_named, load_state, load_tensors, save_tensors
 
-REMEDY = "Save the net again."
+REMEDY = "save the net again."
 
 
 def save_params(model: Any, path: Any) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def load_tensors(path: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     torch_files = _safetensors()
     from safetensors import safe_open
 
-    with damage_named(path, "Save the net again."):
+    with damage_named(path, "save the net again."):
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         header = json.loads(metadata[HEADER]) if HEADER in metadata else None
@@ -70,12 +71,11 @@ def damage_named(path: Any, remedy: str) -> Iterator[None]:
     """Say which file is damaged, whatever comes of reading it; one that is not there says so."""
     try:
         yield
-    except OSError:
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
         raise
     except Exception as error:
-        raise ValueError(
-            f"{str(path)!r} is damaged: {type(error).__name__}: {error}. {remedy}"
-        ) from error
+        reason = shorten(f"{type(error).__name__}: {error}", 120)
+        raise ValueError(f"{str(path)!r} is damaged; {remedy} It says {reason}") from error
 
 
 def check_finite(state: Mapping[str, Any]) -> None:
