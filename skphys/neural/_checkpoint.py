@@ -94,7 +94,7 @@ class Checkpoint:
                 torch.save(state, partial)
         except OSError as error:
             warnings.warn(
-                f"the checkpoint {error}; the training goes on, but could not be resumed from here.",
+                f"the checkpoint {error}; the training goes on, and can be resumed from before.",
                 UserWarning,
                 stacklevel=2,
             )

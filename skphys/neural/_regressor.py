@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from os import PathLike
 from typing import Any
@@ -23,6 +24,7 @@ from skphys.neural._layout import (
     to_channels,
 )
 from skphys.neural._net_regressor import FLOATS, POSITIVE, TRAINING, NetRegressor
+from skphys.neural._precision import offsets_of, warn_if_coarse
 from skphys.neural._recipes import RECIPES
 from skphys.predictive import FieldRegressorMixin, Prediction
 
@@ -129,6 +131,10 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
     Norms below a hundredth of the mean norm of the training fields count as that much in the
     relative loss, or a zero field would outweigh everything. Fields of one point, as from 1-D
     targets, are compared with the mean size of y.
+
+    Where the mean of a field or an input is more than a thousand of its standard deviations, it is
+    subtracted before anything is rounded to float32, and relative losses are relative to what is
+    left.
 
     A net with one member, not `heteroscedastic`, states no uncertainty. Interrupting fit from the
     keyboard keeps what was learned until then.
@@ -266,16 +272,20 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
         return self._become(self._copied()._fit(X, y, boundary, constraint))
 
     def _fit(self, X: Any, y: Any, boundary: Any, constraint: Any) -> FNORegressor:
-        x, fields = self._training_arrays(X, y)
-        values, self._embedding = _unpack(boundary, len(x))
+        X, y = self._training_rows(X, y)
+        values, self._embedding = _unpack(boundary, len(X))
+        previous = getattr(self, "net_", None) if self.warm_start else None
+        if previous is None:
+            self._set_offsets(X, y)
+        x, fields = self._channels(X, "X"), self._channels(y, "y")
         norms = getattr(boundary, "norms", None)
         norms = None if norms is None else np.asarray(norms, dtype=np.float32)
         law = constraint
         if law is not None:
-            law = law.checked(len(fields), fields[0].size)
+            law = law.checked(*y.shape)
+            law = replace(law, values=law.values - law.rows @ self._offset_of_fields())
         from skphys.neural._field_fitting import fit_fields
 
-        previous = getattr(self, "net_", None) if self.warm_start else None
         arrays = x, fields, values, norms
         self.net_ = fit_fields(self, arrays, self._embedding, law, previous)
         self._read_history()
@@ -298,8 +308,8 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
                 "None, and let it be enforced in prediction alone."
             )
 
-    def _training_arrays(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return X and y as channels on the grid, which is remembered."""
+    def _training_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return X and y as rows of numbers; the layout is remembered."""
         if getattr(y, "ndim", 1) > 2:
             raise ValueError(
                 f"y must be flat, (n_samples, n_components * n_points) in C order; got shape "
@@ -312,8 +322,28 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
         self.grid_, self._n_components = resolve_grid(self.grid, y.shape[1])
         self._n_channels = count_channels(self.n_features_in_, sample_shape, self.grid_)
         resolve_modes(self.n_modes, self.grid_)
-        shape = self.grid_.shape
-        return to_channels(X, shape, "X"), to_channels(y, shape, "y")
+        return X, y
+
+    def _set_offsets(self, X: np.ndarray, y: np.ndarray) -> None:
+        """Centre channels that float32 would not resolve beside their mean.
+
+        What vanishes at a boundary has its zero there.
+        """
+        of_y = offsets_of(y, self._n_components)
+        if self._embedding is not None and of_y.any():
+            of_y[:] = 0.0
+            warn_if_coarse(y.reshape(-1, 1), "y")
+        self._offsets = {"X": offsets_of(X, self._n_channels), "y": of_y}
+
+    def _channels(self, rows: np.ndarray, what: str) -> np.ndarray:
+        """Return rows of X or y as channels on the grid."""
+        offset = self._offsets[what]
+        if offset.any():
+            rows = rows - np.repeat(offset, self.grid_.n_points)
+        return to_channels(rows, self.grid_.shape, what)
+
+    def _offset_of_fields(self) -> np.ndarray:
+        return np.repeat(self._offsets["y"], self.grid_.n_points)
 
     def _read_history(self) -> None:
         super()._read_history()
@@ -444,8 +474,8 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
             )
         from skphys.neural._field_fitting import net_outputs
 
-        x = to_channels(X, self.grid_.shape, "X")
-        return self._of_members(*net_outputs(self, x, values, embedding), rows)
+        means, stds = net_outputs(self, self._channels(X, "X"), values, embedding)
+        return self._of_members(means + self._offset_of_fields(), stds, rows)
 
     def _no_uncertainty(self) -> str:
         return (
@@ -463,11 +493,15 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
 
     def _header(self) -> dict[str, Any]:
         layout = self._n_channels, self._n_components, self._target_ndim
-        return {"layout": layout, "embedded": self._embedding is not None}
+        offsets = {what: offset.tolist() for what, offset in self._offsets.items()}
+        return {"layout": layout, "embedded": self._embedding is not None, "offsets": offsets}
 
     def _read_header(self, header: dict[str, Any]) -> None:
         self._n_channels, self._n_components, self._target_ndim = header["layout"]
         self.n_features_in_ = self._n_channels * self.grid_.n_points
+        sizes = {"X": self._n_channels, "y": self._n_components}
+        offsets = header["offsets"]
+        self._offsets = {k: np.array(offsets[k], float).reshape(n) for k, n in sizes.items()}
         self._embedding = getattr(self, "_embedding", None)
 
     def _empty_net(self) -> Any:

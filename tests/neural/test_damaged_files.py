@@ -200,7 +200,7 @@ def test_a_refit_that_fails_leaves_the_fit_before(kind, fitted):
         model = copy.deepcopy(fitted[kind])
         before, state = model.predict(X), {k: id(v) for k, v in vars(model).items()}
         given = model.get_params(deep=False)
-        with pytest.raises(ValueError):  # noqa: PT011
+        with pytest.raises(ValueError):
             model.set_params(**params).fit(*data)
         model.set_params(**given)
         assert {k: id(v) for k, v in vars(model).items()} == state
