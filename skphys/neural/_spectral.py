@@ -39,6 +39,11 @@ class Transform(nn.Module):
         """Number of modes along each axis."""
         return tuple(len(axis.wavenumbers) for axis in self.modes)
 
+    @property
+    def precision(self) -> torch.dtype:
+        """The real type that it computes in."""
+        return self._into.dtype
+
     def set_points(self, points: Sequence[Any]) -> None:
         """Take other points, keeping the modes: the same operator on a finer grid."""
         self.points = tuple(np.asarray(p, dtype=np.float64) for p in points)
@@ -53,9 +58,9 @@ class Transform(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Transform:
         """Follow the weights to another device or precision, in which all digits are new."""
-        before = self._into.dtype
+        before = self.precision
         super()._apply(lambda t: _of_parts(fn, t) if t.is_complex() else fn(t), recurse)
-        if self._into.dtype != before:
+        if self.precision != before:
             self.set_points(self.points)
         return self
 
