@@ -39,8 +39,10 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         Where the fields live. A point's coordinates are the query columns, then those of the grid.
         None: even nodes along one axis, one for each column of y; if there is one column, points
         without coordinates besides the query.
-    n_query : int or "all", default=1
-        Number of query columns, which come last. "all": X has no contexts.
+    n_query : int, "all" or "auto", default="auto"
+        Number of query columns, which come last. "all": X has no contexts. "auto": one, as of a
+        time; but a table whose other columns make no whole contexts has none, if no `grid` says
+        that they are fields.
     n_heads : int, default=4
         Number of heads of each attention layer; must divide `hidden_size`.
     n_layers : int, default=2
@@ -184,7 +186,7 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         **TRAINING,
         "hidden_size": [POSITIVE],
         "grid": [Grid, None],
-        "n_query": [Interval(Integral, 0, None, closed="left"), StrOptions({"all"})],
+        "n_query": [Interval(Integral, 0, None, closed="left"), StrOptions({"all", "auto"})],
         "n_heads": [POSITIVE],
         "n_layers": [POSITIVE],
         "n_draws": [POSITIVE],
@@ -205,7 +207,7 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         hidden_size: int = 128,
         *,
         grid: Grid | None = None,
-        n_query: int | str = 1,
+        n_query: int | str = "auto",
         n_heads: int = 4,
         n_layers: int = 2,
         n_draws: int = 100,
@@ -350,7 +352,10 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         points = self.grid_.points
         if self.grid is None and len(points) == 1:
             points = points[:, :0]
-        self._layout = read_layout(n_features, self.n_query, points)
+        n_query = self.n_query
+        if n_query == "auto":
+            n_query = "all" if self.grid is None and (n_features - 1) % (points.shape[1] + 2) else 1
+        self._layout = read_layout(n_features, n_query, points)
         self.n_context_ = self._layout.n_context
 
     def _rows(self, X: Any) -> ContextRows:
@@ -413,8 +418,8 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
             raise ValueError("load_state_dict needs n_query as a number; got 'all'.")
         self._check_heads()
         check_scalar(n_context, "n_context", Integral, min_val=0)
-        n_coordinates = int(self.n_query) + self.grid.n_axes
-        n_features = int(n_context) * (n_coordinates + 1) + int(self.n_query)
+        n_query = 1 if self.n_query == "auto" else int(self.n_query)
+        n_features = int(n_context) * (n_query + self.grid.n_axes + 1) + n_query
         from skphys.neural._fitting import draw_seeds
         from skphys.neural._process._weights import take_over
 
