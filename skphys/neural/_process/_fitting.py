@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,27 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import validate_parameter_constraints
-from torch import Tensor
 
 from skphys.neural._batches import Split, hold_out
 from skphys.neural._constrained_loss import conditioning, wide_dtype
 from skphys.neural._constraint_batch import ConstraintBatch
 from skphys.neural._fitting import Lesson, draw_seeds, train
-from skphys.neural._process._batches import (
-    FunctionBatch,
-    FunctionBatches,
-    Functions,
-    as_functions,
-)
-from skphys.neural._process._context_layout import ContextRows
-from skphys.neural._process._losses import (
-    ConstrainedProcessLoss,
-    ProcessLoss,
-    penalised_loss,
-    process_loss,
-)
+from skphys.neural._process._batches import FunctionBatches, Functions, as_functions
+from skphys.neural._process._context_layout import ContextLayout, ContextRows
+from skphys.neural._process._losses import ConstrainedProcessLoss, ProcessLoss, ProcessObjective
 from skphys.neural._process._module import NeuralProcess
-from skphys.neural._process._pairs import predict_draws, predict_moments
+from skphys.neural._process._pairs import mixture_moments, predict_draws
 from skphys.neural._saving import module_on, usable_device
 from skphys.neural._trainer import Trainer
 
@@ -42,29 +30,8 @@ SETTABLE = ("n_draws", "predict_dropout", "predict_batch_size")
 MOST_MIN_STD = 0.2
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+Arguments = tuple[Any, ContextRows, ContextLayout, torch.Tensor, int, int | None]
 Maybe = NDArray[np.float32] | None
-
-
-@dataclass(frozen=True)
-class ProcessObjective:
-    """The loss of a batch; in training with the penalty, if there is one.
-
-    Attributes
-    ----------
-    equation : DifferentialEquation or None
-        What the residual is penalised of.
-    weight : float
-        Of the penalty.
-    """
-
-    equation: Any = None
-    weight: float = 1.0
-
-    def __call__(self, module: Any, criterion: Any, batch: FunctionBatch, training: bool) -> Tensor:
-        """Return it."""
-        if self.equation is None or not training:
-            return process_loss(module, criterion, batch)
-        return penalised_loss(module, criterion, self.equation, self.weight, batch)
 
 
 def fit_process(
@@ -136,7 +103,9 @@ def _lesson(
 
 def moments(model: Any, rows: ContextRows) -> Pair:
     """Return means and variances (n_rows, n_points) of a fitted model."""
-    return predict_moments(*_for_prediction(model, rows, model._draw_seed, model.n_draws))
+    return predict_draws(
+        *_for_prediction(model, rows, model._draw_seed, model.n_draws), mixture_moments
+    )
 
 
 def draws(model: Any, rows: ContextRows, seed: int | None = None, n: int | None = None) -> Pair:
@@ -145,7 +114,7 @@ def draws(model: Any, rows: ContextRows, seed: int | None = None, n: int | None 
     return predict_draws(*_for_prediction(model, rows, seed, n))
 
 
-def _for_prediction(model: Any, rows: ContextRows, seed: int, n_draws: Any) -> tuple[Any, ...]:
+def _for_prediction(model: Any, rows: ContextRows, seed: int, n_draws: Any) -> Arguments:
     _check_settable(model)
     if model.predict_dropout and not model.net_.module__dropout:
         raise ValueError(
