@@ -74,7 +74,8 @@ class Trainer(NeuralNet):
         """Build the members, each from its own seed, on the CPU."""
         self.module_ = build_members(self.module, self.get_params_for("module"), self.seeds)
         if torch.device(self.device).type == "cuda":  # of dropout
-            torch.cuda.manual_seed(self.seeds[0])
+            with torch.cuda.device(self.device):
+                torch.cuda.manual_seed(self.seeds[0])
         return self
 
     def fit_loop(self, X: Split, y: Any = None, epochs: int | None = None, **_: Any) -> Trainer:
