@@ -19,6 +19,7 @@ from skphys.grids._mesh import Mesh
 
 # isort: split
 # For the other rooms of the house.
+from skphys.grids._components import shared_grid as shared_grid
 from skphys.grids._stencils import SIDES as SIDES
 from skphys.grids._tables import stack_tables as stack_tables
 

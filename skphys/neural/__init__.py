@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         PorousMediumEquation,
         StefanEquation,
     )
+    from ._net_on_grid import set_on_grid as set_on_grid
+    from ._net_on_grid import trained_on_grid as trained_on_grid
     from ._plain_fno import FNO
     from ._process._regressor import AttentiveNeuralProcessRegressor
     from ._regressor import FNORegressor
@@ -41,6 +43,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    # For the other rooms of the house; the rest is for all.
+    "set_on_grid": "_net_on_grid",
+    "trained_on_grid": "_net_on_grid",
     "AdvectionEquation": "_equations",
     "AttentiveNeuralProcessRegressor": "_process._regressor",
     "BoundaryBatch": "_boundary_batch",

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-Batch = tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+
+class FieldBatch(NamedTuple):
+    """Some samples for each member: `Fields`, with two leading axes."""
+
+    x: Tensor
+    y: Tensor
+    values: Tensor | None
+    norms: Tensor | None
+    totals: Tensor | None
+    noise: Tensor | None
+
+    @property
+    def size(self) -> int:
+        """How many samples each member sees."""
+        return self.x.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
-class Fields(Dataset):
+class Fields:
     """Samples as channels on a grid.
 
     Attributes
@@ -41,11 +55,11 @@ class Fields(Dataset):
     def __len__(self) -> int:
         return len(self.x)
 
-    def take(self, index: Tensor) -> Batch:
+    def take(self, index: Tensor) -> FieldBatch:
         """Return the samples at (E, B) positions, with two leading axes."""
         given = (self.values, self.norms, self.totals, self.noise)
-        values, norms, totals, noise = (None if p is None else p[index] for p in given)
-        return self.x[index], self.y[index], values, norms, totals, noise
+        rest = (None if part is None else part[index] for part in given)
+        return FieldBatch(self.x[index], self.y[index], *rest)
 
     def subset(self, index: Tensor) -> Fields:
         """Return the samples at (n,) positions."""
@@ -53,27 +67,34 @@ class Fields(Dataset):
 
 
 @dataclass(frozen=True, eq=False)
-class Split(Dataset):
-    """Training samples, and those held out if any."""
+class Split:
+    """What is trained on, and what is held out if anything is: data, or batches of it."""
 
-    train: Fields
-    valid: Fields | None = None
-
-    def __len__(self) -> int:
-        return len(self.train)
+    train: Any
+    valid: Any = None
 
 
-def split_fields(fields: Fields, fraction: float, seed: int) -> Split:
-    """Hold out a random part of the samples, at least one."""
-    n_valid = max(1, round(fraction * len(fields)))
-    if n_valid >= len(fields):
-        raise ValueError(
-            f"early_stopping holds out {n_valid} of {len(fields)} sample(s), which leaves none to "
-            f"train on; lower validation_fraction={fraction}, or give more samples."
-        )
-    order = torch.as_tensor(np.random.default_rng(seed).permutation(len(fields)))
-    order = order.to(fields.x.device)
-    return Split(fields.subset(order[n_valid:]), fields.subset(order[:n_valid]))
+def hold_out(data: Any, fraction: float, seed: int, device: Any, remedy: str) -> Split:
+    """Hold out a random part of the samples or functions, at least one.
+
+    Parameters
+    ----------
+    data : Fields or Functions
+        With a length and a method `subset`.
+    fraction : float
+        Which part.
+    seed : int
+        Of the choice.
+    device : torch.device
+        Where the data are.
+    remedy : str
+        What to say after "holds out 1 of 1 " if nothing is left to train on.
+    """
+    n, n_valid = len(data), max(1, round(fraction * len(data)))
+    if n_valid >= n:
+        raise ValueError(f"early_stopping holds out {n_valid} of {n} {remedy}")
+    order = torch.as_tensor(np.random.default_rng(seed).permutation(n)).to(device)
+    return Split(data.subset(order[n_valid:]), data.subset(order[:n_valid]))
 
 
 class MemberBatches:
@@ -102,7 +123,7 @@ class MemberBatches:
         self.shuffle = shuffle
         self.n_batches = -(-len(fields) // batch_size)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int) -> Iterator[FieldBatch]:
         """Yield inputs (E, B, C, *shape), targets and all else of one epoch."""
         order = torch.as_tensor(self._order(number), device=self.fields.x.device)
         for index in torch.tensor_split(order, self.n_batches, dim=1):

@@ -1,4 +1,4 @@
-"""Early stopping for several members at once."""
+"""Early stopping, for several members at once if there are."""
 
 from __future__ import annotations
 
@@ -9,42 +9,37 @@ from torch import Tensor, nn
 
 
 class BestWeights:
-    """The weights of each member at its lowest validation loss so far.
+    """The weights, of each member, at its lowest validation loss so far.
 
     A member that has stopped keeps its weights, whatever happens while the others go on.
 
     Parameters
     ----------
     module : Module
-        Every parameter has a first axis of members.
-    n_members : int
-        Their number.
+        Every parameter has a first axis of members, if losses have one.
     """
 
-    def __init__(self, module: nn.Module, n_members: int) -> None:
-        self.loss = torch.full((n_members,), torch.inf)
-        self.waited = torch.zeros(n_members, dtype=torch.int64)
-        self.stopped = torch.zeros(n_members, dtype=torch.bool)
+    def __init__(self, module: nn.Module) -> None:
+        self.loss = torch.tensor(torch.inf)
+        self.waited = torch.tensor(0)
+        self.stopped = torch.tensor(False)
         self.weights = {name: p.detach().clone() for name, p in module.named_parameters()}
 
     @property
     def all_stopped(self) -> bool:
-        """Whether no member is left."""
+        """Whether nothing is left to train."""
         return bool(self.stopped.all())
 
     @torch.no_grad()
-    def update(self, module: nn.Module, losses: Tensor, patience: int | None) -> None:
-        """Note the losses (E,) of one epoch on the CPU, and the weights of those that improved."""
+    def update(self, module: nn.Module, losses: Tensor, patience: int) -> None:
+        """Note the losses, () or (E,), of one epoch on the CPU, and weights that are better."""
         improved = (losses < self.loss) & ~self.stopped
         self.loss = torch.where(improved, losses, self.loss)
         self.waited = torch.where(improved, 0, self.waited + 1)
-        if patience is not None:
-            self.stopped |= self.waited >= patience
-        which = improved.nonzero()[:, 0]
-        if len(which):
-            for name, parameter in module.named_parameters():
-                at = which.to(parameter.device)
-                self.weights[name][at] = parameter[at]
+        self.stopped = self.stopped | (self.waited >= patience)
+        for name, parameter in module.named_parameters():
+            at = improved.to(parameter.device)
+            self.weights[name][at] = parameter[at]
 
     @torch.no_grad()
     def restore(self, module: nn.Module) -> None:
@@ -52,12 +47,9 @@ class BestWeights:
         for name, parameter in module.named_parameters():
             parameter.copy_(self.weights[name])
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` takes."""
-        return dict(vars(self))
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a state; the weights go to where they were."""
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what once were the attributes; the weights go to where they are."""
         for name in ("loss", "waited", "stopped"):
-            setattr(self, name, state[name].cpu())
-        self.weights = state["weights"]
+            setattr(self, name, state[name])
+        for name, weight in self.weights.items():
+            weight.copy_(state["weights"][name])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from skphys.neural._saving import check_finite, damage_named, written_whole
+
 SECONDS_BETWEEN = 30.0
+
+REMEDY = "delete it to train from the start."
 
 
 class Checkpoint:
@@ -22,30 +26,49 @@ class Checkpoint:
     key : str
         What identifies the training: a hash of its settings and its data. Trainings that differ
         have different files, so that a search can use one directory.
+    seeds : list of int
+        Of the training, if it is not one that goes on.
+
+    Attributes
+    ----------
+    seeds : list of int
+        Of the training.
+
+    Raises
+    ------
+    ValueError
+        If there is a file that cannot be read.
     """
 
-    def __init__(self, directory: Any, key: str) -> None:
-        self.path = Path(directory) / f"fno-{key}.pt"
+    def __init__(self, directory: Any, key: str, seeds: list[int]) -> None:
+        self.path = Path(directory) / f"net-{key}.pt"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.written = time.monotonic()
-
-    def load(self, device: Any = "cpu") -> dict[str, Any] | None:
-        """Return the state, or None if there is none yet."""
-        if not self.path.exists():
-            return None
-        return torch.load(self.path, map_location=device, weights_only=True)
+        self.state: dict[str, Any] | None = None
+        self.seeds = seeds
+        if self.path.exists():
+            with damage_named(self.path, REMEDY):
+                self.state = torch.load(self.path, map_location="cpu", weights_only=True)
+                self.seeds = [int(seed) for seed in self.state["seeds"]]
 
     def restore(self, net: Any) -> None:
-        """Take over weights, optimiser, schedule, history and best weights, if there are any."""
-        state = self.load(net.device)
-        if state is None or len(state["history"]) > net.max_epochs:
+        """Let a net go on from the state, if there was one."""
+        state, self.state = self.state, None
+        if state is None:
             return
-        net.module_.load_state_dict(state["module"])
-        net.optimizer_.load_state_dict(state["optimizer"])
-        net.scheduler_.load_state_dict(state["scheduler"])
-        net.history_[:] = state["history"]
-        if net.best_ is not None:
-            net.best_.load_state_dict(state["best"])
+        with damage_named(self.path, REMEDY):
+            if len(state["history"]) > net.max_epochs:
+                return
+            check_finite(state["module"])
+            net.module_.load_state_dict(state["module"])
+            net.optimizer_.load_state_dict(state["optimizer"])
+            net.scheduler_.load_state_dict(state["scheduler"])
+            if net.best_ is not None:
+                net.best_.load_state(state["best"])
+            torch.set_rng_state(state["generators"][0])
+            if torch.device(net.device).type == "cuda":
+                torch.cuda.set_rng_state(state["generators"][1], net.device)
+            net.history_[:] = state["history"]
 
     def save_if_due(self, net: Any) -> None:
         """Save, unless that was done a moment ago."""
@@ -53,20 +76,26 @@ class Checkpoint:
             self.save(net)
 
     def save(self, net: Any) -> None:
-        """Save; a process that ends in the middle leaves the file before."""
+        """Save; a process that ends in the middle, or a full disk, leaves the file before."""
+        generators = [torch.get_rng_state()]
+        if torch.device(net.device).type == "cuda":
+            generators.append(torch.cuda.get_rng_state(net.device))
         state = {
-            "seeds": [net.split_seed, *net.seeds],
+            "seeds": self.seeds,
             "module": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "scheduler": net.scheduler_.state_dict(),
-            "history": [_plain(row) for row in net.history],
-            "best": None if net.best_ is None else net.best_.state_dict(),
+            "history": [{**row, "batches": []} for row in net.history],
+            "best": None if net.best_ is None else vars(net.best_),
+            "generators": generators,
         }
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
-        torch.save(state, partial)
-        os.replace(partial, self.path)
+        try:
+            with written_whole(self.path) as partial:
+                torch.save(state, partial)
+        except OSError as error:
+            warnings.warn(
+                f"the checkpoint {error}; the training goes on, and can be resumed from before.",
+                UserWarning,
+                stacklevel=2,
+            )
         self.written = time.monotonic()
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "batches"} | {"batches": []}

@@ -59,12 +59,9 @@ class KernelCorrection(nn.Module):
         self.points = points = transform.points[0]
         impulses = modes.analysis(points)[:, ends].T
         read = stencils @ modes.synthesis(points, real=True)
-        self._put("stencils", stencils, torch.float32)
-        self._put("impulses", impulses, torch.complex64)
-        self._put("read", read, torch.complex64)
-
-    def _put(self, name: str, matrix: np.ndarray, kind: torch.dtype) -> None:
-        self.register_buffer(name, torch.as_tensor(matrix, dtype=kind), persistent=False)
+        for name, matrix in (("stencils", stencils), ("impulses", impulses), ("read", read)):
+            kind = transform.precision.to_complex() if name != "stencils" else transform.precision
+            self.register_buffer(name, torch.as_tensor(matrix, dtype=kind), persistent=False)
 
     def forward(self, x: Tensor, layer: SpectralConv) -> Tensor:
         """Return the modes (E, B, M, C) of ``x + E d``, which the layer then mixes.

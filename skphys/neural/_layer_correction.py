@@ -74,7 +74,8 @@ class CorrectWeights:
         made = self.correction
         if made is None or made.read.shape[-1] != n_modes:
             points = np.arange(x.shape[-1], dtype=np.float64)
-            self.transform = Transform([axis_modes(points, n_modes, real=True)], [points])
+            modes = [axis_modes(points, n_modes, real=True)]
+            self.transform = Transform(modes, [points]).float()  # whatever torch's default is
             made = KernelCorrection(self.embedding, self.transform)
         self.correction = made.to(x.device)
         return self.correction, self.transform.to(x.device)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.grids import Axis, Components, Grid
-from skphys.grids._components import shared_grid
+from skphys.grids import Axis, Components, Grid, shared_grid
+from skphys.neural._precision import as_float32
 
 
 def resolve_grid(grid: Grid | Components | None, n_columns: int) -> tuple[Grid, int]:
@@ -103,11 +103,6 @@ def count_channels(n_features: int, sample_shape: tuple[int, ...] | None, grid: 
 
 def to_channels(rows: NDArray[Any], shape: tuple[int, ...], what: str) -> NDArray[np.float32]:
     """Return rows (n, C * n_points) as float32 of shape (n, C, *shape)."""
-    with np.errstate(over="ignore"):
-        rows = np.require(rows, np.float32, ["C", "W"])  # torch warns of arrays not writeable
-    if not np.isfinite(rows).all():
-        raise ValueError(
-            f"{what} has values beyond the range of float32, in which the net computes; scale them."
-        )
+    rows = as_float32(rows, what)
     n_channels = rows.shape[1] // math.prod(shape)
     return rows.reshape(len(rows), n_channels, *shape)

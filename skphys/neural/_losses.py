@@ -75,12 +75,16 @@ class FieldLoss(nn.Module):
         return self._of_means(mean, target, norms) + self._likelihood(mean.detach(), std, target)
 
     def _of_means(self, mean: Tensor, target: Tensor, norms: Tensor | None) -> Tensor:
-        error = mean - target
+        # In units of the scales: squares of others may have no place in float32.
+        error = (mean - target) / self.scales[:, None]
         if self.kind == "mse":
-            return (error / self.scales[:, None]).square().mean((1, 2, 3))
+            return error.square().mean((1, 2, 3))
         if norms is None:
-            norms = torch.linalg.vector_norm(target, dim=3)
-        return (torch.linalg.vector_norm(error, dim=3) / norms.clamp_min(self.norms)).mean((1, 2))
+            norms = torch.linalg.vector_norm(target / self.scales[:, None], dim=3)
+        else:
+            norms = norms / self.scales
+        norms = norms.clamp_min(self.norms / self.scales)
+        return (torch.linalg.vector_norm(error, dim=3) / norms).mean((1, 2))
 
     def _likelihood(self, mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
         error = (mean - target) / std
@@ -104,4 +108,5 @@ def loss_units(y: Tensor, sizes: Tensor | None = None) -> dict[str, tuple[float,
 
 
 def _positive(values: Tensor) -> tuple[float, ...]:
-    return tuple(value if value > 1e-30 else 1.0 for value in values.tolist())
+    smallest = torch.finfo(torch.float32).tiny
+    return tuple(value if value > smallest else 1.0 for value in values.tolist())

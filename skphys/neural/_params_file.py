@@ -1,75 +1,84 @@
-"""Fitted operators in files of safetensors: what has to be known besides the weights."""
+"""Fitted regressors in files of safetensors: what has to be known besides the weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from skphys.grids import Axis, Grid
-from skphys.neural._fitting import empty_net
-from skphys.neural._layout import common_grid, resolve_modes
-from skphys.neural._saving import load_header, load_tensors
+from skphys.neural._layout import common_grid
+from skphys.neural._saving import damage_named, load_state, load_tensors, save_tensors
+
+REMEDY = "save the net again."
 
 
-def header_of(model: Any) -> dict[str, Any]:
-    """Return what has to be known of a fitted `FNORegressor` besides its tensors."""
-    return {
-        "parameters": _parameters(model, model.grid_),
-        "grid": grid_entry(model.grid_),
-        "layout": [model._n_channels, model._n_components, model._target_ndim],
-        "embedded": model._embedding is not None,
+def save_params(model: Any, path: Any) -> None:
+    """Write the weights of a fitted regressor, and what has to be known besides."""
+    header = {
+        "parameters": model._parameters_of_weights(model.grid_),
+        "grid": {
+            name: [_listed(axis.points), _listed(axis.edges), axis.period]
+            for name, axis in model.grid_.axes.items()
+        },
         "history": [dict(row) for row in model.net_.history],
+        **model._header(),
     }
+    save_tensors(path, model.net_.module_, header)
 
 
-def load_into(model: Any, path: Any) -> None:
-    """Make a `FNORegressor` the fitted one that a file holds."""
-    header = load_header(path)
-    grid = read_grid(header["grid"])
-    for name, value in _parameters(model, grid).items():
-        if value != header["parameters"][name]:
+def load_params(model: Any, path: Any) -> Any:
+    """Make an unfitted copy of a regressor the fitted one that a file holds, and return it."""
+    header, tensors = load_tensors(path)
+    with damage_named(path, REMEDY):
+        model.grid_ = _read_grid(header["grid"])
+        saved = dict(header["parameters"])
+        rows = [dict(row) for row in header["history"]]
+        model._read_header(header)
+    _check_parameters(model, saved, path)
+    _check_grid(model, header.get("own_grid"), path)
+    _check_boundary(model, header.get("embedded", False), path)
+    with damage_named(path, REMEDY):
+        model.net_ = model._empty_net()
+    what = f"the weights in {str(path)!r}, whose net"
+    load_state(model.net_.module_, tensors, what, model._built_by)
+    with damage_named(path, REMEDY):
+        model.net_.history_.extend(rows)
+        model._read_history()
+    return model
+
+
+def _check_parameters(model: Any, saved: dict[str, Any], path: Any) -> None:
+    own = model._parameters_of_weights(model.grid_)
+    if saved.keys() != own.keys():
+        raise ValueError(f"{str(path)!r} holds another kind of estimator.")
+    for name, value in own.items():
+        if value != saved[name]:
             raise ValueError(
-                f"{str(path)!r} was saved with {name}={header['parameters'][name]!r}, but this "
-                f"estimator has {name}={value!r}; construct it with the same parameters."
+                f"{str(path)!r} was saved with {name}={saved[name]!r}, but this estimator has "
+                f"{name}={value!r}; construct it with the same parameters."
             )
-    embedding = getattr(model, "_embedding", None)
-    if header["embedded"] != (embedding is not None):
+
+
+def _check_grid(model: Any, own: bool | None, path: Any) -> None:
+    """Compare the grids; `own` says whether it was the regressor's own, where that matters."""
+    same = own is not False
+    if model.grid is not None:
+        same = not own and common_grid(model.grid)[0] == model.grid_
+    if not same:
         raise ValueError(
-            f"the net in {str(path)!r} was fitted {'with' if header['embedded'] else 'without'} "
-            f"boundary, unlike this estimator; load it into one that was fitted the same way."
+            f"{str(path)!r} was saved with {'grid=None, which was ' * bool(own)}{model.grid_!r}; "
+            f"this estimator has grid={model.grid!r}."
         )
-    if model.grid is not None and common_grid(model.grid)[0] != grid:
+
+
+def _check_boundary(model: Any, embedded: bool, path: Any) -> None:
+    if embedded != (getattr(model, "_embedding", None) is not None):
         raise ValueError(
-            f"{str(path)!r} was saved with {grid!r}; this estimator has {model.grid!r}."
+            f"the net in {str(path)!r} was fitted {'with' if embedded else 'without'} boundary, "
+            f"unlike this estimator; load it into one that was fitted the same way."
         )
-    model.grid_, model._embedding = grid, embedding
-    model._n_channels, model._n_components, model._target_ndim = header["layout"]
-    model.n_features_in_ = model._n_channels * grid.n_points
-    net = empty_net(model, embedding)
-    load_tensors(path, net.module_)
-    net.history_.extend(header["history"])
-    model.net_ = net
-    model._read_history()
 
 
-def _parameters(model: Any, grid: Grid) -> dict[str, Any]:
-    """Return the parameters that the meaning of the weights depends on."""
-    names = ("hidden_channels", "n_layers", "padding", "n_members", "heteroscedastic")
-    return {
-        "n_modes": list(resolve_modes(model.n_modes, grid)),
-        **{name: getattr(model, name) for name in names},
-    }
-
-
-def grid_entry(grid: Grid) -> dict[str, Any]:
-    """Return a grid in plain values."""
-    return {
-        name: [_listed(axis.points), _listed(axis.edges), axis.period]
-        for name, axis in grid.axes.items()
-    }
-
-
-def read_grid(axes: dict[str, Any]) -> Grid:
-    """Return the grid that `grid_entry` has put down."""
+def _read_grid(axes: dict[str, Any]) -> Grid:
     return Grid(
         **{
             name: Axis(points, edges=edges, period=period)

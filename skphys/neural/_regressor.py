@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from numbers import Integral, Real
+from dataclasses import replace
+from numbers import Real
 from os import PathLike
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -23,15 +23,13 @@ from skphys.neural._layout import (
     resolve_modes,
     to_channels,
 )
-from skphys.neural._predictions import MemberPredictions
-from skphys.neural._recipes import RECIPES, SCHEDULES
-
-FLOATS = (np.float64, np.float32)
-HISTORY = ("train_loss", "valid_loss", "lr", "seconds")
-POSITIVE = Interval(Integral, 1, None, closed="left")
+from skphys.neural._net_regressor import FLOATS, POSITIVE, TRAINING, NetRegressor
+from skphys.neural._precision import offsets_of, warn_if_coarse
+from skphys.neural._recipes import RECIPES
+from skphys.predictive import FieldRegressorMixin, Prediction
 
 
-class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
+class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
     r"""Fourier neural operator: a net that maps input fields to output fields on a grid.
 
     Inputs and outputs are standardised inside the net, which computes in float32; predictions
@@ -134,6 +132,10 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
     relative loss, or a zero field would outweigh everything. Fields of one point, as from 1-D
     targets, are compared with the mean size of y.
 
+    Where the mean of a field or an input is more than a thousand of its standard deviations, it is
+    subtracted before anything is rounded to float32, and relative losses are relative to what is
+    left.
+
     A net with one member, not `heteroscedastic`, states no uncertainty. Interrupting fit from the
     keyboard keeps what was learned until then.
 
@@ -168,30 +170,20 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
+        **TRAINING,
         "n_modes": [POSITIVE, tuple, list],
         "hidden_channels": [POSITIVE],
         "n_layers": [POSITIVE],
         "grid": [Grid, Components, None],
         "padding": [Interval(Real, 0, None, closed="left"), StrOptions({"reflect"})],
         "recipe": [StrOptions(set(RECIPES))],
-        "max_epochs": [POSITIVE],
-        "batch_size": [POSITIVE],
-        "lr": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
-        "scheduler": [StrOptions(set(SCHEDULES)), None],
         "loss": [StrOptions({"relative_l2", "mse", "nll"})],
         "heteroscedastic": ["boolean"],
         "n_members": [POSITIVE],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [POSITIVE],
-        "warm_start": ["boolean"],
-        "checkpoint": [str, PathLike, None],
-        "device": [str],
         "mixed_precision": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
+    _recipes = RECIPES
+    _built_by = "n_modes, hidden_channels, n_layers, n_members, heteroscedastic, grid"
 
     def __init__(
         self,
@@ -277,17 +269,25 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
             constraint cannot be trained through, or the training diverges.
         """
         self._check_loss(constraint, boundary)
-        arrays = self._training_arrays(X, y)
-        values, embedding = _unpack(boundary, len(arrays[0]))
+        return self._become(self._copied()._fit(X, y, boundary, constraint))
+
+    def _fit(self, X: Any, y: Any, boundary: Any, constraint: Any) -> FNORegressor:
+        X, y = self._training_rows(X, y)
+        values, self._embedding = _unpack(boundary, len(X))
+        previous = getattr(self, "net_", None) if self.warm_start else None
+        if previous is None:
+            self._set_offsets(X, y)
+        x, fields = self._channels(X, "X"), self._channels(y, "y")
         norms = getattr(boundary, "norms", None)
         norms = None if norms is None else np.asarray(norms, dtype=np.float32)
-        n_samples, n_points = arrays[1].shape[0], arrays[1][0].size
-        law = None if constraint is None else constraint.checked(n_samples, n_points)
-        from skphys.neural._fitting import fit_net
+        law = constraint
+        if law is not None:
+            law = law.checked(*y.shape)
+            law = replace(law, values=law.values - law.rows @ self._offset_of_fields())
+        from skphys.neural._field_fitting import fit_fields
 
-        previous = getattr(self, "net_", None) if self.warm_start else None
-        self.net_ = fit_net(self, (*arrays, values, norms), embedding, previous, law)
-        self._embedding = embedding
+        arrays = x, fields, values, norms
+        self.net_ = fit_fields(self, arrays, self._embedding, law, previous)
         self._read_history()
         return self
 
@@ -308,8 +308,8 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
                 "None, and let it be enforced in prediction alone."
             )
 
-    def _training_arrays(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return X and y as channels on the grid, which is remembered."""
+    def _training_rows(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return X and y as rows of numbers; the layout is remembered."""
         if getattr(y, "ndim", 1) > 2:
             raise ValueError(
                 f"y must be flat, (n_samples, n_components * n_points) in C order; got shape "
@@ -322,16 +322,32 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
         self.grid_, self._n_components = resolve_grid(self.grid, y.shape[1])
         self._n_channels = count_channels(self.n_features_in_, sample_shape, self.grid_)
         resolve_modes(self.n_modes, self.grid_)
-        shape = self.grid_.shape
-        return to_channels(X, shape, "X"), to_channels(y, shape, "y")
+        return X, y
+
+    def _set_offsets(self, X: np.ndarray, y: np.ndarray) -> None:
+        """Centre channels that float32 would not resolve beside their mean.
+
+        What vanishes at a boundary has its zero there.
+        """
+        of_y = offsets_of(y, self._n_components)
+        if self._embedding is not None and of_y.any():
+            of_y[:] = 0.0
+            warn_if_coarse(y.reshape(-1, 1), "y")
+        self._offsets = {"X": offsets_of(X, self._n_channels), "y": of_y}
+
+    def _channels(self, rows: np.ndarray, what: str) -> np.ndarray:
+        """Return rows of X or y as channels on the grid."""
+        offset = self._offsets[what]
+        if offset.any():
+            rows = rows - np.repeat(offset, self.grid_.n_points)
+        return to_channels(rows, self.grid_.shape, what)
+
+    def _offset_of_fields(self) -> np.ndarray:
+        return np.repeat(self._offsets["y"], self.grid_.n_points)
 
     def _read_history(self) -> None:
-        history = self.net_.history
-        keys = [key for key in HISTORY if key in history[-1]]
-        self.history_ = {key: np.array([row[key] for row in history]) for key in keys}
-        self.n_iter_ = len(history)
-        n_parameters = sum(p.numel() for p in self.net_.module_.parameters())
-        self.n_parameters_ = n_parameters // self.n_members
+        super()._read_history()
+        self.n_parameters_ //= self.n_members
 
     def on_grid(self, grid: Grid | Components) -> FNORegressor:
         """Return a fitted copy that predicts on other points, with the same weights and modes.
@@ -361,48 +377,91 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
             )
         check_extent(inner, self.grid_)
         resolve_modes(self.n_modes, inner)
-        from skphys.neural._fitting import net_on_points
+        from skphys.neural._field_fitting import net_on_points
 
-        model = copy.copy(self)
+        model = self._copied(names=False)
         model.grid, model.grid_ = grid, inner
         model.net_ = net_on_points(self.net_, [axis.points for axis in inner.axes.values()])
         model.n_features_in_ = self._n_channels * inner.n_points
-        model.__dict__.pop("feature_names_in_", None)
         return model
 
-    def _header(self) -> dict[str, Any]:
-        from skphys.neural._params_file import header_of
-
-        return header_of(self)
-
-    def load_params(self, path: Any) -> FNORegressor:
-        """Take over the weights of an estimator with the same parameters.
+    def predict(
+        self, X: Any, return_std: bool = False, return_cov: bool = False, *, boundary: Any = None
+    ) -> Any:
+        """Predict fields: the mean of the members.
 
         Parameters
         ----------
-        path : str or path-like
-            A file by `save_params`.
+        X : {array-like, DataFrame} of shape (n_samples, n_features) or \
+                (n_samples, n_channels, *grid.shape)
+            Input fields.
+        return_std : bool, default=False
+            Also return the standard deviations.
+        return_cov : bool, default=False
+            Also return the covariances along the fields. At most one of the two may be set.
+        boundary : BoundaryBatch or None, default=None
+            As in fit.
 
         Returns
         -------
-        self : FNORegressor
-            Fitted, on the CPU. Where the net took part in boundary conditions it must have been
-            fitted with them before.
+        y_mean : ndarray of shape (n_samples, n_components * n_points)
+            float64; (n_samples,) if y was 1-D in fit.
+        y_std : ndarray of the same shape
+            Only if `return_std`.
+        y_cov : ndarray of shape (n_samples, n_components * n_points, n_components * n_points)
+            Only if `return_cov`.
 
         Raises
         ------
         ValueError
-            If the file is another net's.
-        ImportError
-            Without the package safetensors, of the extra "io".
+            If both flags are set, or one member without `heteroscedastic` is asked for either.
         """
-        from skphys.neural._params_file import load_into
+        return self._answer(X, return_std, return_cov, boundary=boundary)
 
-        load_into(self, path)
-        return self
+    def predict_std(self, X: Any, *, boundary: Any = None) -> np.ndarray:
+        """Return the standard deviations of `predict`.
 
-    def _outputs(self, X: Any, boundary: Any) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return means and deviations (n_members, n_samples, n_components * n_points)."""
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features) or \
+                (n_samples, n_channels, *grid.shape)
+            Input fields.
+        boundary : BoundaryBatch or None, default=None
+            As in fit.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components * n_points)
+            In the shape of `predict`.
+        """
+        return self._answer(X, return_std=True, boundary=boundary)[1]
+
+    def predict_members(
+        self, X: Any, *, boundary: Any = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the predictions of the members.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features) or \
+                (n_samples, n_channels, *grid.shape)
+            Input fields.
+        boundary : BoundaryBatch or None, default=None
+            As in fit.
+
+        Returns
+        -------
+        means : ndarray of shape (n_members, n_samples, n_components * n_points)
+            float64; without the last axis if y was 1-D in fit.
+        stds : ndarray of the same shape or None
+            None unless `heteroscedastic`.
+        """
+        return self._members(X, boundary=boundary)
+
+    def _predict_distribution(
+        self, X: Any, *, rows: str, want_cov: bool, boundary: Any = None
+    ) -> Prediction:
+        """Say what is predicted: points, a Gaussian, or members."""
         check_is_fitted(self)
         X, sample_shape = flat_rows(X)
         X = validate_data(self, X, reset=False, dtype=FLOATS)
@@ -413,14 +472,47 @@ class FNORegressor(MemberPredictions, RegressorMixin, BaseEstimator):
                 "boundary must be given both in fit and in predict, or in neither; use "
                 "BoundaryEnforcedOperator, which sees to it."
             )
-        from skphys.neural._fitting import net_outputs
+        from skphys.neural._field_fitting import net_outputs
 
-        return net_outputs(self, to_channels(X, self.grid_.shape, "X"), values, embedding)
+        means, stds = net_outputs(self, self._channels(X, "X"), values, embedding)
+        return self._of_members(means + self._offset_of_fields(), stds, rows)
+
+    def _no_uncertainty(self) -> str:
+        return (
+            "one member without heteroscedastic=True states no uncertainty; set n_members to 5, "
+            "say, or heteroscedastic=True."
+        )
+
+    def _offers_members(self, rows: str) -> bool:
+        return self.n_members > 1
+
+    def _parameters_of_weights(self, grid: Grid) -> dict[str, Any]:
+        names = ("hidden_channels", "n_layers", "padding", "n_members", "heteroscedastic")
+        modes = list(resolve_modes(self.n_modes, grid))
+        return {"n_modes": modes, **{name: getattr(self, name) for name in names}}
+
+    def _header(self) -> dict[str, Any]:
+        layout = self._n_channels, self._n_components, self._target_ndim
+        offsets = {what: offset.tolist() for what, offset in self._offsets.items()}
+        return {"layout": layout, "embedded": self._embedding is not None, "offsets": offsets}
+
+    def _read_header(self, header: dict[str, Any]) -> None:
+        self._n_channels, self._n_components, self._target_ndim = header["layout"]
+        self.n_features_in_ = self._n_channels * self.grid_.n_points
+        sizes = {"X": self._n_channels, "y": self._n_components}
+        offsets = header["offsets"]
+        self._offsets = {k: np.array(offsets[k], float).reshape(n) for k, n in sizes.items()}
+        self._embedding = getattr(self, "_embedding", None)
+
+    def _empty_net(self) -> Any:
+        from skphys.neural._field_fitting import net_parameters
+        from skphys.neural._fitting import empty_net
+
+        return empty_net(net_parameters(self, self._embedding))
 
     def __sklearn_tags__(self) -> Any:
-        """Fields are several outputs."""
+        """X may have channels on the grid."""
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
         tags.input_tags.three_d_array = True
         return tags
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-# The parameters that the tensors of a `FieldNet` depend on.
-FIELD_NET = "n_modes, hidden_channels, n_layers, n_members, heteroscedastic, grid"
-
 HEADER = "skphys"  # the key of our own entry in a file's metadata
+
+SCALES = "inputs.std"  # of `FaceInputs`
 
 
 def plain_state(module: nn.Module) -> dict[str, Tensor]:
@@ -29,34 +33,68 @@ def save_tensors(path: Any, module: nn.Module, header: dict[str, Any]) -> None:
     """Write a module's tensors and a header of plain values."""
     torch_files = _safetensors()
     tensors = {name: value.cpu().contiguous() for name, value in plain_state(module).items()}
-    torch_files.save_file(
-        tensors, path, metadata={HEADER: json.dumps(header, default=np.generic.item)}
-    )
+    entry = {HEADER: json.dumps(header, default=np.generic.item)}
+    with written_whole(path) as partial:
+        torch_files.save_file(tensors, partial, metadata=entry)
 
 
-def load_header(path: Any) -> dict[str, Any]:
-    """Read what `save_tensors` wrote besides tensors."""
-    _safetensors()
+def load_tensors(path: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the header and the tensors that `save_tensors` wrote."""
+    torch_files = _safetensors()
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-    if HEADER not in metadata:
+    with damage_named(path, "save the net again."):
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        header = json.loads(metadata[HEADER]) if HEADER in metadata else None
+        tensors = torch_files.load_file(path)
+        check_finite(tensors)
+    if header is None:
         raise ValueError(f"{str(path)!r} was not written by save_params of this package.")
-    return json.loads(metadata[HEADER])
+    return header, tensors
 
 
-def load_tensors(path: Any, module: nn.Module) -> None:
-    """Fill a module from a file; names and shapes must be the module's own."""
-    saved = _safetensors().load_file(path)
-    check_same_tensors(saved, module, f"the weights in {str(path)!r}, whose net")
-    module.load_state_dict(saved, strict=False)
+@contextmanager
+def written_whole(path: Any) -> Iterator[Path]:
+    """Yield where to write a file that is put in its place once it is whole, or not at all."""
+    partial = Path(f"{path}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except Exception as error:  # on a full disk both torch and safetensors raise their own
+        partial.unlink(missing_ok=True)
+        raise OSError(f"{str(path)!r} could not be written: {error}") from error
 
 
-def check_same_tensors(
-    state: dict[str, Tensor], module: nn.Module, what: str, parameters: str = FIELD_NET
-) -> None:
-    """Raise unless a state has the names and shapes of a module's own tensors."""
+@contextmanager
+def damage_named(path: Any, remedy: str) -> Iterator[None]:
+    """Say which file is damaged, whatever comes of reading it; one that is not there says so."""
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:
+        reason = shorten(f"{type(error).__name__}: {error}", 120)
+        raise ValueError(f"{str(path)!r} is damaged; {remedy} It says {reason}") from error
+
+
+def check_finite(state: Mapping[str, Any]) -> None:
+    """Raise where weights or units are not finite, but for scales of boundary values.
+
+    Those are infinite where a value never varied.
+    """
+    tensors = {name: torch.as_tensor(value) for name, value in state.items()}
+    bad = [
+        name
+        for name, value in tensors.items()
+        if (value.isnan() if name.endswith(SCALES) else ~value.isfinite()).any()
+    ]
+    if bad:
+        raise ValueError(f"weights in {bad[:4]} are not finite")
+
+
+def load_state(module: nn.Module, state: dict[str, Tensor], what: str, parameters: str) -> None:
+    """Fill a module from a state; names and shapes must be those of its own tensors."""
     own = plain_state(module)
     differing = [
         name
@@ -68,6 +106,7 @@ def check_same_tensors(
             f"{what} is built differently: {differing[:4]} differ in presence or shape. Data and "
             f"parameters ({parameters}) must agree."
         )
+    module.load_state_dict(state, strict=False)
 
 
 def _safetensors() -> Any:

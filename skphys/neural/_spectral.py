@@ -39,6 +39,11 @@ class Transform(nn.Module):
         """Number of modes along each axis."""
         return tuple(len(axis.wavenumbers) for axis in self.modes)
 
+    @property
+    def precision(self) -> torch.dtype:
+        """The real type that it computes in."""
+        return self._into.dtype
+
     def set_points(self, points: Sequence[Any]) -> None:
         """Take other points, keeping the modes: the same operator on a finer grid."""
         self.points = tuple(np.asarray(p, dtype=np.float64) for p in points)
@@ -51,9 +56,18 @@ class Transform(nn.Module):
             self._put(f"_into_{number}", modes.analysis(nodes))
             self._put(f"_out_{number}", modes.synthesis(nodes, real=False))
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Transform:
+        """Follow the weights to another device or precision, in which all digits are new."""
+        before = self.precision
+        super()._apply(lambda t: _of_parts(fn, t) if t.is_complex() else fn(t), recurse)
+        if self.precision != before:
+            self.set_points(self.points)
+        return self
+
     def _put(self, name: str, matrix: Any) -> None:
-        kind = torch.complex64 if np.iscomplexobj(matrix) else torch.float32
         old = getattr(self, name, None)
+        kind = torch.get_default_dtype() if old is None else old.dtype.to_real()
+        kind = kind.to_complex() if np.iscomplexobj(matrix) else kind
         matrix = torch.as_tensor(matrix, dtype=kind, device=None if old is None else old.device)
         self.register_buffer(name, matrix, persistent=False)
 
@@ -80,6 +94,11 @@ class Transform(nn.Module):
         for number in range(len(self.modes) - 1):
             x = _along(getattr(self, f"_out_{number}"), x, 2 + number)
         return torch.matmul(self._out, torch.cat([x.real, x.imag], dim=-2))
+
+
+def _of_parts(fn: Any, matrix: Tensor) -> Tensor:
+    """Apply a change of device or precision, which would drop imaginary parts, to both parts."""
+    return torch.view_as_complex(fn(torch.view_as_real(matrix)))
 
 
 def _along(matrix: Tensor, x: Tensor, axis: int) -> Tensor:

@@ -128,7 +128,7 @@ def test_batches_of_predictions_are_one(monkeypatch):
     X, y = WAVES
     model = tiny(n_members=2).fit(X, y)
     whole = model.predict_members(X)[0]
-    monkeypatch.setattr("skphys.neural._training.MAX_VALUES", 2 * 128 * 16 * 5)
+    monkeypatch.setattr("skphys.neural._field_fitting.MAX_VALUES", 2 * 128 * 16 * 5)
     calls = seen_by(model.net_.module_, lambda: model.predict(X))
     assert [call[0].shape[1] for call in calls] == [5, 5, 5, 5, 4]
     np.testing.assert_allclose(model.predict_members(X)[0], whole, rtol=1e-5, atol=1e-6)

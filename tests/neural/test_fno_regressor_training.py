@@ -7,7 +7,7 @@ import pytest
 import torch
 from fno_cases import tiny, waves, weights_of
 
-from skphys.neural._batches import Fields, MemberBatches, split_fields
+from skphys.neural._batches import Fields, MemberBatches, hold_out
 from skphys.neural._best import BestWeights
 from skphys.neural._progress import Progress
 
@@ -48,8 +48,8 @@ def test_members_start_and_shuffle_differently():
 
 def test_targets_and_boundary_values_stay_with_their_samples():
     x = torch.arange(12.0).reshape(12, 1, 1)
-    split = split_fields(Fields(x, 2 * x, 3 * x[:, 0], 4 * x[:, 0]), 0.25, seed=0)
-    assert (len(split), len(split.valid)) == (9, 3)
+    split = hold_out(Fields(x, 2 * x, 3 * x[:, 0], 4 * x[:, 0]), 0.25, 0, "cpu", "")
+    assert (len(split.train), len(split.valid)) == (9, 3)
     for fields in (split.train, split.valid):
         for x, y, values, norms, *_ in MemberBatches(fields, 2, seeds=(1, 2)).epoch(0):
             torch.testing.assert_close(y, 2 * x)
@@ -81,7 +81,7 @@ def test_without_seed_fits_differ():
 
 def test_best_weights_member_by_member():
     module = Linear([[0.0], [0.0]])
-    best = BestWeights(module, 2)
+    best = BestWeights(module)
     for epoch, losses in enumerate([[3.0, 1.0], [2.0, 2.0], [4.0, 3.0], [5.0, 0.0], [1.0, 0.0]]):
         module.weight.data[:] = epoch
         best.update(module, torch.tensor(losses), patience=2)
@@ -193,7 +193,7 @@ def test_interrupted_before_the_first_epoch_has_ended(monkeypatch):
     def step(self, batch):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skphys.neural._training.FieldTrainer.train_step", step)
+    monkeypatch.setattr("skphys.neural._trainer.Trainer.train_step", step)
     with pytest.raises(KeyboardInterrupt):
         tiny().fit(X, Y)
 

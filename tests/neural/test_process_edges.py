@@ -155,3 +155,34 @@ def test_import_under_own_names_survives_a_copy():
     twin = copy.deepcopy(model)
     assert torch.equal(*(m.net_.module_.latent_encoder.mean.bias for m in (model, twin)))
     assert model.n_functions_ == 0 and model.n_features_in_ == 13
+
+
+@pytest.mark.parametrize(
+    ("n_features", "n_context", "n_query"),
+    [(1, 0, 1), (2, 0, 2), (3, 1, 1), (4, 0, 4), (5, 2, 1), (10, 0, 10)],
+)
+def test_columns_that_make_no_contexts_are_all_queries_of_points(n_features, n_context, n_query):
+    X = np.random.default_rng(0).normal(size=(9, n_features))
+    model = tiny(grid=None).fit(X, X[:, 0])
+    assert (model.n_context_, model._layout.n_query) == (n_context, n_query)
+    assert tiny(grid=None, n_query="all").fit(X, X[:, 0]).n_context_ == 0
+
+
+def test_fields_on_a_grid_need_whole_contexts():
+    X, y = waves()
+    for columns in (slice(1, None), slice(2, None)):
+        with pytest.raises(ValueError, match=r"not a multiple of 3\. Set n_query"):
+            tiny().fit(X[:, columns], y)
+    assert tiny().fit(X, y).n_context_ == 4
+    assert tiny().fit(X[:, -1:], y).n_context_ == 0
+
+
+def test_what_was_told_apart_in_fit_is_in_files(tmp_path):
+    pytest.importorskip("safetensors")
+    X = np.random.default_rng(0).normal(size=(9, 4))
+    model = tiny(grid=None).fit(X, X[:, 0])
+    model.save_params(tmp_path / "a")
+    loaded = tiny(grid=None).load_params(tmp_path / "a")
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    with pytest.raises(ValueError, match="saved with n_query='auto', but this estimator has n_qu"):
+        tiny(grid=None, n_query=1).load_params(tmp_path / "a")

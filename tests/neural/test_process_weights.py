@@ -6,7 +6,7 @@ import torch
 from process_cases import GRID, TIMES, Reference, random_state, tiny, waves
 
 from skphys.neural import AttentiveNeuralProcessRegressor
-from skphys.neural._process._fitting import draw_seeds
+from skphys.neural._fitting import draw_seeds
 
 
 def imported(state, **params):
@@ -17,7 +17,7 @@ def imported(state, **params):
 
 
 def latent_noise(model):
-    seed = draw_seeds(model)[-1]
+    seed = draw_seeds(model, 3)[-1]
     return np.random.default_rng(seed).standard_normal((model.n_draws, 8), dtype=np.float32)
 
 

@@ -144,6 +144,34 @@ def test_our_own_layers_are_corrected():
         model(fields(20))
 
 
+@pytest.mark.parametrize("pivot", ["block", "scalar"])
+def test_our_own_layers_are_corrected_in_double_precision(pivot):
+    torch.manual_seed(0)
+    params = {"hidden_channels": CHANNELS, "n_layers": 2, "coordinates": False}
+    single = FNO(6, CHANNELS, CHANNELS, **params)
+    double = copy.deepcopy(single).double()
+    x = fields(16)
+    for model, given in ((single, x), (double, x.double())):
+        model(given)  # so many points
+        correct_layers(model, boundary(16, "dn", pivot))
+    out = double(x.double())
+    assert out.dtype == torch.float64
+    torch.testing.assert_close(out.float(), single(x), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("weights", [lambda layer: layer.kernel, None], ids=["weights", "asked"])
+def test_corrections_do_not_depend_on_the_default_precision(registered, weights):
+    torch.manual_seed(0)
+    registered(Convolution, weights)
+    layer, x = Convolution(), fields(16)
+    expected = corrected(layer, boundary(16, "dn"))(x)
+    torch.set_default_dtype(torch.float64)
+    try:
+        torch.testing.assert_close(corrected(layer, boundary(16, "dn"))(x), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize(
     "params",
     [

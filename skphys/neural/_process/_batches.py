@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from skphys.neural._process._context_layout import ContextLayout, ContextRows
 
@@ -44,9 +43,14 @@ class FunctionBatch:
     totals: Tensor | None = None
     tolerance: Tensor | None = None
 
+    @property
+    def size(self) -> int:
+        """How many functions there are."""
+        return len(self.context)
+
 
 @dataclass(frozen=True, eq=False)
-class Functions(Dataset):
+class Functions:
     """Functions whose values are known in some rows of a table.
 
     Attributes
@@ -107,17 +111,6 @@ class Functions(Dataset):
         return replace(self, **parts)
 
 
-@dataclass(frozen=True, eq=False)
-class FunctionSplit(Dataset):
-    """Training functions, and those held out if any."""
-
-    train: Functions
-    valid: Functions | None = None
-
-    def __len__(self) -> int:
-        return len(self.train)
-
-
 def as_functions(
     rows: ContextRows,
     fields: NDArray[np.float32],
@@ -138,22 +131,6 @@ def as_functions(
     )
     given = {k: torch.as_tensor(a[order], device=device) for k, a in beside.items()}
     return Functions(*(torch.as_tensor(array, device=device) for array in arrays), **given)
-
-
-def split_functions(functions: Functions, fraction: float, seed: int) -> FunctionSplit:
-    """Hold out a random part of the functions, at least one."""
-    n = len(functions)
-    n_valid = max(1, round(fraction * n))
-    if n_valid >= n:
-        raise ValueError(
-            f"early_stopping holds out {n_valid} of {n} function(s), which leaves none to train "
-            f"on: rows of X with the same contexts are one function, as are all rows without any. "
-            f"Lower validation_fraction={fraction}, give more functions, or set "
-            f"early_stopping=False."
-        )
-    order = torch.as_tensor(np.random.default_rng(seed).permutation(n))
-    order = order.to(functions.contexts.device)
-    return FunctionSplit(functions.subset(order[n_valid:]), functions.subset(order[:n_valid]))
 
 
 class FunctionBatches:

@@ -1,32 +1,27 @@
-"""From the parameters of `AttentiveNeuralProcessRegressor` and arrays to a trained net."""
+"""What `AttentiveNeuralProcessRegressor` trains, and how it predicts."""
 
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import validate_parameter_constraints
 
+from skphys.neural._batches import Split, hold_out
 from skphys.neural._constrained_loss import conditioning, wide_dtype
 from skphys.neural._constraint_batch import ConstraintBatch
-from skphys.neural._fitting import MAX_SEED, warn_if_interrupted
-from skphys.neural._process._batches import (
-    Functions,
-    FunctionSplit,
-    as_functions,
-    split_functions,
-)
-from skphys.neural._process._context_layout import ContextRows
-from skphys.neural._process._losses import ConstrainedProcessLoss
+from skphys.neural._fitting import Lesson, draw_seeds, train
+from skphys.neural._process._batches import FunctionBatches, Functions, as_functions
+from skphys.neural._process._context_layout import ContextLayout, ContextRows
+from skphys.neural._process._losses import ConstrainedProcessLoss, ProcessLoss, ProcessObjective
 from skphys.neural._process._module import NeuralProcess
-from skphys.neural._process._pairs import predict_draws, predict_moments
-from skphys.neural._process._training import ProcessTrainer
-from skphys.neural._recipes import PROCESS_RECIPES, Recipe
-from skphys.neural._saving import check_device, check_same_tensors, module_on, usable_device
+from skphys.neural._process._pairs import mixture_moments, predict_draws
+from skphys.neural._saving import module_on, usable_device
+from skphys.neural._trainer import Trainer
 
 # What predictions depend on besides the net.
 SETTABLE = ("n_draws", "predict_dropout", "predict_batch_size")
@@ -35,17 +30,18 @@ SETTABLE = ("n_draws", "predict_dropout", "predict_batch_size")
 MOST_MIN_STD = 0.2
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+Arguments = tuple[Any, ContextRows, ContextLayout, torch.Tensor, int, int | None]
+Maybe = NDArray[np.float32] | None
 
 
 def fit_process(
     model: Any,
     rows: ContextRows,
     fields: NDArray[np.float32],
-    seeds: tuple[int, int],
-    previous: ProcessTrainer | None = None,
-    law: ConstraintBatch | None = None,
-    parameters: NDArray[np.float32] | None = None,
-) -> ProcessTrainer:
+    law: ConstraintBatch | None,
+    parameters: Maybe,
+    previous: Trainer | None,
+) -> tuple[Trainer, list[int]]:
     """Train a net.
 
     Parameters
@@ -56,61 +52,60 @@ def fit_process(
         Contexts and queries.
     fields : ndarray of shape (n_rows, n_points)
         Targets.
-    seeds : (int, int)
-        Of the weights, and of batches and held-out functions.
-    previous : ProcessTrainer or None
-        The net whose weights and units to start from.
     law : ConstraintBatch or None
         What to train through; checked.
     parameters : ndarray of shape (n_rows,) or None
         Parameters of the equation.
+    previous : Trainer or None
+        The net whose weights and units to start from.
 
     Returns
     -------
-    ProcessTrainer
+    net : Trainer
         On its device, in evaluation mode.
+    seeds : list of int
+        Of the weights, of the training and of the draws in predictions.
     """
-    device = check_device(model.device)
+    prepare = partial(_lesson, model, rows, fields, law, parameters)
+    data = vars(rows), model._layout, fields, law, parameters
+    return train(model, prepare, data, draw_seeds(model, 3), previous)
+
+
+def _lesson(
+    model: Any,
+    rows: ContextRows,
+    fields: NDArray[np.float32],
+    law: ConstraintBatch | None,
+    parameters: Maybe,
+    seeds: list[int],
+    device: torch.device,
+) -> Lesson:
     beside: dict[str, NDArray[Any]] = {} if parameters is None else {"parameters": parameters}
+    own = net_parameters(model) | {"seeds": seeds[:1]}
     if law is not None:
         wide = "float32" if wide_dtype(device) == torch.float32 else "float64"
         beside |= {"totals": law.values.astype(wide), "tolerance": law.noise.astype(wide)}
+        own |= {"criterion": ConstrainedProcessLoss}
+        own |= {"criterion__conditioning": conditioning(law, device)}
     functions = as_functions(rows, fields, model._layout, device, **beside)
-    split = FunctionSplit(functions)
+    split, fraction = Split(functions), model.validation_fraction
     if model.early_stopping:
-        split = split_functions(functions, model.validation_fraction, seeds[1])
-    net = _make_net(model, str(device), seeds[1])
-    if law is not None:
-        own = conditioning(law, device)
-        net.set_params(criterion=ConstrainedProcessLoss, criterion__conditioning=own)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seeds[0])
-        net.initialize()
-        _start(net, functions, previous)
-        net.partial_fit(split)
-    warn_if_interrupted(net)
-    return net
-
-
-def empty_process(model: Any) -> ProcessTrainer:
-    """Return a net on the CPU whose weights are still to be loaded."""
-    net = _make_net(model, "cpu", 0)
-    with torch.random.fork_rng(devices=[]):
-        net.initialize()
-    net.module_.eval()
-    return net
-
-
-def draw_seeds(model: Any) -> tuple[int, int, int]:
-    """Return seeds of the weights, of the training and of the draws in predictions."""
-    rng = check_random_state(model.random_state)
-    weights, training, draws = (int(seed) for seed in rng.randint(MAX_SEED, size=3))
-    return weights, training, draws
+        remedy = (
+            f"function(s), which leaves none to train on: rows of X with the same contexts are one "
+            f"function, as are all rows without any. Lower validation_fraction={fraction}, give "
+            f"more functions, or set early_stopping=False."
+        )
+        split = hold_out(functions, fraction, seeds[1], device, remedy)
+    sizes = model.batch_size, int(model.n_targets), int(model.hidden_size), seeds[1]
+    batches = (part and FunctionBatches(part, *sizes) for part in (split.train, split.valid))
+    return Lesson(Split(*batches), own, partial(_set_units, functions))
 
 
 def moments(model: Any, rows: ContextRows) -> Pair:
     """Return means and variances (n_rows, n_points) of a fitted model."""
-    return predict_moments(*_for_prediction(model, rows, model._draw_seed, model.n_draws))
+    return predict_draws(
+        *_for_prediction(model, rows, model._draw_seed, model.n_draws), mixture_moments
+    )
 
 
 def draws(model: Any, rows: ContextRows, seed: int | None = None, n: int | None = None) -> Pair:
@@ -119,7 +114,7 @@ def draws(model: Any, rows: ContextRows, seed: int | None = None, n: int | None 
     return predict_draws(*_for_prediction(model, rows, seed, n))
 
 
-def _for_prediction(model: Any, rows: ContextRows, seed: int, n_draws: Any) -> tuple[Any, ...]:
+def _for_prediction(model: Any, rows: ContextRows, seed: int, n_draws: Any) -> Arguments:
     _check_settable(model)
     if model.predict_dropout and not model.net_.module__dropout:
         raise ValueError(
@@ -141,41 +136,23 @@ def _check_settable(model: Any) -> None:
     validate_parameter_constraints(allowed, given, caller_name=type(model).__name__)
 
 
-def _make_net(model: Any, device: str, seed: int) -> ProcessTrainer:
-    given = {name: getattr(model, name) for name in ("lr", "weight_decay", "scheduler")}
-    recipe: Recipe = PROCESS_RECIPES[model.recipe].replace(**given)
-    return ProcessTrainer(
-        NeuralProcess,
-        module__n_coordinates=model._layout.n_coordinates,
-        module__hidden_size=int(model.hidden_size),
-        module__n_heads=int(model.n_heads),
-        module__n_layers=int(model.n_layers),
-        module__dropout=float(model.dropout),
-        module__min_std=float(model.min_std),
-        optimizer__weight_decay=recipe.weight_decay,
-        optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
-        lr=recipe.lr,
-        schedule=recipe.scheduler,
-        max_epochs=model.max_epochs,
-        batch_size=model.batch_size,
-        n_targets=int(model.n_targets),
-        equation=model.equation,
-        equation_weight=float(model.equation_weight),
-        seed=seed,
-        patience=model.n_iter_no_change,
-        progress=int(model.verbose),
-        device=device,
-    )
+def net_parameters(model: Any) -> dict[str, Any]:
+    """Return the parameters of `Trainer` that make the net of a model."""
+    return {
+        "module": NeuralProcess,
+        "module__n_coordinates": model._layout.n_coordinates,
+        "module__hidden_size": int(model.hidden_size),
+        "module__n_heads": int(model.n_heads),
+        "module__n_layers": int(model.n_layers),
+        "module__dropout": float(model.dropout),
+        "module__min_std": float(model.min_std),
+        "criterion": ProcessLoss,
+        "objective": ProcessObjective(model.equation, float(model.equation_weight)),
+    }
 
 
-def _start(net: ProcessTrainer, functions: Functions, previous: ProcessTrainer | None) -> None:
-    """Set the units of the net from its data, or take over everything from another one."""
-    if previous is not None:
-        state = previous.module_.state_dict()
-        what = "warm_start=True, but the net fitted before"
-        check_same_tensors(state, net.module_, what, "hidden_size, n_layers, n_query, grid")
-        net.module_.load_state_dict(state)
-        return
+def _set_units(functions: Functions, module: Any) -> None:
+    """Set the units of a net from its data."""
     known = functions.contexts.flatten(0, 1)
     n_query = functions.queries.shape[1]
     places = known[:, :n_query], known[:, n_query:-1]
@@ -183,9 +160,9 @@ def _start(net: ProcessTrainer, functions: Functions, previous: ProcessTrainer |
     coordinates = [torch.cat(part) for part in zip(*parts, strict=True)]
     values = [part[0] for part in _units(functions.fields.reshape(-1, 1), known[:, -1:])]
     for name, units in (("coordinate", coordinates), ("value", values)):
-        net.module_.get_buffer(f"{name}_mean").copy_(units[0])
-        net.module_.get_buffer(f"{name}_scale").copy_(units[1])
-    _warn_of_min_std(net.module_.min_std, functions.fields)
+        module.get_buffer(f"{name}_mean").copy_(units[0])
+        module.get_buffer(f"{name}_scale").copy_(units[1])
+    _warn_of_min_std(module.min_std, functions.fields)
 
 
 def _units(columns: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

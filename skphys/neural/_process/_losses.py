@@ -5,6 +5,7 @@ Fields that are conditioned first, and a differential equation as a penalty.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,6 +62,28 @@ class ConstrainedProcessLoss(nn.Module):
         mean, std = self.conditioning(mean, std, totals, tolerance)
         nll = pointwise_nll(mean, std, target)
         return (nll.sum((1, 2)) + divergence).mean().float()
+
+
+@dataclass(frozen=True)
+class ProcessObjective:
+    """The loss of a batch; in training with the penalty, if there is one.
+
+    Attributes
+    ----------
+    equation : DifferentialEquation or None
+        What the residual is penalised of.
+    weight : float
+        Of the penalty.
+    """
+
+    equation: Any = None
+    weight: float = 1.0
+
+    def __call__(self, module: Any, criterion: Any, batch: FunctionBatch, training: bool) -> Tensor:
+        """Return it."""
+        if self.equation is None or not training:
+            return process_loss(module, criterion, batch)
+        return penalised_loss(module, criterion, self.equation, self.weight, batch)
 
 
 def process_loss(module: nn.Module, criterion: nn.Module, batch: FunctionBatch) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,15 +24,16 @@ SMALLEST_TILE = 8
 LARGEST_TILE = 64  # points; the larger, the more units are switched within it
 
 
-def predict_moments(
+def predict_draws(
     module: NeuralProcess,
     rows: ContextRows,
     layout: ContextLayout,
     noise: Tensor,
     batch_size: int,
     dropout_seed: int | None,
+    summary: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
 ) -> tuple[Floats, Floats]:
-    """Return means and variances (n_rows, n_points) of the mixture of all draws.
+    """Return means and standard deviations (K, n_rows, n_points) of the draws.
 
     Parameters
     ----------
@@ -48,42 +49,24 @@ def predict_moments(
         Largest number of pairs of a point and a draw that the decoder is given at once.
     dropout_seed : int or None
         What seeds the dropout; None: no dropout.
+    summary : callable, default=None
+        What to return in their place, (n_rows, n_points) twice, such as `mixture_moments`.
     """
-    shape = len(rows.queries), len(layout.points)
-    mean, variance = np.empty(shape), np.empty(shape)
+    leading = (len(noise),) if summary is None else ()
+    found = np.empty((2, *leading, len(rows.queries), len(layout.points)))
     for which, context, targets in each_function(module, rows, layout):
-        flat = np.empty((2, len(targets)))
-        for at, means, stds in blocks(module, context, targets, noise, batch_size, dropout_seed):
-            means, stds = means.double(), stds.double()
-            flat[0, at] = means.mean(0).cpu()
-            flat[1, at] = (means.var(0, correction=0) + stds.square().mean(0)).cpu()
-        mean[which], variance[which] = flat.reshape(2, len(which), -1)
-    return mean, variance
+        flat = np.empty((2, *leading, len(targets)))
+        for at, *pair in blocks(module, context, targets, noise, batch_size, dropout_seed):
+            for out, part in zip(flat, summary(*pair) if summary else pair, strict=True):
+                out[..., at] = part.cpu()
+        found[..., which, :] = flat.reshape(*flat.shape[:-1], len(which), -1)
+    return found[0], found[1]
 
 
-def predict_draws(
-    module: NeuralProcess,
-    rows: ContextRows,
-    layout: ContextLayout,
-    noise: Tensor,
-    batch_size: int,
-    dropout_seed: int | None,
-) -> tuple[Floats, Floats]:
-    """Return means and standard deviations (K, n_rows, n_points) of the draws.
-
-    Parameters
-    ----------
-    module, rows, layout, noise, batch_size, dropout_seed
-        As for `predict_moments`.
-    """
-    shape = len(noise), len(rows.queries), len(layout.points)
-    all_means, all_stds = np.empty(shape), np.empty(shape)
-    for which, context, targets in each_function(module, rows, layout):
-        flat = np.empty((2, len(noise), len(targets)))
-        for at, means, stds in blocks(module, context, targets, noise, batch_size, dropout_seed):
-            flat[0][:, at], flat[1][:, at] = means.cpu(), stds.cpu()
-        all_means[:, which], all_stds[:, which] = flat.reshape(2, len(noise), len(which), -1)
-    return all_means, all_stds
+def mixture_moments(means: Tensor, stds: Tensor) -> tuple[Tensor, Tensor]:
+    """Return means and variances (n,) of the mixture of all draws (K, n)."""
+    means, stds = means.double(), stds.double()
+    return means.mean(0), means.var(0, correction=0) + stds.square().mean(0)
 
 
 def each_function(
@@ -124,7 +107,7 @@ def blocks(
     targets : Tensor of shape (n, n_coordinates)
         Standardised coordinates.
     noise, batch_size, dropout_seed
-        As for `predict_moments`.
+        As for `predict_draws`.
     """
     if dropout_seed is not None:
         yield with_dropout(module, context, targets, noise, batch_size, dropout_seed)

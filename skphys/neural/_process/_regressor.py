@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skphys.grids import Grid
 from skphys.neural._differential import DifferentialEquation
 from skphys.neural._layout import resolve_grid
+from skphys.neural._net_regressor import FLOATS, POSITIVE, TRAINING, NetRegressor
 from skphys.neural._precision import as_float32, warn_if_coarse
 from skphys.neural._process._context_layout import ContextRows, read_layout
-from skphys.neural._process._predictions import ProcessPredictions
-from skphys.neural._process._state import ProcessWeights
-from skphys.neural._recipes import PROCESS_RECIPES, SCHEDULES
-
-FLOATS = (np.float64, np.float32)
-HISTORY = ("train_loss", "valid_loss", "lr", "seconds")
-POSITIVE = Interval(Integral, 1, None, closed="left")
+from skphys.neural._recipes import PROCESS_RECIPES
+from skphys.predictive import FieldRegressorMixin, Prediction
 
 
-class AttentiveNeuralProcessRegressor(
-    ProcessPredictions, ProcessWeights, RegressorMixin, BaseEstimator
-):
+class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
     r"""Attentive neural process: fields from a handful of known points, with uncertainty.
 
     A row of X is a set of contexts, flat, and a query: ``[c_0 | c_1 | ... | q]``. Each context is
@@ -42,8 +39,10 @@ class AttentiveNeuralProcessRegressor(
         Where the fields live. A point's coordinates are the query columns, then those of the grid.
         None: even nodes along one axis, one for each column of y; if there is one column, points
         without coordinates besides the query.
-    n_query : int or "all", default=1
-        Number of query columns, which come last. "all": X has no contexts.
+    n_query : int, "all" or "auto", default="auto"
+        Number of query columns, which come last. "all": X has no contexts. "auto": one, as of a
+        time; but a table whose other columns make no whole contexts has none, if no `grid` says
+        that they are fields.
     n_heads : int, default=4
         Number of heads of each attention layer; must divide `hidden_size`.
     n_layers : int, default=2
@@ -93,6 +92,10 @@ class AttentiveNeuralProcessRegressor(
         batch, as in the released code of [2]_, a weight of 1 is one of 1 / batch_size here.
     warm_start : bool, default=False
         Whether fit goes on from the weights of the previous fit, with its units.
+    checkpoint : str, path-like or None, default=None
+        Directory in which the state of the training is kept, every half a minute and at the end.
+        A fit with the same data and parameters goes on where it was; any other one starts anew,
+        beside it.
     device : str, default="cpu"
         Where to train and to predict, as torch calls it. Pickles land on the CPU, and a model
         whose device is not there predicts on it.
@@ -180,9 +183,10 @@ class AttentiveNeuralProcessRegressor(
     """
 
     _parameter_constraints: dict = {
+        **TRAINING,
         "hidden_size": [POSITIVE],
         "grid": [Grid, None],
-        "n_query": [Interval(Integral, 0, None, closed="left"), StrOptions({"all"})],
+        "n_query": [Interval(Integral, 0, None, closed="left"), StrOptions({"all", "auto"})],
         "n_heads": [POSITIVE],
         "n_layers": [POSITIVE],
         "n_draws": [POSITIVE],
@@ -191,29 +195,19 @@ class AttentiveNeuralProcessRegressor(
         "predict_dropout": ["boolean"],
         "min_std": [Interval(Real, 0, None, closed="left")],
         "recipe": [StrOptions(set(PROCESS_RECIPES))],
-        "max_epochs": [POSITIVE],
-        "batch_size": [POSITIVE],
         "predict_batch_size": [POSITIVE],
-        "lr": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
-        "scheduler": [StrOptions(set(SCHEDULES)), None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [POSITIVE],
         "equation": [DifferentialEquation, None],
         "equation_weight": [Interval(Real, 0, None, closed="left")],
-        "warm_start": ["boolean"],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
+    _recipes = PROCESS_RECIPES
+    _built_by = "hidden_size, n_layers, n_query, grid"
 
     def __init__(
         self,
         hidden_size: int = 128,
         *,
         grid: Grid | None = None,
-        n_query: int | str = 1,
+        n_query: int | str = "auto",
         n_heads: int = 4,
         n_layers: int = 2,
         n_draws: int = 100,
@@ -234,6 +228,7 @@ class AttentiveNeuralProcessRegressor(
         equation: DifferentialEquation | None = None,
         equation_weight: float = 1.0,
         warm_start: bool = False,
+        checkpoint: str | PathLike | None = None,
         device: str = "cpu",
         random_state: Any = None,
         verbose: int = 0,
@@ -261,6 +256,7 @@ class AttentiveNeuralProcessRegressor(
         self.equation = equation
         self.equation_weight = equation_weight
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -301,14 +297,19 @@ class AttentiveNeuralProcessRegressor(
         UserWarning
             If float32 does not resolve X, y or the grid, or `min_std` is not small beside y.
         """
+        return self._become(self._copied()._fit(X, y, constraint, equation_parameters))
+
+    def _fit(
+        self, X: Any, y: Any, constraint: Any, parameters: Any
+    ) -> AttentiveNeuralProcessRegressor:
         rows, fields = self._training_arrays(X, y)
         law = None if constraint is None else constraint.checked(*fields.shape)
-        parameters = self._read_parameters(equation_parameters, len(fields))
-        from skphys.neural._process._fitting import draw_seeds, fit_process
+        parameters = self._read_parameters(parameters, len(fields))
+        from skphys.neural._process._fitting import fit_process
 
-        *seeds, self._draw_seed = draw_seeds(self)
         previous = getattr(self, "net_", None) if self.warm_start else None
-        self.net_ = fit_process(self, rows, fields, (seeds[0], seeds[1]), previous, law, parameters)
+        self.net_, seeds = fit_process(self, rows, fields, law, parameters, previous)
+        self._draw_seed = seeds[-1]
         self.n_functions_ = len(rows.contexts)
         self._read_history()
         return self
@@ -351,7 +352,10 @@ class AttentiveNeuralProcessRegressor(
         points = self.grid_.points
         if self.grid is None and len(points) == 1:
             points = points[:, :0]
-        self._layout = read_layout(n_features, self.n_query, points)
+        n_query = self.n_query
+        if n_query == "auto":
+            n_query = "all" if self.grid is None and (n_features - 1) % (points.shape[1] + 2) else 1
+        self._layout = read_layout(n_features, n_query, points)
         self.n_context_ = self._layout.n_context
 
     def _rows(self, X: Any) -> ContextRows:
@@ -359,15 +363,142 @@ class AttentiveNeuralProcessRegressor(
         X = validate_data(self, X, reset=False, dtype=FLOATS)
         return self._layout.split(as_float32(X, "X"))
 
-    def _read_history(self) -> None:
-        history = self.net_.history
-        keys = [key for key in HISTORY if len(history) and key in history[-1]]
-        self.history_ = {key: np.array([row[key] for row in history]) for key in keys}
-        self.n_iter_ = len(history)
-        self.n_parameters_ = sum(p.numel() for p in self.net_.module_.parameters())
+    def load_state_dict(
+        self, state: Mapping[str, Any], *, n_context: int, prefix: str = ""
+    ) -> AttentiveNeuralProcessRegressor:
+        """Take over weights that were trained elsewhere with this architecture.
 
-    def __sklearn_tags__(self) -> Any:
-        """Fields are several outputs."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+        Parameters
+        ----------
+        state : mapping of str to tensor
+            As ``torch.load`` gives it (for a checkpoint of a training, its entry "state_dict").
+            The names may be those of ``net_.module_`` or the usual ones, see Notes.
+        n_context : int
+            Number of contexts in a row of X.
+        prefix : str, default=""
+            What all names of the net begin with, such as "anp."; others are left out.
+
+        Returns
+        -------
+        self : object
+            Fitted, on the CPU. Coordinates and values are as they come, not standardised, unless
+            the state says how.
+
+        Raises
+        ------
+        ValueError
+            If there is no `grid`, or the weights are those of another architecture. The estimator
+            is then left as it was.
+
+        Notes
+        -----
+        The usual names of the architecture's parts, and what they are called here:
+
+        =====================  =============================================================
+        part                   usual name: name here
+        =====================  =============================================================
+        latent_encoder         input_projection: points, self_attentions: self_attention,
+                               penultimate_layer: hidden, mu: mean, log_sigma: log_variance
+        deterministic_encoder  input_projection: points, context_projection: context,
+                               target_projection: target, self_attentions: self_attention,
+                               cross_attentions: cross_attention
+        decoder                target_projection: target, linears: layers,
+                               final_projection: output
+        each attention layer   encoder_key: key, encoder_value: value, encoder_query: query,
+                               final_linear: output, layer_norm: norm
+        =====================  =============================================================
+
+        Linear layers are usually wrapped, here they are not: latent_encoder.mu.linear_layer.weight
+        is latent_encoder.mean.weight. What is called log_sigma is a log-variance.
+        """
+        self._validate_params()
+        if self.grid is None:
+            raise ValueError("load_state_dict needs grid, which says where the fields live.")
+        if self.n_query == "all":
+            raise ValueError("load_state_dict needs n_query as a number; got 'all'.")
+        self._check_heads()
+        check_scalar(n_context, "n_context", Integral, min_val=0)
+        n_query = 1 if self.n_query == "auto" else int(self.n_query)
+        n_features = int(n_context) * (n_query + self.grid.n_axes + 1) + n_query
+        from skphys.neural._fitting import draw_seeds
+        from skphys.neural._process._weights import take_over
+
+        loaded, header = self._copied(names=False), {"layout": [n_features, 2], "functions": 0}
+        loaded.grid_ = self.grid
+        loaded._read_header({**header, "draw_seed": draw_seeds(self, 3)[-1]})
+        loaded.net_ = loaded._empty_net()
+        take_over(loaded.net_.module_, state, prefix)
+        loaded._read_history()
+        return self._become(loaded)
+
+    def _predict_distribution(self, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+        """Say what is predicted: members."""
+        from skphys.neural._process._fitting import draws
+
+        return self._of_members(*draws(self, self._rows(X)), rows)
+
+    def _stated(self, X: Any, want: str, **options: Any) -> Prediction:
+        """Return moments without all the draws, where these are enough."""
+        if want not in ("mean", "std"):
+            return super()._stated(X, want, **options)
+        rows = self._rows(X)
+        from skphys.neural._process._fitting import moments
+
+        mean, variance = moments(self, rows)
+        return Prediction(mean, np.sqrt(variance))
+
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
+        """Draw fields.
+
+        Rows with the same contexts get the same latent vector in a sample, so that the sample is
+        one function at several queries. Given it, points are independent.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples_X, n_features)
+            Contexts and queries.
+        n_samples : int, default=1
+            Number of samples of each field.
+        random_state : int, RandomState instance or None, default=0
+            Pass an int for the same samples in every call.
+
+        Returns
+        -------
+        ndarray of shape (n_samples_X, n_points, n_samples)
+            (n_samples_X, n_samples) if y was 1-D in fit.
+        """
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        rows = self._rows(X)
+        from skphys.neural._fitting import MAX_SEED
+        from skphys.neural._process._fitting import draws
+
+        rng = check_random_state(random_state)
+        means, stds = draws(self, rows, seed=int(rng.randint(MAX_SEED)), n=n_samples)
+        samples = means + stds * rng.standard_normal(means.shape)
+        return self._as_fitted(np.moveaxis(samples, 0, -1))
+
+    def _offers_members(self, rows: str) -> bool:
+        return self.n_draws > 1
+
+    def _parameters_of_weights(self, grid: Grid) -> dict[str, Any]:
+        names = ("hidden_size", "n_query", "n_heads", "n_layers", "min_std")
+        return {name: getattr(self, name) for name in names}
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "own_grid": self.grid is None,
+            "layout": [self.n_features_in_, self._target_ndim],
+            "functions": self.n_functions_,
+            "draw_seed": self._draw_seed,
+        }
+
+    def _read_header(self, header: dict[str, Any]) -> None:
+        self.n_features_in_, self._target_ndim = header["layout"]
+        self.n_functions_, self._draw_seed = header["functions"], header["draw_seed"]
+
+    def _empty_net(self) -> Any:
+        from skphys.neural._fitting import empty_net
+        from skphys.neural._process._fitting import net_parameters
+
+        self._set_layout(self.n_features_in_)
+        return empty_net(net_parameters(self))

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skphys.neural._saving import check_finite
+
 # What our modules are called where the layers are named after the architecture's parts.
 NAMES = {
     "latent_encoder": {
@@ -64,7 +66,7 @@ def take_over(module: nn.Module, state: Mapping[str, Any], prefix: str) -> None:
     Raises
     ------
     ValueError
-        If a parameter is missing, left over or of another shape.
+        If a parameter is missing, left over, of another shape or not finite.
     TypeError
         If the state is not a mapping.
     """
@@ -88,6 +90,7 @@ def take_over(module: nn.Module, state: Mapping[str, Any], prefix: str) -> None:
         )
     for name, parameter in own.items():
         _fill(parameter, given[names[name]], names[name])
+    check_finite({name: given[name] for name in buffers & given.keys()})
     for name in buffers & given.keys():
         module.get_buffer(name).copy_(torch.as_tensor(given[name]))
 
@@ -100,5 +103,6 @@ def _fill(parameter: Tensor, value: Any, name: str) -> None:
             f"{tuple(parameter.shape)}; construct it with the hidden_size, n_query and grid that "
             f"the weights were trained with."
         )
+    check_finite({name: value})
     with torch.no_grad():
         parameter.copy_(value)
