@@ -21,9 +21,8 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skphys.estimators._backbone import tell_net, without_value_columns
 from skphys.estimators._background import Background
-from skphys.estimators._lift import grid_parts
 from skphys.estimators._packed import boundary_batch, embed_boundary
-from skphys.grids import Components, Grid
+from skphys.grids import Components, Grid, grid_parts
 from skphys.neural._boundary_batch import BoundaryBatch, BoundaryEmbedding
 from skphys.predictive import Prediction, fit_backbone, predict_distribution
 from skphys.predictive._backbone import final_estimator, is_frozen

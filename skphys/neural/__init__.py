@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         PorousMediumEquation,
         StefanEquation,
     )
+    from ._lift import SmoothLift as SmoothLift  # for the other rooms of the house
     from ._plain_fno import FNO
     from ._process._regressor import AttentiveNeuralProcessRegressor
     from ._regressor import FNORegressor
@@ -52,6 +53,7 @@ _MODULES = {
     "FNO": "_plain_fno",
     "FNORegressor": "_regressor",
     "PorousMediumEquation": "_equations",
+    "SmoothLift": "_lift",
     "StefanEquation": "_equations",
     "register_spectral_layer": "_spectral_layers",
     "unregister_spectral_layer": "_spectral_layers",
