@@ -22,6 +22,12 @@ from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
 from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
 from skphys.constraints.smoothness import Smoothness
 
+# isort: split
+# For the other rooms of the house.
+from skphys.constraints._boundary_spec import declared_faces as declared_faces
+from skphys.constraints._boundary_spec import with_condition as with_condition
+from skphys.constraints._faces import BOTH as BOTH
+
 __all__ = [
     "AdvectiveFlux",
     "BoundaryConstraint",

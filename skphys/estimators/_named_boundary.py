@@ -6,9 +6,8 @@ from typing import Any, Self
 
 from sklearn.base import clone
 
-from skphys.constraints._boundary_spec import DeclaredFace, declared_faces, with_condition
-from skphys.constraints._faces import BOTH
-from skphys.grids._stencils import SIDES
+from skphys.constraints import BOTH, BoundaryConstraint, declared_faces, with_condition
+from skphys.grids import SIDES
 
 PREFIX = "boundary__"
 
@@ -72,7 +71,7 @@ class NamedBoundaryMixin:
         face = self._named_faces().get(name)
         return bool(parameter), face is not None and face.face != BOTH
 
-    def _named_faces(self) -> dict[str, DeclaredFace]:
+    def _named_faces(self) -> dict[str, BoundaryConstraint]:
         """Return the conditions by name; fit says what is wrong with a boundary that is invalid."""
         try:
             declared = declared_faces(self.boundary)
@@ -80,10 +79,10 @@ class NamedBoundaryMixin:
             return {}
         named = {}
         for face in declared:
-            named[face.name] = face
-            for side in SIDES if face.face == BOTH and not face.is_periodic else ():
-                single = DeclaredFace(face.component, face.axis, side, face.condition)
-                named[single.name] = single
+            named[face.label] = face
+            for side in SIDES if face.face == BOTH and face.kind != "periodic" else ():
+                single = BoundaryConstraint(face.condition, face.axis, side, face.component)
+                named[single.label] = single
         return named
 
     def _set_face(self, key: str, value: Any) -> None:
