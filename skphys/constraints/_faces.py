@@ -53,6 +53,30 @@ class Face:
     where: slice
     n_points: int
 
+    def __post_init__(self) -> None:
+        """Raise if there is no such face."""
+        periodic = isinstance(self.condition, Periodic)
+        allowed = (BOTH,) if periodic else SIDES
+        if self.side not in allowed:
+            raise ValueError(
+                f"face of a {type(self.condition).__name__} condition must be one of "
+                f"{list(allowed)}; got {self.side!r}."
+            )
+        for axis, _ in self.corners:
+            self.grid[axis]
+        if self.along.period is not None:
+            raise ValueError(
+                f"axis {self.axis!r} is periodic: it has no face for {self.condition!r}; leave the "
+                f"condition out, or give the axis no period."
+            )
+        if periodic and self.along.edges is not None:
+            raise ValueError(
+                f"axis {self.axis!r} holds cell averages, none of which is at an end; say that it "
+                f"is periodic by Axis(points, edges=edges, period=period)."
+            )
+        if periodic and self.along.size < 2:
+            raise ValueError(f"axis {self.axis!r} has one point; Periodic needs both ends.")
+
     @cached_property
     def along(self) -> Axis:
         """The axis across the face."""

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from skphys.constraints._conditions import BoundaryCondition, FromInput, Periodic
+from skphys.constraints._conditions import BoundaryCondition, FromInput
 from skphys.constraints._corners import check_corner
 from skphys.constraints._faces import BOTH, Face
 from skphys.constraints._parts import part_of
 from skphys.constraints._values import Column
 from skphys.constraints.base import Constraint
-from skphys.grids import SIDES, Grid
+from skphys.grids import Grid
 
 if TYPE_CHECKING:
     from skphys.grids import Components
@@ -323,62 +323,24 @@ class BoundaryConstraint(Constraint):
             If there is no such face.
         """
         condition = self._checked()
+        parameters = type(condition), self.axis, self.face, self.component, condition.order
         corners = tuple((axis, side) for axis, side in self.corners)
-        order, coefficients = condition.order, map(_compared, condition.coefficients())
-        stated = (
-            type(condition),
-            self.axis,
-            self.face,
-            self.component,
-            corners,
-            order,
-            *coefficients,
-        )
-        if self._made is None or self._made[0] is not grid or self._made[1] != stated:
-            self._made = grid, stated, self._resolved(grid, corners)
-        return self._made[2]
+        stated = *parameters, corners, *map(_compared, condition.coefficients())
+        made = self._made
+        if made is None or made[0] is not grid or made[1] != stated:
+            part, where = part_of(grid, self.component)
+            if not isinstance(part, Grid):
+                raise TypeError(f"A boundary condition needs a Grid; got {type(part).__name__}.")
+            self.check_axes(part.names)
+            face = Face(condition, part, self.axis, self.face, corners, where, grid.n_points)
+            made = self._made = grid, stated, face
+        return made[2]
 
     _made: tuple[Any, tuple[Any, ...], Face] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be made again."""
         return {name: value for name, value in vars(self).items() if name != "_made"}
-
-    def _resolved(self, grid: Any, corners: tuple[tuple[str, str], ...]) -> Face:
-        """Find the face on the component's own grid, and where the component is."""
-        condition = self.condition
-        allowed = (BOTH,) if isinstance(condition, Periodic) else SIDES
-        if self.face not in allowed:
-            raise ValueError(
-                f"face of a {type(condition).__name__} condition must be one of {list(allowed)}; "
-                f"got {self.face!r}."
-            )
-        part, where = part_of(grid, self.component)
-        if not isinstance(part, Grid):
-            raise TypeError(f"A boundary condition needs a Grid; got {type(part).__name__}.")
-        self.check_axes(part.names)
-        for axis, _ in corners:
-            part[axis]
-        self._check_ends(part)
-        return Face(condition, part, self.axis, self.face, corners, where, grid.n_points)
-
-    def _check_ends(self, grid: Grid) -> None:
-        """Raise if the axis has not the ends that the condition needs."""
-        along = grid.axes[self.axis]
-        if along.period is not None:
-            raise ValueError(
-                f"axis {self.axis!r} is periodic: it has no face for {self.condition!r}; leave the "
-                f"condition out, or give the axis no period."
-            )
-        if not isinstance(self.condition, Periodic):
-            return
-        if along.edges is not None:
-            raise ValueError(
-                f"axis {self.axis!r} holds cell averages, none of which is at an end; say that it "
-                f"is periodic by Axis(points, edges=edges, period=period)."
-            )
-        if along.size < 2:
-            raise ValueError(f"axis {self.axis!r} has one point; Periodic needs both ends.")
 
 
 def _compared(coefficient: Any) -> Any:
