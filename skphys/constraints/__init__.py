@@ -15,7 +15,6 @@ from skphys.constraints.smoothness import Smoothness
 
 # isort: split
 # For the other rooms of the house.
-from skphys.constraints._boundary_spec import DeclaredFace as DeclaredFace
 from skphys.constraints._boundary_spec import declared_faces as declared_faces
 from skphys.constraints._boundary_spec import with_condition as with_condition
 from skphys.constraints._constraint_set import ConstraintSet as ConstraintSet

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from skphys.constraints._conditions import BoundaryCondition, Periodic
 from skphys.constraints._faces import BOTH
-from skphys.grids._stencils import SIDES
+from skphys.constraints.boundary import BoundaryConstraint
+from skphys.grids import SIDES
 
 
-@dataclass(frozen=True)
-class DeclaredFace:
-    """One condition of a boundary, and where in the declaration it is.
+def declared_faces(boundary: Any) -> list[BoundaryConstraint]:
+    """Take a boundary apart, one constraint a condition as it is written, in any order of the axes.
 
-    Attributes
-    ----------
-    component, axis : str
-        The keys; the component is None where there are none.
-    face : {"left", "right", "both"}
-        The face; both where one condition is given for an axis.
-    condition : BoundaryCondition
-        What holds there.
-    """
-
-    component: str | None
-    axis: str
-    face: str
-    condition: BoundaryCondition
-
-    @property
-    def is_periodic(self) -> bool:
-        """Whether it joins both faces."""
-        return isinstance(self.condition, Periodic)
-
-    @property
-    def name(self) -> str:
-        """What the face is called."""
-        parts = (self.component, self.axis, None if self.face == BOTH else self.face)
-        return "_".join(part for part in parts if part)
-
-
-def declared_faces(boundary: Any) -> list[DeclaredFace]:
-    """Take a boundary apart, one entry a condition as it is written, in any order of the axes.
+    Where one condition is given for an axis, its face is "both", which only `Periodic` can state.
 
     Raises
     ------
@@ -68,12 +39,12 @@ def declared_faces(boundary: Any) -> list[DeclaredFace]:
     return [face for component, axes in nested.items() for face in _of_axes(axes, component)]
 
 
-def _of_axes(boundary: Mapping[str, Any], component: str | None) -> list[DeclaredFace]:
+def _of_axes(boundary: Mapping[str, Any], component: str | None) -> list[BoundaryConstraint]:
     faces = []
     for axis, given in boundary.items():
         place = f"boundary[{axis!r}]" if component is None else f"boundary[{component!r}][{axis!r}]"
         pairs = _by_face(given, place)
-        faces += [DeclaredFace(component, axis, face, c) for face, c in pairs if c is not None]
+        faces += [BoundaryConstraint(c, axis, f, component) for f, c in pairs if c is not None]
     return faces
 
 
@@ -105,7 +76,7 @@ def _by_face(given: Any, place: str) -> list[tuple[str, Any]]:
     return list(zip(SIDES, given, strict=True))
 
 
-def with_condition(boundary: Any, face: DeclaredFace, condition: Any) -> dict[str, Any]:
+def with_condition(boundary: Any, face: BoundaryConstraint, condition: Any) -> dict[str, Any]:
     """Return a boundary with another condition at a face; the one given stays as it is."""
     axes = boundary if face.component is None else boundary[face.component]
     given = axes[face.axis]

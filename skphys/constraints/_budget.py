@@ -9,8 +9,7 @@ from scipy import sparse
 from scipy.sparse import csr_array
 
 from skphys.constraints._time_rule import differences, increments, rule_error
-from skphys.grids import Grid, Mesh
-from skphys.grids._incidence import time_levels
+from skphys.grids import Grid, Mesh, time_levels
 
 Shapes = tuple[tuple[int, ...], ...]
 

@@ -2,70 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from skphys.constraints._faces import BOTH, Face, Floats
-from skphys.grids._stencils import SIDES
+from skphys.grids import SIDES
 
 ROUNDING = 1e-6  # values are often stored in float32
+# Two derivatives, or a value and a derivative, only contradict each other up to their stencils.
+COMPARABLE = ({"dirichlet"}, {"dirichlet", "periodic"})
 
 
-@dataclass(frozen=True)
-class Prescribed:
-    """What is prescribed at a face.
-
-    Attributes
-    ----------
-    label : str
-        The name of the face.
-    face : Face
-        Where.
-    values : ndarray of shape (n_samples or 1, *face_shape)
-        What holds there.
-    """
-
-    label: str
-    face: Face
-    values: Floats
-
-    def where_met(self, other: Face, side: str) -> Floats:
-        """Return the values on the edge to another face."""
-        return self.face.edge(self.values, other.axis, side)
-
-
-def comparable(*kinds: str) -> bool:
-    """Say whether two conditions can contradict each other at points of both their faces.
-
-    Two derivatives, or a value and a derivative, only do so up to the error of their stencils.
-    """
-    return set(kinds) in ({"dirichlet"}, {"dirichlet", "periodic"})
-
-
-def check_corner(first: Prescribed, second: Prescribed) -> None:
+def check_corner(
+    faces: tuple[Face, Face], labels: tuple[str, str], given: tuple[Floats, Floats]
+) -> None:
     """Raise a ValueError if two faces across different axes disagree where they meet.
 
     A face of known values is compared with another one, or across a periodic axis with itself. On
     cell averages no value is at the corner itself, and nothing is compared.
+
+    Parameters
+    ----------
+    faces : tuple of two Face
+        The faces.
+    labels : tuple of two str
+        Their names.
+    given : tuple of two ndarray of shape (n_samples or 1, *face_shape)
+        What is prescribed there.
     """
-    if first.face.along.edges is not None or second.face.along.edges is not None:
+    if {face.condition.kind for face in faces} not in COMPARABLE:
         return
-    if first.face.side == BOTH:
-        values = tuple(second.where_met(first.face, side) for side in SIDES)
-        sizes = [_largest(second.values)]
-    elif second.face.side == BOTH:
-        values = tuple(first.where_met(second.face, side) for side in SIDES)
-        sizes = [_largest(first.values)]
-    else:
-        values = (
-            first.where_met(second.face, second.face.side),
-            second.where_met(first.face, first.face.side),
-        )
-        sizes = [_largest(first.values), _largest(second.values)]
-    gap = np.abs(values[0] - values[1])
-    if (_largest(gap) > ROUNDING * np.maximum(sizes[0], sizes[-1])).any():
-        raise _contradiction(gap, values, (first.label, second.label))
+    if any(face.along.edges is not None for face in faces):
+        return
+    met = [
+        (face.edge(values, other.axis, side), values)
+        for face, values, other in zip(faces, given, faces[::-1], strict=True)
+        if face.side != BOTH
+        for side in (SIDES if other.side == BOTH else (other.side,))
+    ]
+    (first, whole), (second, other_whole) = met
+    gap = np.abs(first - second)
+    if (_largest(gap) > ROUNDING * np.maximum(_largest(whole), _largest(other_whole))).any():
+        raise _contradiction(gap, (first, second), labels)
 
 
 def _largest(values: Floats) -> Floats:

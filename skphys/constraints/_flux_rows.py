@@ -11,8 +11,7 @@ from scipy.sparse import coo_array, csr_array
 
 from skphys.constraints._parts import part_of, placed
 from skphys.constraints._time_rule import averages
-from skphys.grids import Components, ControlVolumes, Grid, Mesh
-from skphys.grids._incidence import time_levels
+from skphys.grids import Components, ControlVolumes, Grid, Mesh, time_levels
 
 
 def operator_rows(

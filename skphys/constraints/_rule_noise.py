@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from skphys.grids import Axis, Grid
-from skphys.grids._integrals import axis_weights, rules_by_axis
+from skphys.grids import Axis, Grid, axis_weights, rules_by_axis
 
 Array = np.ndarray
 

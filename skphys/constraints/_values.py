@@ -12,6 +12,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
+from skphys.grids import locate
+
 Shapes = tuple[tuple[int, ...], ...]
 Resolved = dict[str, np.ndarray]  # values as arrays, by parameter
 
@@ -70,20 +72,20 @@ class FieldTable:
 
 def find_column(X: Any, key: str | int, feature_names: Any = None) -> int:
     """Return the position of a column, or raise an error that tells what there is."""
-    names = list(getattr(X, "columns", feature_names if feature_names is not None else []))
-    if isinstance(key, str):
-        if key in names:
-            return names.index(key)
-        known = f"its columns are {names}" if names else "X has no column names"
-        raise ValueError(
-            f"There is no column {key!r}: {known}. Pass X as a DataFrame with that column, or "
-            f"name it by position, Column(0). A transformer in front of the constraint drops "
-            f"names and columns: the constraint must be the outermost estimator."
-        )
-    n_columns = X.shape[1]
-    if not -n_columns <= key < n_columns:
-        raise ValueError(f"Column({key}) does not exist: X has {n_columns} columns.")
-    return int(key) % n_columns
+    names = getattr(X, "columns", feature_names)
+    found = locate(key, X.shape[1], names)
+    if isinstance(found, int):
+        return found
+    if found == "outside":
+        raise ValueError(f"Column({key}) does not exist: X has {X.shape[1]} columns.")
+    if found == "ambiguous":
+        raise ValueError(f"There are several columns {key!r} in X; name one by its position.")
+    known = "X has no column names" if names is None else f"its columns are {list(names)}"
+    raise ValueError(
+        f"There is no column {key!r}: {known}. Pass X as a DataFrame with that column, or "
+        f"name it by position, Column(0). A transformer in front of the constraint drops "
+        f"names and columns: the constraint must be the outermost estimator."
+    )
 
 
 def columns_of(spec: Any) -> list[str | int]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from skphys.constraints._boundary_spec import DeclaredFace, declared_faces
-from skphys.constraints._conditions import Periodic
+from skphys.constraints._boundary_spec import declared_faces
 from skphys.constraints._constraint_set import ConstraintSet
-from skphys.constraints._faces import BOTH, Face
+from skphys.constraints._faces import BOTH
 from skphys.constraints.boundary import BoundaryConstraint
-from skphys.grids import Components, Grid
-from skphys.grids._stencils import SIDES
+from skphys.grids import SIDES, Components, Grid
 
 NamedFaces = list[tuple[str, BoundaryConstraint]]
 # Which of two faces states the points that they share.
@@ -81,7 +79,9 @@ def boundary_constraints(boundary: Any, grid: Grid | Components) -> NamedFaces:
     _check_components(declared, parts)
     named: NamedFaces = []
     for component, part in parts.items():
-        named += _of_part([face for face in declared if face.component == component], part)
+        faces = _of_part([face for face in declared if face.component == component], part)
+        _check_sizes(faces, grid)
+        named += [(face.label, face) for face in faces]
     repeated = [name for name, count in Counter(n for n, _ in named).items() if count > 1]
     if repeated:
         raise ValueError(f"Two faces of the boundary are called {repeated[0]!r}; rename an axis.")
@@ -122,7 +122,7 @@ def boundary_values(
     return {name: constraint.face_values(values[name], grid) for name, constraint in constraints}
 
 
-def _check_components(declared: list[DeclaredFace], parts: dict[str | None, Any]) -> None:
+def _check_components(declared: Sequence[BoundaryConstraint], parts: dict[str | None, Any]) -> None:
     for face in declared:
         if face.component in parts:
             continue
@@ -138,63 +138,52 @@ def _check_components(declared: list[DeclaredFace], parts: dict[str | None, Any]
         )
 
 
-def _of_part(declared: list[DeclaredFace], grid: Any) -> NamedFaces:
+def _of_part(declared: Sequence[BoundaryConstraint], grid: Any) -> list[BoundaryConstraint]:
     """Return the constraints on one component, which share out the corners."""
     if not declared:
         return []
     if not isinstance(grid, Grid):
         raise TypeError(f"A boundary condition needs a Grid; got {type(grid).__name__}.")
     for face in declared:
-        BoundaryConstraint(face.condition, face.axis, face.face).check_axes(grid.names)
-    singles = [single for face in declared for single in _singles(face, grid)]
-    faces = sorted(singles, key=lambda face: (grid.names.index(face.axis), face.face))
-    _check_sizes(faces, grid)
-    return [
-        (
-            face.name,
-            BoundaryConstraint(
-                face.condition,
-                face.axis,
-                face.face,
-                face.component,
-                corners=tuple(_stated_before(face, faces, grid)),
-            ),
-        )
-        for face in faces
-    ]
+        face.check_axes(grid.names)
+    faces = [single for face in declared for single in _singles(face, grid)]
+    faces.sort(key=lambda face: (grid.names.index(face.axis), face.face))
+    for face in faces:
+        face.corners = tuple(_stated_before(face, faces, grid))
+    return faces
 
 
-def _singles(face: DeclaredFace, grid: Grid) -> list[DeclaredFace]:
-    """Return one entry a face, or a single one for both if they are the same place."""
-    if isinstance(face.condition, Periodic):
+def _singles(face: BoundaryConstraint, grid: Grid) -> list[BoundaryConstraint]:
+    """Return one constraint a face, or a single one for both if they are the same place."""
+    if face.kind == "periodic":
         return [] if grid.axes[face.axis].period is not None else [face]
     sides = SIDES if face.face == BOTH else (face.face,)
-    return [replace(face, face=side, condition=clone(face.condition)) for side in sides]
+    return [clone(face).set_params(face=side) for side in sides]
 
 
 def _stated_before(
-    face: DeclaredFace, faces: list[DeclaredFace], grid: Grid
+    face: BoundaryConstraint, faces: Sequence[BoundaryConstraint], grid: Grid
 ) -> Iterator[tuple[str, str]]:
     """Name the faces that state the points which they share with this one."""
 
-    def rank(one: DeclaredFace) -> tuple[int, int]:
-        return PRIORITY[one.condition.kind], grid.names.index(one.axis)
+    def rank(one: BoundaryConstraint) -> tuple[int, int]:
+        return PRIORITY[one.kind], grid.names.index(one.axis)
 
     for other in faces:
         if other.axis != face.axis and rank(other) < rank(face):
             yield other.axis, "right" if other.face == BOTH else other.face
 
 
-def _check_sizes(faces: list[DeclaredFace], grid: Grid) -> None:
+def _check_sizes(faces: Sequence[BoundaryConstraint], grid: Grid | Components) -> None:
     """Raise if the conditions on both faces of an axis could depend on each other."""
-    for axis in grid.names:
-        both = [face for face in faces if face.axis == axis and face.face != BOTH]
-        if len(both) < 2 or grid.axes[axis].period is not None:
+    for left, right in pairwise(faces):
+        if left.axis != right.axis:
             continue
-        wide = [Face(grid, axis, face.face).support(face.condition) for face in both]
+        ends = left.on(grid), right.on(grid)
+        wide = [end.support for end in ends]
         needed = max(wide) + ((wide[0] == 1) == (wide[1] == 1))
-        if grid.axes[axis].size < needed:
+        if ends[0].along.size < needed:
             raise ValueError(
-                f"axis {axis!r} has {grid.axes[axis].size} point(s), but the conditions on its two "
-                f"faces take {needed}; lower their order, or use a finer grid."
+                f"axis {left.axis!r} has {ends[0].along.size} point(s), but the conditions on its "
+                f"two faces take {needed}; lower their order, or use a finer grid."
             )

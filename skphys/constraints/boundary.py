@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from skphys.constraints._conditions import BoundaryCondition, FromInput, Periodic
-from skphys.constraints._corners import Prescribed, check_corner, comparable
-from skphys.constraints._faces import Face, checked_side, over_face
-from skphys.constraints._from_input import InputFace
-from skphys.constraints._parts import part_of, placed
-from skphys.constraints._stencil_error import stencil_error
+from skphys.constraints._conditions import BoundaryCondition, FromInput
+from skphys.constraints._corners import check_corner
+from skphys.constraints._faces import BOTH, Face
+from skphys.constraints._parts import part_of
 from skphys.constraints._values import Column
 from skphys.constraints.base import Constraint
 from skphys.grids import Grid
@@ -102,7 +101,7 @@ class BoundaryConstraint(Constraint):
     @property
     def label(self) -> str:
         """The name of the face, as `boundary_constraints` gives it."""
-        parts = (self.component, self.axis, None if self.kind == "periodic" else self.face)
+        parts = (self.component, self.axis, None if self.face == BOTH else self.face)
         return "_".join(part for part in parts if part)
 
     def rows(self, grid: Grid | Components) -> csr_array:
@@ -123,10 +122,7 @@ class BoundaryConstraint(Constraint):
         ValueError
             If there is no such face, or the axis is too short for the stencil.
         """
-        face, where = self._face(grid)
-        rows = face.rows(face.weights(self.condition, self.condition.checked_order()))
-        rows = rows[np.flatnonzero(face.kept(self.corners))]
-        return placed(rows, np.arange(where.start, where.stop), grid.n_points)
+        return self.on(grid).rows.copy()
 
     def stencil(self, grid: Grid | Components) -> NDArray[np.float64]:
         """Return the condition's left-hand side along the axis, the same for the whole face.
@@ -146,8 +142,7 @@ class BoundaryConstraint(Constraint):
         ValueError
             If the coefficients of a `Robin` condition vary along the face.
         """
-        face, _ = self._face(grid)
-        weights = face.weights(self.condition, self.condition.checked_order())
+        weights = self.on(grid).weights
         if weights.ndim > 1 and (weights != weights[:1]).any():
             raise ValueError(
                 f"a and b of the Robin condition at {self.label!r} vary along the face, so there "
@@ -168,13 +163,11 @@ class BoundaryConstraint(Constraint):
         dict of str to object
             Arrays broadcast, and a callable of X for `FromInput`.
         """
-        face, _ = self._face(grid)
-        value = self.value
+        face, value = self.on(grid), self.value
         if isinstance(value, FromInput):
-            weights = face.weights(self.condition, self.condition.checked_order())
-            value = InputFace(value.channel, face, weights)
+            value = partial(face.from_input, channel=value.channel)
         elif not (isinstance(value, Real | str | Column) or callable(value)) and face.shape:
-            value = over_face(value, f"value of {self.label!r}", face)
+            value = face.over(value, f"value of {self.label!r}")
         return {"value": value}
 
     def value_shapes(self, grid: Grid | Components) -> dict[str, tuple[tuple[int, ...], ...]]:
@@ -190,7 +183,7 @@ class BoundaryConstraint(Constraint):
         dict of str to tuple of tuple of int
             The other axes; (1,) for the end of a single axis.
         """
-        return {"value": (self._face(grid)[0].shape or (1,),)}
+        return {"value": (self.on(grid).shape or (1,),)}
 
     def face_values(
         self, resolved: dict[str, np.ndarray], grid: Grid | Components
@@ -209,7 +202,7 @@ class BoundaryConstraint(Constraint):
         ndarray of shape (n_samples or 1, *face_shape)
             One number a field on a grid with a single axis.
         """
-        shape = self._face(grid)[0].shape
+        shape = self.on(grid).shape
         values = resolved["value"]
         return np.broadcast_to(values, (len(values), *shape)) if shape else values.reshape(-1)
 
@@ -229,8 +222,7 @@ class BoundaryConstraint(Constraint):
             The right-hand side.
         """
         values = self.face_values(resolved, grid)
-        kept = self._face(grid)[0].kept(self.corners)
-        return values.reshape(len(values), -1)[:, kept]
+        return values.reshape(len(values), -1)[:, self.on(grid).kept]
 
     def check_axes(self, names: Sequence[str]) -> None:
         """Raise if there is no such axis.
@@ -278,13 +270,12 @@ class BoundaryConstraint(Constraint):
         """
         if not isinstance(other, BoundaryConstraint) or self.component != other.component:
             return
-        if self.axis == other.axis or not comparable(self.kind, other.kind):
-            return
-        meeting = [
-            Prescribed(c.label, c._face(grid)[0], c.face_values(values, grid))
-            for c, values in ((self, resolved), (other, other_resolved))
-        ]
-        check_corner(*meeting)
+        if self.axis != other.axis:
+            check_corner(
+                (self.on(grid), other.on(grid)),
+                (self.label, other.label),
+                (self.face_values(resolved, grid), other.face_values(other_resolved, grid)),
+            )
 
     def discretization_error(
         self, fields: np.ndarray, grid: Grid | Components
@@ -303,9 +294,7 @@ class BoundaryConstraint(Constraint):
         ndarray of shape (n_samples, n_rows)
             Zero for values on nodes.
         """
-        face, where = self._face(grid)
-        fields = np.asarray(fields, dtype=np.float64)[:, where]
-        return stencil_error(fields, face, self.condition)[:, face.kept(self.corners)]
+        return self.on(grid).stencil_error(np.asarray(fields, dtype=np.float64))
 
     def _checked(self) -> BoundaryCondition:
         if not isinstance(self.condition, BoundaryCondition):
@@ -315,27 +304,51 @@ class BoundaryConstraint(Constraint):
             )
         return self.condition
 
-    def _face(self, grid: Any) -> tuple[Face, slice]:
-        """Return the face on the component's own grid, and where the component is."""
+    def on(self, grid: Grid | Components) -> Face:
+        """Return the condition at its face of a grid, made once for the same grid and parameters.
+
+        Parameters
+        ----------
+        grid : Grid or Components
+            Where the field lives.
+
+        Returns
+        -------
+        Face
+            With all that the other methods need of the grid.
+
+        Raises
+        ------
+        ValueError
+            If there is no such face.
+        """
         condition = self._checked()
-        side = checked_side(self.face, condition)
-        part, where = part_of(grid, self.component)
-        if not isinstance(part, Grid):
-            raise TypeError(f"A boundary condition needs a Grid; got {type(part).__name__}.")
-        self.check_axes(part.names)
-        for axis, _ in self.corners:
-            part[axis]
-        along = part.axes[self.axis]
-        if along.period is not None:
-            raise ValueError(
-                f"axis {self.axis!r} is periodic: it has no face for {condition!r}; leave the "
-                f"condition out, or give the axis no period."
-            )
-        if isinstance(condition, Periodic) and along.edges is not None:
-            raise ValueError(
-                f"axis {self.axis!r} holds cell averages, none of which is at an end; say that it "
-                f"is periodic by Axis(points, edges=edges, period=period)."
-            )
-        if isinstance(condition, Periodic) and along.size < 2:
-            raise ValueError(f"axis {self.axis!r} has one point; Periodic needs both ends.")
-        return Face(part, self.axis, side), where
+        parameters = type(condition), self.axis, self.face, self.component, condition.order
+        corners = tuple((axis, side) for axis, side in self.corners)
+        stated = *parameters, corners, *map(_compared, condition.coefficients())
+        made = self._made
+        if made is None or made[0] is not grid or made[1] != stated:
+            part, where = part_of(grid, self.component)
+            if not isinstance(part, Grid):
+                raise TypeError(f"A boundary condition needs a Grid; got {type(part).__name__}.")
+            self.check_axes(part.names)
+            face = Face(condition, part, self.axis, self.face, corners, where, grid.n_points)
+            made = self._made = grid, stated, face
+        return made[2]
+
+    _made: tuple[Any, tuple[Any, ...], Face] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be made again."""
+        return {name: value for name, value in vars(self).items() if name != "_made"}
+
+
+def _compared(coefficient: Any) -> Any:
+    """Return what tells whether a coefficient has changed, in place as well."""
+    if isinstance(coefficient, Real):
+        return coefficient
+    try:
+        array = np.array(coefficient, dtype=np.float64)
+    except (TypeError, ValueError):
+        return coefficient  # which is an error as soon as it is used
+    return array.shape, array.tobytes()

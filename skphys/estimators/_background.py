@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import helmert, qr
 
-from skphys.estimators._lift import SmoothLift, grid_parts
-from skphys.grids import Components, Grid
-from skphys.grids._resample import resample
-from skphys.neural._boundary_batch import BoundaryEmbedding
+from skphys.grids import Components, Grid, grid_parts, resample
+from skphys.neural import BoundaryEmbedding, SmoothLift
 
 Array = NDArray[np.float64]
 

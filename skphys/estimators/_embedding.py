@@ -21,9 +21,8 @@ from skphys.conditioning import Diagonal, Gaussian, condition
 from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
 from skphys.estimators._background import Background, RegriddedBackground
-from skphys.estimators._lift import grid_parts
 from skphys.estimators._packed import boundary_batch, embed_boundary
-from skphys.grids import Components, Grid
+from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryBatch
 from skphys.predictive import (
     METHODS,

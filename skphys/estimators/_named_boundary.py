@@ -11,11 +11,11 @@ from typing import Any
 
 from sklearn.base import clone
 
-from skphys.constraints import BOTH, DeclaredFace, declared_faces, with_condition
+from skphys.constraints import BOTH, BoundaryConstraint, declared_faces, with_condition
 from skphys.grids import SIDES
 
 
-def named_faces(boundary: Any) -> dict[str, DeclaredFace]:
+def named_faces(boundary: Any) -> dict[str, BoundaryConstraint]:
     """Return the conditions by name; none of a boundary that is not valid, as fit will say."""
     try:
         declared = declared_faces(boundary)
@@ -23,10 +23,10 @@ def named_faces(boundary: Any) -> dict[str, DeclaredFace]:
         return {}
     named = {}
     for face in declared:
-        named[face.name] = face
-        for side in SIDES if face.face == BOTH and not face.is_periodic else ():
-            single = DeclaredFace(face.component, face.axis, side, face.condition)
-            named[single.name] = single
+        named[face.label] = face
+        for side in SIDES if face.face == BOTH and face.kind != "periodic" else ():
+            single = BoundaryConstraint(face.condition, face.axis, side, face.component)
+            named[single.label] = single
     return named
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from skphys.constraints import BoundaryConstraint, boundary_values
 from skphys.grids import Components, Grid
-from skphys.neural._boundary_batch import BoundaryBatch, BoundaryEmbedding, EmbeddedFace
+from skphys.neural import BoundaryBatch, BoundaryEmbedding, EmbeddedFace
 
 NamedFaces = Sequence[tuple[str, BoundaryConstraint]]
 
@@ -48,7 +48,7 @@ def embed_boundary(
 def _embedded(
     name: str, constraint: BoundaryConstraint, grid: Grid | Components, start: int
 ) -> EmbeddedFace:
-    face, _ = constraint._face(grid)
+    face = constraint.on(grid)
     components = list(grid) if isinstance(grid, Components) else []
     size = 0 if constraint.kind == "periodic" else prod(face.shape)
     return EmbeddedFace(
@@ -130,9 +130,8 @@ def _over_face(
     """
     values = np.asarray(given, dtype=np.float64)
     values = values.reshape(len(values) if values.ndim else 1, -1)
-    face, _ = constraint._face(grid)
-    kept = np.flatnonzero(face.kept(constraint.corners))
-    if values.shape[1] == len(kept):
+    face = constraint.on(grid)
+    if values.shape[1] == len(face.kept):
         points = np.arange(prod(face.shape))[:, None]
-        values = values[:, np.abs(points - kept).argmin(axis=1)]
+        values = values[:, np.abs(points - face.kept).argmin(axis=1)]
     return np.broadcast_to(values, (n_samples, prod(face.shape)))

@@ -19,8 +19,17 @@ from skphys.grids._mesh import Mesh
 
 # isort: split
 # For the other rooms of the house.
+from skphys.grids._checks import naming as naming
+from skphys.grids._components import grid_parts as grid_parts
 from skphys.grids._components import shared_grid as shared_grid
+from skphys.grids._incidence import time_levels as time_levels
+from skphys.grids._integrals import axis_weights as axis_weights
+from skphys.grids._integrals import rules_by_axis as rules_by_axis
+from skphys.grids._resample import resample as resample
 from skphys.grids._stencils import SIDES as SIDES
+from skphys.grids._stencils import end_weights as end_weights
+from skphys.grids._stencils import support as support
+from skphys.grids._tables import locate as locate
 from skphys.grids._tables import stack_tables as stack_tables
 
 IncompleteFieldError.__module__ = __name__  # as users name it

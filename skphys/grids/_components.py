@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skphys.grids._grid import Grid
 from skphys.grids._mesh import Mesh
-
-
-def shared_grid(grid: Grid | Components) -> Grid | None:
-    """Return the grid itself, or the one that all components share; None if they share none."""
-    if isinstance(grid, Grid):
-        return grid
-    first, *others = grid.grids.values()
-    return first if isinstance(first, Grid) and all(other == first for other in others) else None
 
 
 class Components:
@@ -161,3 +153,18 @@ class Components:
     def __repr__(self) -> str:
         parts = ", ".join(f"{name}={grid.n_points} points" for name, grid in self._grids.items())
         return f"Components({parts})"
+
+
+def shared_grid(grid: Grid | Components) -> Grid | None:
+    """Return the grid itself, or the one that all components share; None if they share none."""
+    if isinstance(grid, Grid):
+        return grid
+    first, *others = grid.grids.values()
+    return first if isinstance(first, Grid) and all(other == first for other in others) else None
+
+
+def grid_parts(grid: Any) -> list[tuple[Grid, slice]]:
+    """Return the grid of each component, and where its values are in y."""
+    if isinstance(grid, Components):
+        return [(cast(Grid, grid[name]), where) for name, where in grid.slices.items()]
+    return [(grid, slice(0, grid.n_points))]

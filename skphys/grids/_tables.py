@@ -52,23 +52,48 @@ def is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "shape")
 
 
+def locate(key: Any, n_columns: int, names: Sequence[str] | None) -> int | str:
+    """Return the position of a column, or why there is no telling it.
+
+    Parameters
+    ----------
+    key : str or int
+        Name or position; a negative one counts from the end.
+    n_columns : int
+        How many columns there are.
+    names : sequence of str or None
+        Their names, if they have any.
+
+    Returns
+    -------
+    int or {"outside", "unnamed", "unknown", "ambiguous"}
+        The second where there is no such position, there are no names, or none or several of them
+        are `key`.
+    """
+    if not isinstance(key, str):
+        return int(key) % n_columns if -n_columns <= key < n_columns else "outside"
+    if names is None:
+        return "unnamed"
+    known = list(names)
+    if known.count(key) != 1:
+        return "ambiguous" if key in known else "unknown"
+    return known.index(key)
+
+
 def position(X: Any, key: Key, names: Sequence[str] | None = None) -> int:
     """Return the position of a column, given by name or by position."""
-    n_columns = X.shape[1]
-    if not isinstance(key, str):
-        if not -n_columns <= key < n_columns:
-            raise ValueError(f"column {key} does not exist: X has {n_columns} columns.")
-        return key % n_columns
-    known = list(X.columns) if is_frame(X) else list(names) if names is not None else None
-    if known is None:
+    names = list(X.columns) if is_frame(X) else names
+    found = locate(key, X.shape[1], names)
+    if isinstance(found, int):
+        return found
+    if found == "outside":
+        raise ValueError(f"column {key} does not exist: X has {X.shape[1]} columns.")
+    if names is None:
         raise ValueError(
             f"column {key!r} is a name, but X is an array without column names; give the "
             "column by position, or X as a data frame."
         )
-    if known.count(key) != 1:
-        fault = "unknown" if key not in known else "ambiguous"
-        raise ValueError(f"column {key!r} is {fault}; the columns of X are {known}.")
-    return known.index(key)
+    raise ValueError(f"column {key!r} is {found}; the columns of X are {list(names)}.")
 
 
 def column(X: Any, j: int) -> NDArray[Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from ._net_on_grid import set_on_grid as set_on_grid
     from ._net_on_grid import trained_on_grid as trained_on_grid
+    from ._lift import SmoothLift as SmoothLift  # for the other rooms of the house
     from ._plain_fno import FNO
     from ._process._regressor import AttentiveNeuralProcessRegressor
     from ._regressor import FNORegressor
@@ -58,6 +59,7 @@ _MODULES = {
     "FNO": "_plain_fno",
     "FNORegressor": "_regressor",
     "PorousMediumEquation": "_equations",
+    "SmoothLift": "_lift",
     "StefanEquation": "_equations",
     "register_spectral_layer": "_spectral_layers",
     "unregister_spectral_layer": "_spectral_layers",

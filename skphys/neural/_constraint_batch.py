@@ -5,18 +5,20 @@ NumPy alone, like `BoundaryBatch`: torch is not needed to hold it or to pickle i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from skphys.constraints import EqualitySystem
+
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class ConstraintBatch:
+class ConstraintBatch(EqualitySystem):
     """Linear equalities with their values for some samples: the keyword ``constraint`` of fit.
 
     A backbone that takes it conditions its fields on ``rows @ field = values + noise`` before its
@@ -37,33 +39,16 @@ class ConstraintBatch:
         In which fields move, see `ConservationConstrainedRegressor`.
     correlation : ndarray of shape (n_points, n_points) or None
         Correlation of the errors of a field's points. None: they are independent.
+    names : tuple of str
+        The constraint that each row belongs to, if anyone wants to know.
     """
 
-    rows: Any
-    values: Floats
-    noise: Floats
-    noise_rows: tuple[Any, ...] = ()
+    names: tuple[str, ...] = field(default=(), kw_only=True)
     metric: str = "covariance"
     correlation: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.values)
-
-    def take(self, index: Any) -> ConstraintBatch:
-        """Return the equalities of some of the samples.
-
-        Parameters
-        ----------
-        index : array-like of int
-            Positions of the samples.
-
-        Returns
-        -------
-        ConstraintBatch
-            With the same rows.
-        """
-        noise = self.noise if np.ndim(self.noise) < 2 else np.asarray(self.noise)[index]
-        return replace(self, values=np.asarray(self.values)[index], noise=noise)
 
     def checked(self, n_samples: int, n_points: int) -> ConstraintBatch:
         """Return it written out, in float64, after a check against the data.

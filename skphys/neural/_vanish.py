@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skphys.neural._boundary_batch import BoundaryEmbedding, EmbeddedFace
+from skphys.neural._boundary_batch import BoundaryEmbedding
+from skphys.neural._lift import axis_lifts
 
 
 class Vanish(nn.Module):
     """Subtract from each field the smooth continuation of its own values on Dirichlet faces.
 
-    What a net predicts beside a field that holds the boundary values must be zero there. Along
-    each axis in turn the mismatch is continued linearly between two faces, or as a constant from
-    one; the faces of earlier axes are left as they are. On cells a face is at an edge, where the
-    condition's stencil reads the value.
+    What a net predicts beside a field that holds the boundary values must be zero there. It is
+    `SmoothLift` for values that are zero: along each axis in turn the mismatch is continued
+    linearly between two faces, or as a constant from one.
 
     Parameters
     ----------
@@ -34,15 +34,13 @@ class Vanish(nn.Module):
 
     def set_faces(self, embedding: BoundaryEmbedding, points: Sequence[Any]) -> None:
         """Take the same faces on other points."""
-        groups: dict[tuple[int, int], list[EmbeddedFace]] = {}
-        for face in embedding.faces:
-            if face.kind == "dirichlet":
-                groups.setdefault((face.component, face.axis), []).append(face)
-        self.keys = sorted(groups)
-        for (component, axis), faces in groups.items():
-            stencils = np.stack([face.stencil for face in faces])
-            self._put(f"_read_{component}_{axis}", stencils.T)
-            self._put(f"_ramps_{component}_{axis}", _ramps(points[axis], stencils))
+        faces = [face for face in embedding.faces if face.kind == "dirichlet"]
+        self.keys = []
+        for component in sorted({face.component for face in faces}):
+            for lift in axis_lifts([f for f in faces if f.component == component], points):
+                self.keys.append((component, lift.number))
+                self._put(f"_read_{component}_{lift.number}", lift.stencils.T)
+                self._put(f"_ramps_{component}_{lift.number}", lift.functions.T)
 
     def _put(self, name: str, matrix: np.ndarray) -> None:
         old = getattr(self, name, None)
@@ -60,13 +58,3 @@ class Vanish(nn.Module):
                 field = parts[component].movedim(2 + axis, -1)
                 parts[component] = (field - field @ read @ ramps).movedim(-1, 2 + axis)
             return torch.stack(parts, 2)
-
-
-def _ramps(points: Any, stencils: np.ndarray) -> np.ndarray:
-    """Return for each stencil the line, or constant, on which it is one and others are zero."""
-    points = np.asarray(points, dtype=np.float64)
-    if len(stencils) == 1:
-        return np.ones((1, len(points)))
-    scaled = (points - points[0]) / (points[-1] - points[0])
-    basis = np.stack([1.0 - scaled, scaled])
-    return np.linalg.solve(basis @ stencils.T, basis)

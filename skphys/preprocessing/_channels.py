@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.grids import Components, Grid
-from skphys.grids._components import shared_grid
+from skphys.grids import Components, Grid, shared_grid
 from skphys.preprocessing._columns import Table, stem
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from skphys.grids import locate
+
 SHOWN = 6  # columns that an error lists
 
 
@@ -22,18 +24,27 @@ class Table:
 
     def position(self, key: Any, parameter: str) -> int:
         """Return the position of a column."""
-        if isinstance(key, str):
-            return self._named(key, parameter)
-        if isinstance(key, bool) or not isinstance(key, int | np.integer):
+        if isinstance(key, bool) or not isinstance(key, (str, int, np.integer)):
             raise TypeError(
                 f"{parameter} must hold names or positions of columns; got {key!r} of type "
                 f"{type(key).__name__}."
             )
-        if not -self.n_columns <= key < self.n_columns:
+        found = locate(key, self.n_columns, self.names)
+        if isinstance(found, int):
+            return found
+        if found == "outside":
             raise ValueError(
                 f"{parameter} has the position {key}, but X has {self.n_columns} columns."
             )
-        return int(key) % self.n_columns
+        self._require_names(key, parameter)
+        if found == "ambiguous":
+            raise ValueError(f"{parameter} has {key!r}, which several columns of X are named.")
+        close = get_close_matches(str(key), self.names or (), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "check its spelling."
+        raise ValueError(
+            f"{parameter} has {key!r}, which is no column of X; "
+            f"X has {self.describe(range(self.n_columns))}: {hint}"
+        )
 
     def positions(self, keys: Any, parameter: str) -> tuple[int, ...]:
         """Return the positions of columns: a single one, a list or a slice of positions."""
@@ -81,21 +92,7 @@ class Table:
             names = [*names[: SHOWN - 2], "...", names[-1]]
         return f"the columns {', '.join(names)}"
 
-    def _named(self, key: str, parameter: str) -> int:
-        self._require_names(key, parameter)
-        names = self.names or ()
-        if names.count(key) == 1:
-            return names.index(key)
-        if key in names:
-            raise ValueError(f"{parameter} has {key!r}, which several columns of X are named.")
-        close = get_close_matches(key, names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "check its spelling."
-        raise ValueError(
-            f"{parameter} has {key!r}, which is no column of X; "
-            f"X has {self.describe(range(self.n_columns))}: {hint}"
-        )
-
-    def _require_names(self, key: str, parameter: str) -> None:
+    def _require_names(self, key: Any, parameter: str) -> None:
         if self.names is None:
             raise ValueError(
                 f"{parameter} has the name {key!r}, but X has no column names; give positions, "

@@ -1,12 +1,14 @@
 """Rows of boundaries: against plain formulas, independent of each other, and met exactly."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
 from boundary_cases import PAIRS, along_axis, dense_rows, grid_of, uneven
 from conditioning_cases import STRUCTURES, make_covariance, relative_miss
 from scipy import sparse
+from sklearn.base import clone
 
 from skphys.conditioning import Gaussian, condition
 from skphys.constraints import (
@@ -192,3 +194,29 @@ def test_conditioning_many_sparse_rows(rng):
     mean = condition(prior, system.rows, system.values).mean
     miss = np.abs(mean @ system.rows.T - system.values)
     assert (miss <= 1e-12 * (np.abs(mean) @ abs(system.rows).T + np.abs(system.values))).all()
+
+
+def test_a_face_is_made_once_and_anew_if_anything_changes():
+    grid, a = grid_of(x=5, y=4), np.ones(4)
+    constraint = BoundaryConstraint(Robin(a, 1.0), "x", "left", corners=[("y", "left")])
+    face = constraint.on(grid)
+    assert constraint.on(grid) is face
+    constraint.rows(grid).data[:] = 0.0  # a copy, so that this changes nothing
+    assert constraint.rows(grid).nnz == np.count_nonzero(constraint.rows(grid).data) > 0
+    assert pickle.dumps(clone(constraint)) == pickle.dumps(constraint)
+    changes = [
+        lambda: a.__setitem__(0, 3.0),  # in place
+        lambda: constraint.set_params(condition__a=np.full((4, 1), 2.0)[:, 0]),
+        lambda: constraint.set_params(condition__order=1),
+        lambda: constraint.set_params(condition=Neumann(order=1)),
+        lambda: constraint.set_params(face="right"),
+        lambda: constraint.set_params(corners=()),
+        lambda: constraint.set_params(axis="y"),
+    ]
+    for change in changes:
+        change()
+        new = clone(constraint)
+        assert constraint.on(grid) is not face
+        np.testing.assert_array_equal(constraint.rows(grid).toarray(), new.rows(grid).toarray())
+        face = constraint.on(grid)
+    assert constraint.on(grid_of(x=5, y=4)) is not face

@@ -29,10 +29,9 @@ from skphys.constraints import (
 )
 from skphys.estimators._background import RIDGES, Background, _AffineMap
 from skphys.estimators._embedding import numeric_inputs
-from skphys.estimators._lift import SmoothLift
 from skphys.estimators._packed import boundary_batch, embed_boundary
-from skphys.grids import Axis, Components, Grid
-from skphys.grids._resample import resample
+from skphys.grids import Axis, Components, Grid, resample
+from skphys.neural import SmoothLift
 
 RNG = np.random.default_rng(0)
 CONDITIONS = {"D": Dirichlet(), "N": Neumann(), "R": Robin(2.0, 0.3, order=3), "-": None}

@@ -1,15 +1,19 @@
-"""Smooth fields that satisfy boundary conditions, from the values of the conditions alone."""
+"""Fields changed smoothly so that they satisfy boundary conditions.
+
+NumPy alone, like `BoundaryBatch`; `Vanish` does the same in torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.polynomial.legendre import legvander
 from numpy.typing import NDArray
 
-from skphys.grids import Components, Grid
+from skphys.grids import Components, Grid, grid_parts
 from skphys.neural._boundary_batch import BoundaryEmbedding, EmbeddedFace
 
 Array = NDArray[np.float64]
@@ -17,6 +21,55 @@ Array = NDArray[np.float64]
 MAX_DEGREE = 3
 WELL_POSED = 1e6  # condition number up to which a degree counts as sufficient
 ROUNDING = 1e-12  # part of a sum's terms; the slope of a constant is not exactly zero
+
+
+@dataclass(frozen=True, eq=False)
+class AxisLift:
+    """The lift along one axis.
+
+    Attributes
+    ----------
+    number : int
+        Which axis.
+    faces : list of EmbeddedFace
+        Its faces, one or two.
+    stencils : ndarray of shape (n_faces, n_axis)
+        What the faces read of a field.
+    functions : ndarray of shape (n_axis, n_faces)
+        What continues each reading: a stencil is one on its own function, and zero on the other.
+    """
+
+    number: int
+    faces: list[EmbeddedFace]
+    stencils: Array
+    functions: Array
+
+    def correct(self, fields: Array, values: Array) -> Array:
+        """Return fields (n, *shape) that satisfy the conditions at the faces."""
+        moved = np.moveaxis(fields, 1 + self.number, -1)
+        missing = -(moved @ self.stencils.T)
+        for number, face in enumerate(self.faces):
+            if face.values.stop > face.values.start:
+                missing[..., number] += values[:, face.values].reshape(len(values), *face.shape)
+        return np.moveaxis(moved + missing @ self.functions.T, -1, 1 + self.number)
+
+
+def axis_lifts(faces: Sequence[EmbeddedFace], points: Sequence[Any]) -> list[AxisLift]:
+    """Return the lifts of one component along each axis that has faces, in order.
+
+    Parameters
+    ----------
+    faces : sequence of EmbeddedFace
+        The faces.
+    points : sequence of array-like
+        The coordinates along each axis.
+    """
+    lifts = []
+    for number in sorted({face.axis for face in faces}):
+        across = [face for face in faces if face.axis == number]
+        stencils = np.stack([face.stencil for face in across])
+        lifts.append(AxisLift(number, across, stencils, _functions(points[number], stencils)))
+    return lifts
 
 
 class SmoothLift:
@@ -35,14 +88,11 @@ class SmoothLift:
     """
 
     def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
-        self.parts: list[tuple[slice, tuple[int, ...], list[_AxisLift]]] = []
+        self.parts: list[tuple[slice, tuple[int, ...], list[AxisLift]]] = []
         for component, (part, columns) in enumerate(grid_parts(grid)):
             faces = [face for face in embedding.faces if face.component == component]
-            axes = [
-                _AxisLift(number, points, [face for face in faces if face.axis == number])
-                for number, points in enumerate(axis.points for axis in part.axes.values())
-            ]
-            self.parts.append((columns, part.shape, [axis for axis in axes if axis.faces]))
+            lifts = axis_lifts(faces, [axis.points for axis in part.axes.values()])
+            self.parts.append((columns, part.shape, lifts))
 
     def correct(self, fields: Array, values: Array) -> Array:
         """Return fields (n, n_points) changed so that they satisfy the conditions.
@@ -55,33 +105,15 @@ class SmoothLift:
             The values of the conditions, face by face.
         """
         fields = fields.copy()
-        for columns, shape, axes in self.parts:
+        for columns, shape, lifts in self.parts:
             part = fields[:, columns].reshape(len(fields), *shape)
-            for axis in axes:
-                part = axis.correct(part, values)
+            for lift in lifts:
+                part = lift.correct(part, values)
             fields[:, columns] = part.reshape(len(fields), -1)
         return fields
 
 
-class _AxisLift:
-    """The lift along one axis."""
-
-    def __init__(self, number: int, points: Array, faces: Sequence[EmbeddedFace]) -> None:
-        self.number, self.faces = number, faces
-        if faces:
-            self.stencils = np.stack([face.stencil for face in faces])
-            self.functions = _functions(points, self.stencils)
-
-    def correct(self, fields: Array, values: Array) -> Array:
-        moved = np.moveaxis(fields, 1 + self.number, -1)
-        missing = -(moved @ self.stencils.T)
-        for number, face in enumerate(self.faces):
-            if face.values.stop > face.values.start:
-                missing[..., number] += values[:, face.values].reshape(len(values), *face.shape)
-        return np.moveaxis(moved + missing @ self.functions.T, -1, 1 + self.number)
-
-
-def _functions(points: Array, stencils: Array) -> Array:
+def _functions(points: Any, stencils: Array) -> Array:
     """Return polynomials (n, m) on which the stencils (m, n) are the identity."""
     points = np.asarray(points, dtype=np.float64)
     length = points[-1] - points[0] if len(points) > 1 else 1.0
@@ -94,10 +126,3 @@ def _functions(points: Array, stencils: Array) -> Array:
         if (scale > 0.0).all() and np.linalg.cond(measured / scale) < WELL_POSED:
             return np.asarray(basis @ np.linalg.pinv(measured), dtype=np.float64)
     return np.asarray(np.linalg.pinv(stencils), dtype=np.float64)
-
-
-def grid_parts(grid: Any) -> list[tuple[Grid, slice]]:
-    """Return the grid of each component, and its columns in y."""
-    if isinstance(grid, Components):
-        return [(cast(Grid, grid.grids[name]), grid.slices[name]) for name in grid]
-    return [(grid, slice(0, grid.n_points))]
