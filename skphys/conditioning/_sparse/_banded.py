@@ -64,8 +64,10 @@ class BandedFactor:
 
     Attributes
     ----------
-    shift : float
-        What was added to the diagonals: 0 if the matrices are regular.
+    shift : ndarray of shape (n_fields, 1)
+        What was added to the diagonals: 0 where the matrix is regular.
+    suspect : ndarray of bool of shape (n_fields,)
+        Where a row may follow from others.
     """
 
     def __init__(
@@ -86,10 +88,16 @@ class BandedFactor:
         bands = np.zeros((width + 1, *diagonal.shape))
         bands[0] = diagonal[:, order]
         bands[self._to - self._from, :, self._from] = lower
-        self.shift, cholesky = 0.0, _cholesky(bands)
-        if cholesky is None or (cholesky[0] ** 2 < SUSPECT).any():
-            self._bands = bands
-            self.shift, cholesky = _shifted(bands, shift)
+        self.shift, self._bands = np.zeros((bands.shape[1], 1)), bands
+        cholesky = _cholesky(bands)
+        if cholesky is None:
+            # The pivots of shifted matrices say which of them need it.
+            self.suspect = _suspect(_shifted(bands, self.shift + shift)[1])
+        else:
+            self.suspect = _suspect(cholesky)
+        if cholesky is None or self.suspect.any():
+            needed = np.where(self.suspect[:, None], shift, 0.0)
+            self.shift, cholesky = _shifted(bands, needed)
         self._cholesky = cholesky
 
     def least_pivot(self) -> float:
@@ -126,7 +134,7 @@ class BandedFactor:
 
         A pivot that grows with the shift is nothing but the shift.
         """
-        if not self.shift:
+        if not self.shift.any():
             return self._cholesky, np.ones(self._cholesky.shape[1:], dtype=bool)
         more = _shifted(self._bands, 10.0 * self.shift)[1]
         kept = more[0] ** 2 < 2.0 * self._cholesky[0] ** 2
@@ -134,8 +142,12 @@ class BandedFactor:
         for d in range(1, min(len(bands), kept.shape[1])):
             bands[d, :, :-d] *= kept[:, :-d] & kept[:, d:]
         bands[0] = np.where(kept, bands[0], 1.0)
-        cholesky = _cholesky(bands)
-        return (_shifted(bands, SHIFT)[1] if cholesky is None else cholesky), kept
+        return _shifted(bands, np.zeros_like(self.shift))[1], kept
+
+
+def _suspect(cholesky: np.ndarray) -> np.ndarray:
+    """Say which of the matrices have a pivot that may be none, of shape (n_fields,)."""
+    return (cholesky[0] ** 2 < SUSPECT).any(axis=-1)
 
 
 def _cholesky(bands: np.ndarray) -> np.ndarray | None:
@@ -147,17 +159,17 @@ def _cholesky(bands: np.ndarray) -> np.ndarray | None:
     return long.reshape(bands.shape)
 
 
-def _shifted(bands: np.ndarray, shift: float) -> tuple[float, np.ndarray]:
-    """Add to the diagonal `shift`, or what makes the matrices positive definite."""
+def _shifted(bands: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add to the diagonals `shift`, or what makes the matrices positive definite."""
     while True:
         raised = bands.copy()
         raised[0] += shift
         cholesky = _cholesky(raised)
         if cholesky is not None:
             return shift, cholesky
-        if shift > 1.0:
+        if shift.max(initial=0.0) > 1.0:
             raise ValueError("The variances along the rows are not finite; check the covariance.")
-        shift *= 10.0
+        shift = np.maximum(10.0 * shift, SHIFT)
 
 
 def _selected(cholesky: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from skphys.conditioning._sparse._banded import SHIFT, BandedFactor, narrow
+from skphys.conditioning._sparse._banded import SHIFT, SUSPECT, BandedFactor, narrow
 from skphys.conditioning._sparse._bordered import BorderedFactor, bordered
 from skphys.conditioning._sparse._products import Products
 
@@ -27,7 +27,13 @@ INVERSE_VALUES = 1 << 25  # and values: 256 MiB
 class Factor(Protocol):
     """Factored matrices, one for each field, with unit diagonals plus `shift`."""
 
-    shift: float
+    @property
+    def shift(self) -> float | np.ndarray:
+        """What was added to the diagonals, one number or an array of shape (n_fields, 1)."""
+
+    @property
+    def suspect(self) -> np.ndarray:
+        """Say of which fields a row may follow from others, of shape (n_fields,)."""
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
@@ -39,6 +45,11 @@ class DiagonalFactor:
     def __init__(self, diagonal: np.ndarray, shift: float) -> None:
         self.shift = 0.0 if (diagonal > shift).all() else shift
         self._diagonal = np.maximum(diagonal, shift)
+
+    @property
+    def suspect(self) -> np.ndarray:
+        """Say where something else must move a row."""
+        return (self._diagonal < SUSPECT).any(axis=1)
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Divide."""
@@ -67,6 +78,11 @@ class LUFactor:
             options = {"SymmetricMode": True}
             factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
             self._factors.append((matrix, factor))
+
+    @property
+    def suspect(self) -> np.ndarray:
+        """Say where a pivot is small."""
+        return np.array([abs(f.U.diagonal()).min(initial=1.0) < SUSPECT for _, f in self._factors])
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve field by field, with one refinement for what pivots would have given."""
@@ -141,13 +157,19 @@ class InnerMatrix:
     @property
     def shifted(self) -> bool:
         """Whether the matrix is, or may be, singular."""
-        return self._factor.shift > 0.0
+        return bool(np.any(self._factor.shift > 0.0))
+
+    @property
+    def suspect(self) -> np.ndarray:
+        """Say of which fields a row may follow from others, of the shape of the batch."""
+        return np.reshape(self._factor.suspect, self.batch)
 
     def contradiction(self, residual: np.ndarray) -> np.ndarray:
         """Return the part of a residual that no field can remove, in units of the scaled rows."""
         if not self.shifted:
             return np.zeros(np.broadcast_shapes(residual.shape, self._scale.shape))
-        return self._factor.shift * self._solve_scaled(self._scale * residual)
+        shift = np.broadcast_to(self._factor.shift, (self._n_fields, 1)).reshape(*self.batch, 1)
+        return shift * self._solve_scaled(self._scale * residual)
 
     def _solve_scaled(self, right: np.ndarray) -> np.ndarray:
         """Bring the axes of the fields to the front, and those of several right sides together."""
