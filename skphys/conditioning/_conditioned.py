@@ -67,8 +67,7 @@ class Pathwise(Covariance):
         """Return ``(I - K G)' @ matrix`` and ``K' @ matrix``, columns first."""
         vectors = array_namespace(matrix).moveaxis(matrix, -1, 0)
         vectors = widened(vectors, len(self.gain.batch) + 2)
-        multipliers = self.gain.answers(vectors)
-        return vectors - self.gain.back(multipliers), multipliers
+        return self.gain.pull(vectors)
 
     def _symmetric(self, dense: Array) -> Array:
         """Return a matrix that is exactly symmetric, with `diagonal` on its diagonal."""

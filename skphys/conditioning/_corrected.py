@@ -82,12 +82,11 @@ class Corrected(Pathwise):
 
     def _of_few_rows(self, gain: FewRowsGain) -> Array:
         xp = array_namespace(gain.rows)
-        multiplied = gain.weights()  # K
-        cross = self.prior.matmul(transpose(gain.rows))
-        inner = gain.rows @ cross
-        moved = xp.sum((multiplied @ inner) * multiplied, axis=-1)
-        moved = moved + xp.sum(multiplied**2 * gain.noise_variance[..., None, :], axis=-1)
-        before = self.prior.diagonal() + moved
-        variance = before - 2.0 * xp.sum(cross * multiplied, axis=-1)
+        half, dual, inverse = gain.half, gain.dual(), gain.inverse  # K G = half @ dual'
+        cross = self.prior.matmul(dual)
+        noise = (inverse * gain.noise_variance[..., None, :]) @ transpose(inverse)
+        inner = transpose(dual) @ cross + noise
+        before = self.prior.diagonal() + xp.sum((half @ inner) * half, axis=-1)
+        variance = before - 2.0 * xp.sum(cross * half, axis=-1)
         # A remainder of a few roundings is none: what the rows determine has no variance.
         return xp.where(variance > 64.0 * eps(before) * before, variance, 0.0)

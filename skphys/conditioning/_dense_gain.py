@@ -44,13 +44,6 @@ class DenseGain(FewRowsGain):
         The diagonal of ``R``.
     weight : ndarray of shape (..., n_rows), optional
         How much it matters that a row is not among those left out.
-
-    Attributes
-    ----------
-    half : array of shape (..., n_points, n_rows)
-        ``H`` with ``H H' = S G' A^-1 G S``.
-    inverse : array of shape (..., n_rows, n_rows)
-        ``L^-1`` with ``H = S G' L^-T``; zeros in rows and columns of what is left out.
     """
 
     def __init__(
@@ -101,29 +94,11 @@ class DenseGain(FewRowsGain):
         """The shape of the fields."""
         return tuple(self.half.shape[:-2])
 
-    def solve(self, residual: Array) -> Array:
-        """Return ``A^-1 @ residual``."""
-        return matvec(transpose(self.inverse), matvec(self.inverse, residual))
-
     def advance(self, field: Array, residual: Array) -> tuple[Array, Array | float]:
         """Return ``field + S G' A^-1 @ residual``, and the multipliers if noise asks for them."""
         white = matvec(self.inverse, residual)
         multipliers = matvec(transpose(self.inverse), white) if self._noisy else 0.0
         return field + matvec(self.half, white), multipliers
-
-    def answers(self, vectors: Array) -> Array:
-        """Return ``A^-1 G S @ vectors``."""
-        return matvec(transpose(self.inverse), matvec(transpose(self.half), vectors))
-
-    def weights(self) -> Array:
-        """Return ``S G' A^-1``."""
-        return self.half @ self.inverse
-
-    def removed(self, matrix: Array | None = None) -> Array:
-        """Return ``S G' A^-1 G S @ matrix``; without a matrix, written out."""
-        if matrix is None:
-            return self.half @ transpose(self.half)
-        return self.half @ (transpose(self.half) @ matrix)
 
     def reduced_variance(self) -> Array:
         """Return the conditioned variances."""
@@ -178,7 +153,7 @@ class DenseGain(FewRowsGain):
         """Add to rows that are missed those that they follow from, or that follow from them."""
         std = np.sqrt(to_numpy(self.row_variance()))
         std = np.where(std > 0, std, np.inf)
-        part = np.abs(to_numpy(self.rows @ self.weights()))
+        part = np.abs(to_numpy((self.rows @ self.half) @ self.inverse))
         linked = part * std[..., None, :] > INVOLVED * std[..., :, None]
         linked = linked | np.swapaxes(linked, -1, -2)
         found = to_numpy(missed)[..., None, :]

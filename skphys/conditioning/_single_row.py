@@ -62,18 +62,15 @@ class SingleRowGain(FewRowsGain):
         """Return ``residual / A``."""
         return self._precision * residual
 
-    def answers(self, vectors: np.ndarray) -> np.ndarray:
-        """Return ``A^-1 G S @ vectors``."""
-        return self.solve((self.variance * vectors) @ self.row[:, None])
+    @property
+    def inverse(self) -> np.ndarray:
+        """Return ``A^-1/2``."""
+        return np.sqrt(self._precision)[..., None]
 
-    def weights(self) -> np.ndarray:
-        """Return ``S G' / A``."""
-        return (self._precision * self._cross())[..., None]
-
-    def removed(self, matrix: np.ndarray | None = None) -> np.ndarray:
-        """Return ``S G' A^-1 G S @ matrix``; without a matrix, written out."""
-        cross = self._cross()[..., None, :]
-        return self.weights() @ (cross if matrix is None else cross @ matrix)
+    @property
+    def half(self) -> np.ndarray:
+        """Return ``S G' A^-1/2``."""
+        return self._cross()[..., None] * self.inverse
 
     def _cross(self) -> np.ndarray:
         """Return ``S G'``."""

@@ -66,8 +66,6 @@ class BandedFactor:
     ----------
     shift : ndarray of shape (n_fields, 1)
         What was added to the diagonals: 0 where the matrix is regular.
-    suspect : ndarray of bool of shape (n_fields,)
-        Where a row may follow from others.
     """
 
     def __init__(
@@ -92,17 +90,17 @@ class BandedFactor:
         cholesky = _cholesky(bands)
         if cholesky is None:
             # The pivots of shifted matrices say which of them need it.
-            self.suspect = _suspect(_shifted(bands, self.shift + shift)[1])
+            suspect = _suspect(_shifted(bands, self.shift + shift)[1])
         else:
-            self.suspect = _suspect(cholesky)
-        if cholesky is None or self.suspect.any():
-            needed = np.where(self.suspect[:, None], shift, 0.0)
+            suspect = _suspect(cholesky)
+        if cholesky is None or suspect.any():
+            needed = np.where(suspect[:, None], shift, 0.0)
             self.shift, cholesky = _shifted(bands, needed)
         self._cholesky = cholesky
 
-    def least_pivot(self) -> float:
-        """Return the smallest pivot, 1 where rows are independent and 0 where one is redundant."""
-        return float(np.min(self._cholesky[0] ** 2, initial=1.0))
+    def pivots(self) -> np.ndarray:
+        """Return the pivots, 1 where rows are independent and `shift` where one is redundant."""
+        return self._cholesky[0] ** 2
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""

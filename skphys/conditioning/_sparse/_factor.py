@@ -14,12 +14,14 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from skphys.conditioning._sparse._banded import SHIFT, SUSPECT, BandedFactor, narrow
+from skphys.conditioning._sparse._banded import SHIFT, BandedFactor, narrow
 from skphys.conditioning._sparse._bordered import BorderedFactor, bordered
 from skphys.conditioning._sparse._products import Products
 
 NARROW = 24  # a band this narrow beats a general factorization at any length
 SMALL_WORK = 1e7  # and so does any band with this many multiplications
+WEAK = 1e-5  # a pivot below this costs the variances digits
+UNEVEN = 1e-5  # the least part of a row's standard deviation that its pivot can tell from nothing
 INVERSE_WORK = 2e10  # multiplications up to which the inverse's band is worth computing
 INVERSE_VALUES = 1 << 25  # and values: 256 MiB
 
@@ -31,9 +33,8 @@ class Factor(Protocol):
     def shift(self) -> float | np.ndarray:
         """What was added to the diagonals, one number or an array of shape (n_fields, 1)."""
 
-    @property
-    def suspect(self) -> np.ndarray:
-        """Say of which fields a row may follow from others, of shape (n_fields,)."""
+    def pivots(self) -> np.ndarray:
+        """Return what is left of each row after others, of shape (n_fields, n_rows)."""
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
@@ -46,10 +47,9 @@ class DiagonalFactor:
         self.shift = 0.0 if (diagonal > shift).all() else shift
         self._diagonal = np.maximum(diagonal, shift)
 
-    @property
-    def suspect(self) -> np.ndarray:
-        """Say where something else must move a row."""
-        return (self._diagonal < SUSPECT).any(axis=1)
+    def pivots(self) -> np.ndarray:
+        """Return the diagonals."""
+        return self._diagonal
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Divide."""
@@ -79,10 +79,9 @@ class LUFactor:
             factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
             self._factors.append((matrix, factor))
 
-    @property
-    def suspect(self) -> np.ndarray:
-        """Say where a pivot is small."""
-        return np.array([abs(f.U.diagonal()).min(initial=1.0) < SUSPECT for _, f in self._factors])
+    def pivots(self) -> np.ndarray:
+        """Return the diagonals of the upper factors."""
+        return np.array([abs(factor.U.diagonal()) for _, factor in self._factors])
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve field by field, with one refinement for what pivots would have given."""
@@ -161,8 +160,16 @@ class InnerMatrix:
 
     @property
     def suspect(self) -> np.ndarray:
-        """Say of which fields a row may follow from others, of the shape of the batch."""
-        return np.reshape(self._factor.suspect, self.batch)
+        """Say of which fields rows stand at angles that a factor of ``A`` cannot judge.
+
+        A row that follows from others leaves the pivot that was added, one that stands apart a
+        large one. But points of very small standard deviation may tell apart such rows, too.
+        """
+        pivots = self._factor.pivots()
+        small = (pivots < WEAK).any(axis=1)
+        between = ((pivots < WEAK) & (pivots > 1.5 * self._factor.shift)).any(axis=1)
+        found = small & (between | self._products.uneven(self._scale.reshape(pivots.shape), UNEVEN))
+        return np.reshape(found, self.batch)
 
     def contradiction(self, residual: np.ndarray) -> np.ndarray:
         """Return the part of a residual that no field can remove, in units of the scaled rows."""

@@ -65,6 +65,16 @@ class SparseRowsGain(Gain):
                 course = self.better(course, mended(course, missed))
         return course
 
+    def apply(self, field: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return what `correct` does, without a judgement: of products, which cannot fail."""
+        corrected = super().apply(field, values)
+        for at, gain in self.settled():
+            here: Any = (..., *at, slice(None))
+            wanted = np.broadcast_to(values, (*corrected.shape[:-1], values.shape[-1]))
+            start = np.broadcast_to(field, corrected.shape)
+            corrected[here] = gain.apply(start[here], wanted[here])
+        return corrected
+
     def _by_conjugate_gradients(self, course: Refined, missed: np.ndarray) -> Refined:
         """Correct anew the fields that miss a row, preconditioned by the factor."""
         field, total = course.passed[0], np.zeros(course.residual.shape)
@@ -113,9 +123,9 @@ class SparseRowsGain(Gain):
         wanted : ndarray of bool of shape (..., *batch)
             Which fields; an entry of the batch if any of the leading axes wants it.
         """
-        n_rows, n_points = self.rows.shape
-        if n_rows > MAX_ROWS or n_rows * n_points > MAX_VALUES:
+        if not self._affordable():
             return
+        n_rows = self.rows.shape[0]
         rows = self.rows.toarray()
         batch = self.batch
         wanted = np.any(wanted.reshape(-1, *wanted.shape[wanted.ndim - len(batch) :]), axis=0)
@@ -123,6 +133,15 @@ class SparseRowsGain(Gain):
         for at in np.ndindex(*batch):
             if np.any(wanted[at]):
                 yield at, DenseGain(self.covariance_of(at), rows, noise[at])
+
+    def settled(self) -> Iterator[tuple[tuple[int, ...], DenseGain]]:
+        """Yield the gains with dense rows of fields whose rows may be redundant."""
+        return self.dense_gains(self.suspect) if self._affordable() else iter(())
+
+    def _affordable(self) -> bool:
+        """Say whether the rows may be written out."""
+        n_rows, n_points = self.rows.shape
+        return n_rows <= MAX_ROWS and n_rows * n_points <= MAX_VALUES
 
     @abstractmethod
     def covariance_of(self, at: tuple[int, ...]) -> Covariance:
@@ -136,7 +155,7 @@ class SparseRowsGain(Gain):
     def determined(self, reduced: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Settle reduced variances where rows depend on each other, or leave but rounding."""
         reduced[reduced <= EXACT * eps(reduced) * prior] = 0.0
-        for at, gain in self.dense_gains(self.suspect):
+        for at, gain in self.settled():
             reduced[at] = gain.reduced_variance()
         reduced[..., self.pins()[1]] = 0.0
         return np.minimum(reduced, prior)
@@ -154,9 +173,15 @@ class SparseRowsGain(Gain):
         multipliers = self.solve(residual)
         return field + self.spread(multipliers), multipliers
 
-    def answers(self, vectors: np.ndarray) -> np.ndarray:
-        """Return ``A^-1 G S @ vectors``, refined."""
-        return self.refined(self.along(self.covariance_times(vectors)))
+    def pull(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``(I - K G)' @ vectors`` and ``K' @ vectors``."""
+        vectors = np.broadcast_to(vectors, self._over(vectors, 1))
+        found = self.refined(self.along(self.covariance_times(vectors)))
+        left = vectors - self.back(found)
+        for at, gain in self.settled():
+            here: Any = (..., *at, slice(None))
+            left[here], found[here] = gain.pull(vectors[here])
+        return left, found
 
     def along(self, field: np.ndarray) -> np.ndarray:
         """Return ``G field``."""
@@ -173,7 +198,7 @@ class SparseRowsGain(Gain):
     def pins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the exact rows that have a single point, their points, and their entries."""
         single = np.diff(self.rows.indptr) == 1
-        noisy = (self.noise_variance > 0).reshape(-1, len(single)).any(axis=0)
+        noisy = (self.noise_variance > 0).any(axis=tuple(range(self.noise_variance.ndim - 1)))
         rows = np.flatnonzero(single & ~noisy)
         entry = self.rows.indptr[rows]
         return rows, self.rows.indices[entry], self.rows.data[entry]
@@ -190,12 +215,19 @@ class SparseRowsGain(Gain):
         """Return ``S G' A^-1 G S @ matrix``; without a matrix, written out."""
         matrix = np.eye(self.rows.shape[1]) if matrix is None else matrix
         # Columns become right sides, in front of the fields.
-        vectors = np.moveaxis(np.broadcast_to(matrix, self._batched(matrix)), -1, 0)
-        return np.moveaxis(self.spread(self.answers(vectors)), 0, -1)
+        matrix = np.broadcast_to(matrix, self._over(matrix, 2))
+        vectors = np.moveaxis(matrix, -1, 0)
+        multipliers = self.refined(self.along(self.covariance_times(vectors)))
+        found = np.moveaxis(self.spread(multipliers), 0, -1)
+        for at, gain in self.settled():
+            here: Any = (..., *at, slice(None), slice(None))
+            found[here] = gain.removed(matrix[here])
+        return found
 
-    def _batched(self, matrix: np.ndarray) -> tuple[int, ...]:
-        batch = np.broadcast_shapes(self.batch, matrix.shape[:-2])
-        return (*batch, *matrix.shape[-2:])
+    def _over(self, array: np.ndarray, n_axes: int) -> tuple[int, ...]:
+        """Return the shape of an array that the batch has been put in front of the last axes of."""
+        batch = np.broadcast_shapes(self.batch, array.shape[:-n_axes])
+        return (*batch, *array.shape[-n_axes:])
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
