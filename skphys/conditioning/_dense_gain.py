@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from array_api_compat import array_namespace, device
 
@@ -17,7 +19,7 @@ from skphys.conditioning._arrays import (
 from skphys.conditioning._covariance import Covariance, Diagonal
 from skphys.conditioning._gain import EXACT, FewRowsGain, Gain, Refined
 from skphys.conditioning._single_row import SingleRowGain
-from skphys.conditioning._whitened import independent, orthonormal
+from skphys.conditioning._whitened import orthonormal
 
 # A pivot of a row's unit variance below this: the rows are to be looked at whitened.
 SUSPECT = 1e-4
@@ -66,12 +68,18 @@ class DenseGain(FewRowsGain):
         suspect, lower = _cholesky_of_correlation(inner, noise_variance, scale, weight is not None)
         identity = xp.eye(rows.shape[0], dtype=rows.dtype, device=device(rows))
         self.inverse = xp.linalg.solve(lower, identity) * scale[..., None, :]
-        self.half = cross @ transpose(self.inverse)
+        self._cross: Array | None = cross
         if suspect.any():
             chosen = xp.asarray(suspect, device=device(rows))[..., None, None]
             half, inverse = self._whitened(weight)
             self.half = xp.where(chosen, half, self.half)
             self.inverse = xp.where(chosen, inverse, self.inverse)
+            self._cross = None
+
+    @cached_property
+    def half(self) -> Array:
+        """Return ``S G' L^-T``, where rows stand clearly apart; means do without it."""
+        return self._cross @ transpose(self.inverse)
 
     def _whitened(self, weight: np.ndarray | None) -> tuple[Array, Array]:
         """Return `half` and `inverse` by orthonormal directions of the whitened rows."""
@@ -86,19 +94,28 @@ class DenseGain(FewRowsGain):
             white = xp.concat(list(parts), axis=-2)
         scale = _inverse_root(xp.sum(white**2, axis=-2), self._usable)
         white = white * scale[..., None, :]
-        directions, inverse = orthonormal(white, independent(white, weight))
+        directions, inverse = orthonormal(white, weight)
         return self.covariance.color(directions[..., :rank, :]), inverse * scale[..., None, :]
 
     @property
     def batch(self) -> tuple[int, ...]:
         """The shape of the fields."""
-        return tuple(self.half.shape[:-2])
+        held = self.half if self._cross is None else self._cross
+        return np.broadcast_shapes(held.shape[:-2], self.inverse.shape[:-2])
 
     def advance(self, field: Array, residual: Array) -> tuple[Array, Array | float]:
         """Return ``field + S G' A^-1 @ residual``, and the multipliers if noise asks for them."""
         white = matvec(self.inverse, residual)
-        multipliers = matvec(transpose(self.inverse), white) if self._noisy else 0.0
-        return field + matvec(self.half, white), multipliers
+        if self._cross is None:
+            multipliers = matvec(transpose(self.inverse), white) if self._noisy else 0.0
+            return field + matvec(self.half, white), multipliers
+        multipliers = matvec(transpose(self.inverse), white)
+        return field + matvec(self._cross, multipliers), multipliers
+
+    def travelled(self, course: Refined) -> Array:
+        """Return what the first step has added up at each point."""
+        residual = self.residual(course.passed[0], course.values, 0.0)
+        return matvec(abs(self.half), abs(matvec(self.inverse, residual)))
 
     def reduced_variance(self) -> Array:
         """Return the conditioned variances."""

@@ -16,7 +16,7 @@ from skphys.conditioning._arrays import Array, eps, matvec, to_numpy, transpose
 MAX_REFINEMENTS = 4
 # In units of the dtype's eps: 4500 eps is 1e-12 in float64.
 EXACT, REFINE = 4500.0, 200.0
-CANCELLED = 1000.0  # of all terms that a field had on its way, which are three or more
+CANCELLED = 1000.0  # of the largest terms that a field had on its way
 
 
 class InconsistentConstraintsError(ValueError):
@@ -64,7 +64,7 @@ class Refined(NamedTuple):
     multipliers : array of shape (..., n_rows) or float
         What has been applied; 0.0 where no row has noise.
     passed : tuple of array
-        Where it came from, and where it was after the first step.
+        Where it came from, and where it was after each step.
     met : bool
         Whether all rows of all fields are met as well as refinement can.
     """
@@ -160,7 +160,7 @@ class Gain(ABC):
         for _ in range(self.max_refinements):
             field, step = self.advance(field, residual)
             multipliers = multipliers + step
-            passed = (*passed, field)[:2]
+            passed = (*passed, field)
             residual = self.residual(field, values, multipliers)
             course = Refined(field, residual, values, multipliers, passed)
             missed = self.missed(course, REFINE, passed=False)
@@ -172,12 +172,15 @@ class Gain(ABC):
     def finish(self, course: Refined) -> Array:
         """Return a field that refinement did not make exact, if there is no contradiction."""
         course = self.mend(course)
-        missed = self.missed(course, EXACT, passed=False)
-        if bool(missed.any()):
-            missed = missed & self.missed(course, CANCELLED)
+        missed = self.contradicted(course)
         if bool(missed.any()):
             raise _inconsistent(self.blame(missed, course), course.residual)
         return course.field
+
+    def contradicted(self, course: Refined) -> Array:
+        """Say which rows are missed by more than rounding, that of what cancelled included."""
+        missed = self.missed(course, EXACT, passed=False)
+        return missed & self.missed(course, CANCELLED) if bool(missed.any()) else missed
 
     def mend(self, course: Refined) -> Refined:
         """Do for fields that miss a row what takes more than refinement."""
@@ -214,8 +217,8 @@ class Gain(ABC):
         """Return the exact rows that have a single point, their points, and their entries."""
         single = (self.rows != 0).sum(-1) == 1
         noisy = to_numpy(self.noise_variance > 0)
-        noisy = noisy.any(axis=tuple(range(noisy.ndim - 1)))
-        rows = np.flatnonzero(to_numpy(single) & ~noisy)
+        some = np.any(noisy, axis=tuple(range(noisy.ndim - 1)))
+        rows = np.flatnonzero(to_numpy(single) & ~some)
         points = np.argmax(to_numpy(abs(self.rows))[rows], axis=-1)
         return rows, points, self.rows[rows, points]
 
@@ -254,10 +257,16 @@ class Gain(ABC):
 
     def terms(self, course: Refined, passed: bool = True) -> Array:
         """Return the sizes of what each row adds up, ``|b| + R|x| + |G||u|``."""
-        sizes = abs(course.field)
+        sizes, xp = abs(course.field), array_namespace(course.field)
         for other in course.passed if passed else ():
-            sizes = sizes + abs(other)
+            sizes = xp.maximum(sizes, abs(other))
+        if passed:
+            sizes = xp.maximum(sizes, self.travelled(course))
         return self._known(course) + self.reach(sizes)
+
+    def travelled(self, course: Refined) -> Array:
+        """Return what the first step has added up at each point, or 0 where that is not known."""
+        return array_namespace(course.field).zeros_like(course.field)
 
     def _known(self, course: Refined) -> Array:
         return abs(course.values) + self.noise_variance * abs(course.multipliers)

@@ -9,17 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_numpy_array
 
 from skphys.conditioning._arrays import Array, eps, to_numpy, transpose
 
 ANGLE = 16.0  # in units of eps and of the rows' number: a row is another's at less than this
 
 
-def independent(white: Array, weight: Array | None = None) -> Array:
-    """Say which rows do not follow from the others.
+def rounding(n_rows: int, rank: int) -> float:
+    """Return the whitened length, in units of eps, that is nothing but rounding."""
+    return ANGLE * n_rows + float(rank) ** 0.5
 
-    Of rows that depend on each other those that stand out most are kept, or weigh most.
+
+def orthonormal(white: Array, weight: np.ndarray | None = None) -> tuple[Array, Array]:
+    """Return orthonormal directions ``Q`` of independent rows, and ``L^-1`` with ``W = L Q'``.
 
     Parameters
     ----------
@@ -30,17 +33,39 @@ def independent(white: Array, weight: Array | None = None) -> Array:
 
     Returns
     -------
-    bool array of shape (..., n_rows)
-        A row of zeros is not kept.
+    directions : array of shape (..., rank, n_rows)
+        ``Q``; zeros for a row that follows from others.
+    inverse : array of shape (..., n_rows, n_rows)
+        ``L^-1``; zeros likewise.
     """
     xp = array_namespace(white)
-    left: Any = np.linalg.qr(to_numpy(white), mode="r")
+    rank, n_rows = white.shape[-2:]
+    first, triangle = np.linalg.qr(to_numpy(white))
+    found = independent(triangle, rounding(n_rows, rank) * eps(white), weight)
+    kept = xp.asarray(found, device=device(white))[..., None, :]
+    # The first directions serve where no gradient has to pass through rows that depend on others.
+    plain = is_numpy_array(white)
+    used = xp.where(kept, triangle if plain else white, 0.0)
+    # A row that is left out gets a dimension of its own, so that all of them are independent.
+    identity = xp.eye(n_rows, dtype=white.dtype, device=device(white))
+    own = xp.broadcast_to(xp.where(kept, 0.0, identity), (*used.shape[:-2], n_rows, n_rows))
+    directions, upper = xp.linalg.qr(xp.concat([used, own], axis=-2))
+    directions = xp.where(kept, directions[..., : used.shape[-2], :], 0.0)
+    inverse = xp.linalg.solve(transpose(upper), identity)
+    inverse = xp.where(kept & transpose(kept), inverse, 0.0)
+    return first @ directions if plain else directions, inverse
+
+
+def independent(left: Any, tolerance: float, weight: np.ndarray | None) -> np.ndarray:
+    """Say which rows do not follow from the others, to a tolerance.
+
+    Of rows that depend on each other those that stand out most are kept, or weigh most.
+    """
     n_rows = left.shape[-1]
     weight = np.ones(n_rows) if weight is None else weight
     batch = np.broadcast_shapes(left.shape[:-2], weight.shape[:-1])
     left = np.array(np.broadcast_to(left, (*batch, *left.shape[-2:])))
-    tolerance = (ANGLE * n_rows + white.shape[-2] ** 0.5) * eps(white)
-    kept: Any = np.zeros((*left.shape[:-2], n_rows), dtype=bool)
+    kept: Any = np.zeros((*batch, n_rows), dtype=bool)
     for _ in range(n_rows):
         length = np.sqrt(np.sum(left**2, axis=-2))
         candidate = (length > tolerance) & ~kept
@@ -52,37 +77,6 @@ def independent(white: Array, weight: Array | None = None) -> Array:
         scale = np.where(chosen, np.take_along_axis(length, best, axis=-1), np.inf)
         direction = direction / scale[..., None, :]
         for _ in range(2):  # once more takes out the first one's rounding
-            left -= direction * np.sum(direction * left, axis=-2, keepdims=True)
+            left -= direction * (np.swapaxes(direction, -1, -2) @ left)
         kept |= chosen & (np.arange(n_rows) == best)
-    return xp.asarray(kept, device=device(white))
-
-
-def orthonormal(white: Array, kept: Array) -> tuple[Array, Array]:
-    """Return orthonormal directions ``Q`` of the kept rows, and ``L^-1`` with ``W = L Q'``.
-
-    Parameters
-    ----------
-    white : array of shape (..., rank, n_rows)
-        Whitened rows, one a column.
-    kept : bool array of shape (..., n_rows)
-        Independent rows.
-
-    Returns
-    -------
-    directions : array of shape (..., rank, n_rows)
-        ``Q``; zeros for a row that is not kept.
-    inverse : array of shape (..., n_rows, n_rows)
-        ``L^-1``; zeros likewise.
-    """
-    xp = array_namespace(white)
-    n_rows = white.shape[-1]
-    identity = xp.eye(n_rows, dtype=white.dtype, device=device(white))
-    # A row that is left out gets a dimension of its own, so that all of them are independent.
-    used = xp.where(kept[..., None, :], white, 0.0)
-    own = xp.where(kept[..., None, :], 0.0, identity)
-    own = xp.broadcast_to(own, (*used.shape[:-2], n_rows, n_rows))
-    directions, triangle = xp.linalg.qr(xp.concat([used, own], axis=-2))
-    inverse = xp.linalg.solve(transpose(triangle), identity)
-    both = kept[..., :, None] & kept[..., None, :]
-    directions = xp.where(kept[..., None, :], directions[..., : white.shape[-2], :], 0.0)
-    return directions, xp.where(both, inverse, 0.0)
+    return np.asarray(kept)

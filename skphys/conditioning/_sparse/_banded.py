@@ -15,6 +15,8 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 SHIFT = 1e-13  # what is added to a unit diagonal where rows are redundant
 SUSPECT = 1e-8  # a pivot this small may be a row that follows from the others
+WEAK = 1e-5  # a pivot below this costs the variances digits
+PURE = 9.0  # the growth under ten times the shift of a pivot that is nearly nothing else
 NARROW = 8  # a band that needs no other order
 MIN_BLOCK = 16
 CHUNK = 1 << 21  # values in the blocks that are inverted at once
@@ -98,9 +100,24 @@ class BandedFactor:
             self.shift, cholesky = _shifted(bands, needed)
         self._cholesky = cholesky
 
-    def pivots(self) -> np.ndarray:
-        """Return the pivots, 1 where rows are independent and `shift` where one is redundant."""
-        return self._cholesky[0] ** 2
+    def least_pivot(self) -> float:
+        """Return the smallest pivot, 1 where rows are independent and 0 where one is redundant."""
+        return float(np.min(self._cholesky[0] ** 2, initial=1.0))
+
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Say of which fields rows follow from others, and of which that is in doubt.
+
+        The pivot of such a row is nothing but the shift, and grows with it.
+        """
+        pivots = self._cholesky[0] ** 2
+        small = pivots < WEAK
+        if not small.any():
+            return small.any(axis=-1), small.any(axis=-1)
+        more = self._more()[0] ** 2
+        return small.any(axis=-1), (small & (more < PURE * pivots)).any(axis=-1)
+
+    def _more(self) -> np.ndarray:
+        return _shifted(self._bands, 10.0 * self.shift)[1]
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
@@ -134,8 +151,7 @@ class BandedFactor:
         """
         if not self.shift.any():
             return self._cholesky, np.ones(self._cholesky.shape[1:], dtype=bool)
-        more = _shifted(self._bands, 10.0 * self.shift)[1]
-        kept = more[0] ** 2 < 2.0 * self._cholesky[0] ** 2
+        kept = self._more()[0] ** 2 < 2.0 * self._cholesky[0] ** 2
         bands = self._bands.copy()
         for d in range(1, min(len(bands), kept.shape[1])):
             bands[d, :, :-d] *= kept[:, :-d] & kept[:, d:]

@@ -14,14 +14,13 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from skphys.conditioning._sparse._banded import SHIFT, BandedFactor, narrow
+from skphys.conditioning._sparse._banded import SHIFT, WEAK, BandedFactor, narrow
 from skphys.conditioning._sparse._bordered import BorderedFactor, bordered
-from skphys.conditioning._sparse._products import Products
+from skphys.conditioning._sparse._products import Products, times
+from skphys.conditioning._whitened import rounding
 
 NARROW = 24  # a band this narrow beats a general factorization at any length
 SMALL_WORK = 1e7  # and so does any band with this many multiplications
-WEAK = 1e-5  # a pivot below this costs the variances digits
-UNEVEN = 1e-5  # the least part of a row's standard deviation that its pivot can tell from nothing
 INVERSE_WORK = 2e10  # multiplications up to which the inverse's band is worth computing
 INVERSE_VALUES = 1 << 25  # and values: 256 MiB
 
@@ -33,8 +32,8 @@ class Factor(Protocol):
     def shift(self) -> float | np.ndarray:
         """What was added to the diagonals, one number or an array of shape (n_fields, 1)."""
 
-    def pivots(self) -> np.ndarray:
-        """Return what is left of each row after others, of shape (n_fields, n_rows)."""
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Say of which fields rows follow from others, and of which that is in doubt."""
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
@@ -47,9 +46,10 @@ class DiagonalFactor:
         self.shift = 0.0 if (diagonal > shift).all() else shift
         self._diagonal = np.maximum(diagonal, shift)
 
-    def pivots(self) -> np.ndarray:
-        """Return the diagonals."""
-        return self._diagonal
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Say of none that rows follow from others, but where others must move them."""
+        small = self._diagonal < WEAK
+        return small.any(axis=1), (small & (self._diagonal > self.shift)).any(axis=1)
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Divide."""
@@ -79,9 +79,11 @@ class LUFactor:
             factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
             self._factors.append((matrix, factor))
 
-    def pivots(self) -> np.ndarray:
-        """Return the diagonals of the upper factors."""
-        return np.array([abs(factor.U.diagonal()) for _, factor in self._factors])
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Leave it in doubt where a pivot is small, and more than shifts make of nothing."""
+        pivots = np.array([abs(f.U.diagonal()) for _, f in self._factors])
+        small = pivots < WEAK
+        return np.any(small, axis=1), np.any(small & (pivots > 1e3 * self.shift), axis=1)
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve field by field, with one refinement for what pivots would have given."""
@@ -125,6 +127,7 @@ class InnerMatrix:
     ) -> None:
         self.batch = variance.shape[:-1]
         self._products = Products(rows, variance.reshape(-1, rows.shape[1]))
+        self._noise_variance = noise_variance
         diagonal = self._products.diagonal.reshape(*self.batch, -1) + noise_variance
         total = diagonal + further
         self._n_fields = prod(self.batch)
@@ -162,14 +165,31 @@ class InnerMatrix:
     def suspect(self) -> np.ndarray:
         """Say of which fields rows stand at angles that a factor of ``A`` cannot judge.
 
-        A row that follows from others leaves the pivot that was added, one that stands apart a
-        large one. But points of very small standard deviation may tell apart such rows, too.
+        Pivots are the squares of angles; what is left of them below the shift is seen whitened.
         """
-        pivots = self._factor.pivots()
-        small = (pivots < WEAK).any(axis=1)
-        between = ((pivots < WEAK) & (pivots > 1.5 * self._factor.shift)).any(axis=1)
-        found = small & (between | self._products.uneven(self._scale.reshape(pivots.shape), UNEVEN))
-        return np.reshape(found, self.batch)
+        redundant, doubtful = self._factor.dependent()
+        if (redundant & ~doubtful).any():
+            doubtful = doubtful | (redundant & self._apart())
+        return doubtful.reshape(self.batch)
+
+    def _apart(self) -> np.ndarray:
+        """Say of which fields rows that seem to depend on each other do not, of (n_fields,).
+
+        Two steps of inverse iteration lead to a combination of rows that nearly is none. Its
+        whitened length is nothing but rounding where one of them follows from the others.
+        """
+        products = self._products
+        n_rows, n_points = products.rows.shape
+        scale = self._scale.reshape(self._n_fields, n_rows)
+        vector = np.broadcast_to(np.random.default_rng(0).standard_normal(n_rows), scale.shape)
+        for _ in range(2):
+            vector = self._factor.solve(np.ascontiguousarray(vector)[:, None])[:, 0]
+            vector = vector / np.linalg.norm(vector, axis=1, keepdims=True)
+        combined = times(products.rows.T.tocsr(), scale * vector)
+        length = np.sum(products.variance * combined**2, axis=1)
+        noise = np.broadcast_to(self._noise_variance, (*self.batch, n_rows)).reshape(scale.shape)
+        length = np.sqrt(length + np.sum(noise * (scale * vector) ** 2, axis=1))
+        return np.asarray(length > rounding(n_rows, n_points) * np.finfo(float).eps)
 
     def contradiction(self, residual: np.ndarray) -> np.ndarray:
         """Return the part of a residual that no field can remove, in units of the scaled rows."""

@@ -108,7 +108,8 @@ class SparseRowsGain(Gain):
             here: Any = (..., *at, slice(None))
             other = gain.refine(course.passed[0][here], course.values[here])
             other = gain.mend(other)
-            field[here], residual[here] = other.field, other.residual
+            field[here] = other.field
+            residual[here] = np.where(gain.contradicted(other), other.residual, 0.0)
             multipliers[here] = other.multipliers
         return course._replace(field=field, residual=residual, multipliers=multipliers)
 
@@ -126,9 +127,11 @@ class SparseRowsGain(Gain):
         if not self._affordable():
             return
         n_rows = self.rows.shape[0]
-        rows = self.rows.toarray()
         batch = self.batch
         wanted = np.any(wanted.reshape(-1, *wanted.shape[wanted.ndim - len(batch) :]), axis=0)
+        if not np.any(wanted):
+            return
+        rows = self.rows.toarray()
         noise = np.broadcast_to(self.noise_variance, (*batch, n_rows))
         for at in np.ndindex(*batch):
             if np.any(wanted[at]):

@@ -50,7 +50,7 @@ class Products:
 
     def __init__(self, rows: sparse.csr_array, variance: np.ndarray) -> None:
         self.rows = rows
-        self._variance = variance
+        self.variance = variance
         self._squared = rows.power(2)
         self._terms: sparse.csr_array | None = None
         self.diagonal = times(self._squared, variance)
@@ -69,28 +69,6 @@ class Products:
         else:
             self.row, self.column, self._terms = _pairs(self.rows)
             self.lower = np.ascontiguousarray(times(self._terms, variance).T)
-
-    def uneven(self, scale: np.ndarray, share: float) -> np.ndarray:
-        """Say of which fields a point moves a row by less than a share, but moves it.
-
-        Parameters
-        ----------
-        scale : ndarray of shape (n_fields, n_rows)
-            One over the rows' standard deviations.
-        share : float
-            The part of a row's standard deviation.
-
-        Returns
-        -------
-        ndarray of bool of shape (n_fields,)
-            False where no point moves a row so little.
-        """
-        row = np.repeat(np.arange(self.rows.shape[0]), np.diff(self.rows.indptr))
-        found = np.zeros(len(scale), dtype=bool)
-        for i, (own, variance) in enumerate(zip(scale, self._variance, strict=True)):
-            part = own[row] ** 2 * self._squared.data * variance[self.rows.indices]
-            found[i] = ((part > 0) & (part < share**2)).any()
-        return found
 
     def quadratic(self, diagonal: np.ndarray, lower: np.ndarray) -> np.ndarray:
         """Return ``diag(G' Z G)`` for symmetric ``Z``, known where ``G D G'`` has entries.
