@@ -187,20 +187,19 @@ class Gain(ABC):
         return course
 
     def better(self, course: Refined, other: Refined) -> Refined:
-        """Return for each field the course whose worst row is missed by fewer roundings."""
+        """Return for each field the other course if that is exact and the first one is worse.
+
+        Both are measured by the terms of the first: a field that has moved far off has large ones.
+        """
         xp = array_namespace(course.field)
-        where = (self._worst(other) < self._worst(course))[..., None]
+        terms = self.terms(course, passed=False)
+        first, second = _worst(course.residual, terms), _worst(other.residual, terms)
+        where = ((second < first) & (second <= EXACT * eps(terms)))[..., None]
         return course._replace(
             field=xp.where(where, other.field, course.field),
             residual=xp.where(where, other.residual, course.residual),
             multipliers=xp.where(where, other.multipliers, course.multipliers),
         )
-
-    def _worst(self, course: Refined) -> Array:
-        xp = array_namespace(course.field)
-        terms = self.terms(course, passed=False)
-        share = abs(course.residual) / xp.where(terms > 0, terms, 1.0)
-        return xp.max(xp.where(share <= 2.0, share, 2.0), axis=-1)  # also of NaN
 
     def pin(self, field: Array, values: Array) -> Array:
         """Set the points that exact rows name one by one.
@@ -305,6 +304,13 @@ class FewRowsGain(Gain):
         if matrix is None:
             return half @ transpose(half)
         return half @ (transpose(half) @ matrix)
+
+
+def _worst(residual: Array, terms: Array) -> Array:
+    """Return the largest share of a residual in a field's rows, at most 2, also for NaN."""
+    xp = array_namespace(residual)
+    share = abs(residual) / xp.where(terms > 0, terms, 1.0)
+    return xp.max(xp.where(share <= 2.0, share, 2.0), axis=-1)
 
 
 def _inconsistent(missed: Array, residual: Array) -> InconsistentConstraintsError:
