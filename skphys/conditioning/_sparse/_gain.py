@@ -19,7 +19,7 @@ from skphys.conditioning._dense_gain import DenseGain
 from skphys.conditioning._gain import EXACT, Gain, Refined
 from skphys.conditioning._sparse._banded import SHIFT
 from skphys.conditioning._sparse._factor import InnerMatrix
-from skphys.conditioning._sparse._products import times
+from skphys.conditioning._sparse._products import canonical, times
 
 N_DRAWS = 256  # draws behind variances that are estimated
 AT_ONCE = 1 << 22  # values of draws held at once
@@ -267,6 +267,7 @@ class SparseGain(SparseRowsGain):
         super().__init__(rows, noise_variance)
         batch = np.broadcast_shapes(variance.shape[:-1], noise_variance.shape[:-1])
         self.variance = np.broadcast_to(variance, (*batch, variance.shape[-1]))
+        self._further, self._shift = further, shift
         self._inner = InnerMatrix(rows, self.variance, noise_variance, further, shift)
 
     @property
@@ -314,11 +315,30 @@ class SparseGain(SparseRowsGain):
 
     @cached_property
     def _reduced(self) -> tuple[np.ndarray, np.ndarray | float]:
+        if len(self.pins()[0]):
+            return self._beside_pins()
         quadratic = self._inner.points()
         if quadratic is None:
             return self._estimated()
         reduced = self.variance - self.variance**2 * quadratic
         return self.determined(reduced, self.variance), 0.0
+
+    def _beside_pins(self) -> tuple[np.ndarray, np.ndarray | float]:
+        """Return what the other rows leave of the points that no row names alone."""
+        rows, points, _ = self.pins()
+        variance = self.variance.copy()
+        variance[..., points] = 0.0
+        left = np.setdiff1d(np.arange(self.rows.shape[0]), rows)
+        if not len(left):
+            return variance, 0.0
+        free = np.ones(self.rows.shape[1])
+        free[points] = 0.0
+        others = canonical(self.rows[left] * free)
+        further = np.asarray(self._further)
+        further = further[..., left] if further.ndim else further
+        return SparseGain(
+            variance, others, self.noise_variance[..., left], further, self._shift
+        )._reduced
 
     def _estimated(self) -> tuple[np.ndarray, np.ndarray]:
         """Estimate the share of each variance that is left, and its standard error.
