@@ -169,7 +169,7 @@ class DenseGain(FewRowsGain):
     def blame(self, missed: Array, course: Refined) -> Array:
         """Add to rows that are missed those that they follow from, or that follow from them."""
         std = np.sqrt(to_numpy(self.row_variance()))
-        std = np.where(std > 0, std, np.inf)
+        std = np.where(std > 0, std, 1.0)  # such a row moves nothing and is no part of others
         part = np.abs(to_numpy((self.rows @ self.half) @ self.inverse))
         linked = part * std[..., None, :] > INVOLVED * std[..., :, None]
         linked = linked | np.swapaxes(linked, -1, -2)

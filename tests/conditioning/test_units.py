@@ -221,3 +221,22 @@ def test_points_without_variance_stay_exactly(kind):
     np.testing.assert_array_equal(posterior.mean[fixed], prior.mean[fixed])
     np.testing.assert_array_equal(posterior.std()[fixed], 0.0)
     np.testing.assert_array_equal(posterior.sample(3, 0)[:, fixed], [prior.mean[fixed]] * 3)
+
+
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_fields_without_variance_under_every_structure(n_rows):
+    """They stay if they obey; if not the rows are named, without a warning on the way."""
+    rows = np.eye(N)[:n_rows] + np.eye(N)[4]
+    nothing = np.zeros(N)
+    for covariance in (
+        Sum(Diagonal(nothing), LowRank(np.zeros((B, N, 2)))),
+        Dense(np.zeros((N, N))),
+        Scaled(nothing, OrnsteinUhlenbeck(np.arange(12.0), 1.0)),
+    ):
+        prior = Gaussian(np.ones((B, N)), covariance)
+        kept = condition(prior, rows, np.full(n_rows, 2.0))
+        np.testing.assert_array_equal(kept.mean, prior.mean)
+        np.testing.assert_array_equal(kept.sample(2, 0), [prior.mean] * 2)
+        with pytest.raises(InconsistentConstraintsError) as caught:
+            condition(prior, rows, np.full(n_rows, 2.1))
+        assert caught.value.rows == list(range(n_rows))
