@@ -42,6 +42,26 @@ def floating(array: Array) -> Array:
     return array if is_floating else xp.astype(array, xp.float64)
 
 
+def to_numpy(array: Array) -> np.ndarray:
+    """Copy an array to NumPy, out of an autograd graph, where it is not NumPy's already."""
+    return np.asarray(array.detach().cpu() if is_torch_array(array) else array)
+
+
+def cholesky(matrix: Array) -> Array:
+    """Return lower Cholesky factors, NaN for matrices that are not positive definite."""
+    if is_torch_array(matrix):
+        import torch
+
+        lower, info = torch.linalg.cholesky_ex(matrix)
+        return torch.where((info > 0)[..., None, None], torch.nan, lower)
+    try:
+        return np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        if matrix.ndim == 2:
+            return np.full_like(matrix, np.nan)
+        return np.stack([cholesky(one) for one in matrix])
+
+
 def standard_normal(reference: Array, random_state: Any = None) -> Normal:
     """Return a function that draws standard normals of a given shape, like the reference.
 

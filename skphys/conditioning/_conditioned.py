@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from array_api_compat import array_namespace, device
 
 from skphys.conditioning._arrays import Array, Normal, eps, transpose
 from skphys.conditioning._covariance import Covariance
-from skphys.conditioning._gain import Gain
+from skphys.conditioning._gain import EXACT, Gain
 
 
 class Pathwise(Covariance):
@@ -29,15 +30,44 @@ class Pathwise(Covariance):
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Correct draws of the prior so that each of them obeys the homogeneous rows."""
         draws = self.prior.sample(normal, shape)
-        noise_std = self.gain.noise_variance**0.5
+        noise_std = self._noise_std()
         noise = noise_std * normal((*shape, noise_std.shape[-1]))
         return self.gain.correct(draws, -noise)
 
     def rounding(self, rows: Array) -> Array:
         """Take as zero what conditioning has shrunk by 12 of float64's 16 digits."""
-        xp = array_namespace(rows)
-        before = xp.sum(transpose(rows) * self.prior.matmul(transpose(rows)), axis=-2)
-        return 4500.0 * eps(rows) * before + self.prior.rounding(rows)
+        return EXACT * eps(rows) * self.prior.row_variance(rows) + self.prior.rounding(rows)
+
+    def white(self, matrix: Array) -> Array:
+        """Return ``F' @ matrix`` of ``F = [(I - K G) F0, K R^1/2]`` with the prior's ``F0``."""
+        xp = array_namespace(matrix)
+        vectors, multipliers = self._back(matrix)
+        noise = self._noise_std() * multipliers
+        upper, lower = self.prior.white(xp.moveaxis(vectors, 0, -1)), xp.moveaxis(noise, 0, -1)
+        batch = np.broadcast_shapes(upper.shape[:-2], lower.shape[:-2])
+        parts = (xp.broadcast_to(p, (*batch, *p.shape[-2:])) for p in (upper, lower))
+        return xp.concat(list(parts), axis=-2)
+
+    def color(self, matrix: Array) -> Array:
+        """Return ``F @ matrix``, with the ``F`` of `white`."""
+        xp = array_namespace(matrix)
+        rank = self.prior.rank()
+        fields = xp.moveaxis(self.prior.color(matrix[..., :rank, :]), -1, 0)
+        noise = self._noise_std() * xp.moveaxis(matrix[..., rank:, :], -1, 0)
+        return xp.moveaxis(self.gain.apply(fields, -noise), 0, -1)
+
+    def rank(self) -> int:
+        """Return the columns of the prior's root and of the noise's."""
+        return self.prior.rank() + int(self.gain.noise_variance.shape[-1])
+
+    def _noise_std(self) -> Array:
+        return self.gain.noise_variance**0.5
+
+    def _back(self, matrix: Array) -> tuple[Array, Array]:
+        """Return ``(I - K G)' @ matrix`` and ``K' @ matrix``, columns first."""
+        vectors = array_namespace(matrix).moveaxis(matrix, -1, 0)
+        vectors = widened(vectors, len(self.gain.batch) + 2)
+        return self.gain.pull(vectors)
 
     def _symmetric(self, dense: Array) -> Array:
         """Return a matrix that is exactly symmetric, with `diagonal` on its diagonal."""
@@ -45,6 +75,12 @@ class Pathwise(Covariance):
         xp = array_namespace(dense)
         on_diagonal = xp.eye(dense.shape[-1], dtype=xp.bool, device=device(dense))
         return xp.where(on_diagonal, self.diagonal()[..., None], dense)
+
+
+def widened(columns: Array, ndim: int) -> Array:
+    """Put axes of length 1 for the fields behind the first axis, which holds the columns."""
+    missing = (1,) * (ndim - columns.ndim)
+    return columns.reshape(columns.shape[0], *missing, *columns.shape[1:])
 
 
 class Conditioned(Pathwise):

@@ -8,9 +8,9 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from skphys.conditioning._arrays import Array, eps, transpose
-from skphys.conditioning._conditioned import Pathwise
+from skphys.conditioning._conditioned import Pathwise, widened
 from skphys.conditioning._covariance import AT_ONCE, Covariance
-from skphys.conditioning._gain import CrossGain, Gain
+from skphys.conditioning._gain import FewRowsGain, Gain
 
 
 class Corrected(Pathwise):
@@ -48,8 +48,8 @@ class Corrected(Pathwise):
         xp = array_namespace(matrix)
         vectors, multipliers = self._back(matrix)
         moved = xp.moveaxis(self.prior.matmul(xp.moveaxis(vectors, 0, -1)), -1, 0)
-        wanted = self.gain.noise_variance * _widened(multipliers, moved.ndim)
-        corrected = self.gain.correct(moved, wanted)
+        wanted = self.gain.noise_variance * widened(multipliers, moved.ndim)
+        corrected = self.gain.apply(moved, wanted)
         return xp.moveaxis(corrected, 0, -1)
 
     def to_dense(self) -> Array:
@@ -61,21 +61,9 @@ class Corrected(Pathwise):
         n_points = self.gain.rows.shape[1]
         return array_namespace(rows).eye(n_points, dtype=rows.dtype, device=device(rows))
 
-    def _back(self, matrix: Array) -> tuple[Array, Array]:
-        """Return ``(I - K G)' @ matrix`` and ``K' @ matrix``, columns first."""
-        xp = array_namespace(matrix)
-        vectors = xp.moveaxis(matrix, -1, 0)
-        along = self.gain.along(xp.moveaxis(self.metric.matmul(matrix), -1, 0))
-        batch = np.broadcast_shapes(along.shape[1:-1], self.gain.noise_variance.shape[:-1])
-        along = _widened(along, len(batch) + 2)
-        along = xp.broadcast_to(along, (along.shape[0], *batch, along.shape[-1]))
-        multipliers = self.gain.refined(along)
-        vectors = _widened(vectors, multipliers.ndim)
-        return vectors - self.gain.back(multipliers), multipliers
-
     @cached_property
     def _diagonal(self) -> Array:
-        if isinstance(self.gain, CrossGain):
+        if isinstance(self.gain, FewRowsGain):
             return self._of_few_rows(self.gain)
         identity = self._identity()
         xp = array_namespace(identity)
@@ -92,20 +80,13 @@ class Corrected(Pathwise):
         variance[..., self.gain.pins()[1]] = 0.0
         return variance
 
-    def _of_few_rows(self, gain: CrossGain) -> Array:
+    def _of_few_rows(self, gain: FewRowsGain) -> Array:
         xp = array_namespace(gain.rows)
-        multiplied = gain.cross() @ gain.precision  # K
-        cross = self.prior.matmul(transpose(gain.rows))
-        inner = gain.rows @ cross
-        moved = xp.sum((multiplied @ inner) * multiplied, axis=-1)
-        moved = moved + xp.sum(multiplied**2 * gain.noise_variance[..., None, :], axis=-1)
-        before = self.prior.diagonal() + moved
-        variance = before - 2.0 * xp.sum(cross * multiplied, axis=-1)
+        half, dual, inverse = gain.half, gain.dual(), gain.inverse  # K G = half @ dual'
+        cross = self.prior.matmul(dual)
+        noise = (inverse * gain.noise_variance[..., None, :]) @ transpose(inverse)
+        inner = transpose(dual) @ cross + noise
+        before = self.prior.diagonal() + xp.sum((half @ inner) * half, axis=-1)
+        variance = before - 2.0 * xp.sum(cross * half, axis=-1)
         # A remainder of a few roundings is none: what the rows determine has no variance.
         return xp.where(variance > 64.0 * eps(before) * before, variance, 0.0)
-
-
-def _widened(vectors: Array, ndim: int) -> Array:
-    """Put axes of length 1 for the fields behind the first axis, which holds the columns."""
-    missing = (1,) * (ndim - vectors.ndim)
-    return vectors.reshape(vectors.shape[0], *missing, *vectors.shape[1:])

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array
+from array_api_compat import array_namespace, device
 
-from skphys.conditioning._arrays import Array, eps, is_float64_numpy, matvec, transpose
+from skphys.conditioning._arrays import (
+    Array,
+    cholesky,
+    eps,
+    is_float64_numpy,
+    matvec,
+    to_numpy,
+    transpose,
+)
 from skphys.conditioning._covariance import Covariance, Diagonal
-from skphys.conditioning._gain import CrossGain, Gain
+from skphys.conditioning._gain import EXACT, FewRowsGain, Gain, Refined
 from skphys.conditioning._single_row import SingleRowGain
+from skphys.conditioning._whitened import orthonormal
 
-# In units of the dtype's eps: a residual that independent points may take up. The pseudo-inverse
-# leaves out directions of a std below sqrt(16 n_rows eps) of the largest; this is a little more.
+# A pivot of a row's unit variance below this: the rows are to be looked at whitened.
+SUSPECT = 1e-4
+# In units of the dtype's eps: a residual that independent points may take up. A singular
+# covariance leaves out directions of a std below sqrt(4 eps) of the largest; this is more.
 NEARLY = 1e10
+INVOLVED = 1e-4  # the least part of a row in another one that makes them contradict each other
 
 
-class DenseGain(CrossGain):
+class DenseGain(FewRowsGain):
     """Any covariance under a few dense rows.
+
+    Rows are whitened and brought to unit length, and those that follow from others, to rounding,
+    are left out; whether the values agree is seen in the corrected field. Where rows stand clearly
+    apart a Cholesky factor of ``G S G' + R`` does the same in less time.
 
     Parameters
     ----------
@@ -24,70 +42,139 @@ class DenseGain(CrossGain):
         ``S``.
     rows : array of shape (n_rows, n_points)
         ``G``.
-    noise_variance : array of shape (n_rows,)
+    noise_variance : array of shape (n_rows,) or (..., n_rows)
         The diagonal of ``R``.
+    weight : ndarray of shape (..., n_rows), optional
+        How much it matters that a row is not among those left out.
     """
 
-    def __init__(self, covariance: Covariance, rows: Array, noise_variance: Array) -> None:
-        xp = array_namespace(rows)
+    def __init__(
+        self,
+        covariance: Covariance,
+        rows: Array,
+        noise_variance: Array,
+        weight: np.ndarray | None = None,
+    ) -> None:
         self.covariance = covariance
         self.rows = rows
         self.noise_variance = noise_variance
-        self._cross = covariance.matmul(transpose(rows))
-        inner = rows @ self._cross
-        variance = xp.linalg.diagonal(inner)
-        free = (variance > covariance.rounding(rows)) | (noise_variance > 0)
-        self.precision = inverse(inner, noise_variance, free)
+        self._noisy = bool((noise_variance > 0).any())
+        cross = covariance.matmul(transpose(rows))
+        inner = rows @ cross
+        xp = array_namespace(rows)
+        own = xp.linalg.diagonal(inner)
+        self._usable = (own > covariance.rounding(rows)) | (noise_variance > 0)
+        scale = _inverse_root(own + noise_variance, self._usable)
+        suspect, lower = _cholesky_of_correlation(inner, noise_variance, scale, weight is not None)
         identity = xp.eye(rows.shape[0], dtype=rows.dtype, device=device(rows))
-        self._inner = inner + noise_variance[..., None] * identity
+        self.inverse = xp.linalg.solve(lower, identity) * scale[..., None, :]
+        self._cross: Array | None = cross
+        if suspect.any():
+            chosen = xp.asarray(suspect, device=device(rows))[..., None, None]
+            half, inverse = self._whitened(weight)
+            self.half = xp.where(chosen, half, self.half)
+            self.inverse = xp.where(chosen, inverse, self.inverse)
+            self._cross = None
 
-    def cross(self) -> Array:
-        """Return ``S G'``."""
-        return self._cross
+    @cached_property
+    def half(self) -> Array:
+        """Return ``S G' L^-T``, where rows stand clearly apart; means do without it."""
+        return self._cross @ transpose(self.inverse)
 
-    def move(self, field: Array, multipliers: Array) -> Array:
-        """Return ``field + S G' @ multipliers``."""
-        return field + matvec(self._cross, multipliers)
+    def _whitened(self, weight: np.ndarray | None) -> tuple[Array, Array]:
+        """Return `half` and `inverse` by orthonormal directions of the whitened rows."""
+        xp = array_namespace(self.rows)
+        white = self.covariance.white(transpose(self.rows))
+        rank = white.shape[-2]
+        if self._noisy:
+            identity = xp.eye(self.rows.shape[0], dtype=white.dtype, device=device(white))
+            noise = xp.sqrt(self.noise_variance)[..., None] * identity
+            batch = np.broadcast_shapes(white.shape[:-2], noise.shape[:-2])
+            parts = (xp.broadcast_to(p, (*batch, *p.shape[-2:])) for p in (white, noise))
+            white = xp.concat(list(parts), axis=-2)
+        scale = _inverse_root(xp.sum(white**2, axis=-2), self._usable)
+        white = white * scale[..., None, :]
+        directions, inverse = orthonormal(white, weight)
+        return self.covariance.color(directions[..., :rank, :]), inverse * scale[..., None, :]
 
-    def amplitude(self) -> Array:
-        """Return the prior's standard deviations."""
-        return self.covariance.diagonal() ** 0.5
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The shape of the fields."""
+        held = self.half if self._cross is None else self._cross
+        return np.broadcast_shapes(held.shape[:-2], self.inverse.shape[:-2])
+
+    def advance(self, field: Array, residual: Array) -> tuple[Array, Array | float]:
+        """Return ``field + S G' A^-1 @ residual``, and the multipliers if noise asks for them."""
+        white = matvec(self.inverse, residual)
+        if self._cross is None:
+            multipliers = matvec(transpose(self.inverse), white) if self._noisy else 0.0
+            return field + matvec(self.half, white), multipliers
+        multipliers = matvec(transpose(self.inverse), white)
+        return field + matvec(self._cross, multipliers), multipliers
+
+    def travelled(self, course: Refined) -> Array:
+        """Return what the first step has added up at each point."""
+        residual = self.residual(course.passed[0], course.values, 0.0)
+        return matvec(abs(self.half), abs(matvec(self.inverse, residual)))
 
     def reduced_variance(self) -> Array:
-        """Return the conditioned variances, in Joseph's form; see `removed`."""
+        """Return the conditioned variances."""
         xp = array_namespace(self.rows)
-        gain = self._cross @ self.precision
-        removed = xp.sum(gain * (2.0 * self._cross - gain @ self._inner), axis=-1)
+        prior = self.covariance.diagonal()
+        reduced = prior - xp.sum(self.half**2, axis=-1)
         # A remainder of a few roundings is none: what the rows determine has no variance.
-        prior = self.covariance.diagonal() * (1.0 - 64.0 * eps(removed))
-        return xp.clip(prior - xp.clip(removed, 0.0, None), 0.0, None)
+        reduced = xp.where(reduced > EXACT * eps(prior) * prior, reduced, 0.0)
+        points = self.pins()[1]
+        if len(points):
+            reduced[..., points] = 0.0
+        return reduced
 
-    def removed(self, matrix: Array | None = None) -> Array:
-        """Return ``K C' + C K' - K A K'`` with ``C = S G'`` and ``K = C A^-1``, `@ matrix`.
+    def mend(self, course: Refined) -> Refined:
+        """Do for fields that miss a row what takes more than refinement.
 
-        This is Joseph's form of the update: an error in ``A^-1``, which rows that nearly depend on
-        each other make large, counts only squared.
+        Rows that follow from others are met to the rounding of those, which may be much for a row
+        with small terms; then rows with large terms are left out. And a smooth prior may leave
+        rows of an exact system no room but rounding. What then remains is small; independent
+        points take it up.
         """
-        cross, gain = self._cross, self._cross @ self.precision
-        rest = cross - gain @ self._inner
-        if matrix is None:
-            return gain @ transpose(cross) + rest @ transpose(gain)
-        return gain @ (transpose(cross) @ matrix) + rest @ (transpose(gain) @ matrix)
+        for mended in (self._weighted, self._independently):
+            if bool(self.missed(course, EXACT, passed=False).any()):
+                course = self.better(course, mended(course))
+        return course
 
-    def finish(
-        self, field: Array, residual: Array, values: Array, multipliers: Array, start: Array
-    ) -> Array:
-        """Return a field that refinement did not make exact, if there is no contradiction.
+    def _weighted(self, course: Refined) -> Refined:
+        """Correct again, leaving out what has large terms."""
+        weight = 1.0 / np.maximum(to_numpy(self.terms(course)), np.finfo(float).tiny)
+        weight = weight * np.sqrt(np.maximum(to_numpy(self.row_variance()), 0.0))
+        gain = DenseGain(self.covariance, self.rows, self.noise_variance, weight)
+        return gain.refine(course.field, course.values, course.multipliers)
 
-        A smooth prior may leave rows of an exact system no room but rounding. What then remains
-        is small; independent points take it up.
-        """
-        small = ~self.misses(residual, field, values, multipliers, NEARLY, start)
-        exact = not bool((self.noise_variance > 0).any())
-        if exact and bool(small.all()) and not isinstance(self.covariance, Diagonal):
-            independent = Diagonal(self.covariance.diagonal())
-            return DenseGain(independent, self.rows, self.noise_variance).correct(field, values)
-        return super().finish(field, residual, values, multipliers, start)
+    def _independently(self, course: Refined) -> Refined:
+        """Move fields that are nearly there by independent points."""
+        near = ~self.missed(course, NEARLY).any(-1)[..., None]
+        if self._noisy or not near.any() or self.covariance.independent_variance() is not None:
+            return course
+        gain = DenseGain(Diagonal(self.covariance.diagonal()), self.rows, self.noise_variance)
+        again = gain.refine(course.field, course.values)
+        xp = array_namespace(course.field)
+        return again._replace(
+            field=xp.where(near, again.field, course.field),
+            residual=xp.where(near, again.residual, course.residual),
+        )
+
+    def row_variance(self) -> Array:
+        """Return the diagonal of ``G S G' + R``."""
+        return self.covariance.row_variance(self.rows) + self.noise_variance
+
+    def blame(self, missed: Array, course: Refined) -> Array:
+        """Add to rows that are missed those that they follow from, or that follow from them."""
+        std = np.sqrt(to_numpy(self.row_variance()))
+        std = np.where(std > 0, std, 1.0)  # such a row moves nothing and is no part of others
+        part = np.abs(to_numpy((self.rows @ self.half) @ self.inverse))
+        linked = part * std[..., None, :] > INVOLVED * std[..., :, None]
+        linked = linked | np.swapaxes(linked, -1, -2)
+        found = to_numpy(missed)[..., None, :]
+        return (found | (found @ linked @ linked))[..., 0, :]
 
 
 def factor_dense(covariance: Covariance, rows: Array, noise_variance: Array) -> Gain:
@@ -102,53 +189,43 @@ def factor_dense(covariance: Covariance, rows: Array, noise_variance: Array) -> 
     noise_variance : array of shape (n_rows,) or (..., n_rows)
         The diagonal of ``R``.
     """
-    if isinstance(covariance, Diagonal) and rows.shape[0] == 1 and noise_variance.ndim == 1:
-        if is_float64_numpy(covariance.variance, rows):
-            return SingleRowGain(covariance.variance, rows, noise_variance)
+    if rows.shape[0] == 1 and noise_variance.ndim == 1:
+        variance = covariance.independent_variance()
+        if variance is not None and is_float64_numpy(variance, rows):
+            return SingleRowGain(variance, rows, noise_variance)
     return DenseGain(covariance, rows, noise_variance)
 
 
-def inverse(inner: Array, noise_variance: Array, free: Array) -> Array:
-    """Return the (pseudo-)inverse of ``inner + diag(noise_variance)``, of its free rows.
+def _inverse_root(variance: Array, usable: Array) -> Array:
+    """Return one over the root where it is usable, 0 elsewhere."""
+    xp = array_namespace(variance)
+    usable = usable & (variance > 0)
+    return xp.where(usable, 1.0 / xp.sqrt(xp.where(usable, variance, 1.0)), 0.0)
 
-    The matrix is scaled to a unit diagonal first, so rows of very different size do not hide
-    each other; where a row depends on the others the minimum-norm solution is taken.
+
+def _cholesky_of_correlation(
+    inner: Array, noise_variance: Array, scale: Array, suspect_all: bool
+) -> tuple[np.ndarray, Array]:
+    """Say which matrices of unit diagonal are not clearly regular, and factor the others.
+
+    Returns
+    -------
+    suspect : ndarray of bool of shape (...)
+        Which they are.
+    lower : array of shape (..., n_rows, n_rows)
+        The Cholesky factors; that of the identity for a suspect.
     """
     xp = array_namespace(inner)
-    variance = xp.linalg.diagonal(inner) + noise_variance
-    usable = free & (variance > 0)
-    scale = xp.where(usable, 1.0 / xp.sqrt(xp.where(usable, variance, 1.0)), 0.0)
-    scaled = inner * scale[..., None] * scale[..., None, :]
-    identity = xp.eye(inner.shape[-1], dtype=xp.bool, device=device(inner))
-    unit = xp.where(usable, 1.0, 0.0)
-    scaled = xp.where(identity, unit[..., None], 0.5 * (scaled + transpose(scaled)))
-    solved = _inverse_of_correlation(scaled)
-    return solved * scale[..., None] * scale[..., None, :]
-
-
-def _inverse_of_correlation(matrix: Array) -> Array:
-    """Invert through Cholesky, or by a pseudo-inverse if a matrix of the batch is singular."""
-    xp = array_namespace(matrix)
-    n_rows = matrix.shape[-1]
-    if n_rows == 1:
-        return xp.where(matrix > 0, 1.0 / xp.where(matrix > 0, matrix, 1.0), 0.0)
-    lower = _cholesky(matrix)
-    tolerance = 16.0 * n_rows * eps(matrix)
-    if lower is None or bool((xp.linalg.diagonal(lower) ** 2 < 64.0 * tolerance).any()):
-        inverted = xp.linalg.pinv(matrix, rtol=tolerance)
-        return 0.5 * (inverted + transpose(inverted))
-    identity = xp.eye(n_rows, dtype=matrix.dtype, device=device(matrix))
-    half = xp.linalg.solve(lower, identity)
-    return transpose(half) @ half
-
-
-def _cholesky(matrix: Array) -> Array | None:
-    if is_numpy_array(matrix):
-        try:
-            return np.linalg.cholesky(matrix)
-        except np.linalg.LinAlgError:
-            return None
-    import torch
-
-    lower, info = torch.linalg.cholesky_ex(matrix)
-    return None if bool((info > 0).any()) else lower
+    n_rows = inner.shape[-1]
+    identity = xp.eye(n_rows, dtype=inner.dtype, device=device(inner))
+    off = inner * scale[..., None] * scale[..., None, :] * (1.0 - identity)
+    matrix = 0.5 * (off + transpose(off)) + identity
+    if n_rows < 2 and not suspect_all:
+        return np.zeros(matrix.shape[:-2], dtype=bool), matrix
+    lower = cholesky(matrix)
+    pivots = to_numpy(xp.linalg.diagonal(lower)) ** 2
+    suspect = np.asarray(~(pivots >= SUSPECT).all(axis=-1) | suspect_all)
+    if suspect.any():
+        chosen = xp.asarray(suspect, device=device(inner))[..., None, None]
+        lower = cholesky(xp.where(chosen, identity, matrix))
+    return suspect, lower

@@ -14,7 +14,7 @@ from math import prod
 import joblib
 import numpy as np
 
-from skphys.conditioning._gain import CrossGain
+from skphys.conditioning._gain import FewRowsGain
 
 BLOCK = 1 << 18  # values in a block: 2 MiB of float64
 PARALLEL = 1 << 21  # values from which threads pay
@@ -26,7 +26,7 @@ Rows = tuple[int | slice, ...]
 Kernel = Callable[[Rows, slice], None]
 
 
-class SingleRowGain(CrossGain):
+class SingleRowGain(FewRowsGain):
     """A diagonal covariance under one row, NumPy float64.
 
     Parameters
@@ -51,40 +51,52 @@ class SingleRowGain(CrossGain):
             inner = self._cached @ self.row + noise_variance[0]
         usable = inner > 0
         inverted = np.divide(1.0, inner, out=np.zeros_like(inner), where=usable)
-        self.precision = inverted[..., None, None]
+        self._precision = inverted[..., None]
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The shape of the fields."""
+        return self.variance.shape[:-1]
 
     def solve(self, residual: np.ndarray) -> np.ndarray:
         """Return ``residual / A``."""
-        return self.precision[..., 0] * residual
+        return self._precision * residual
 
-    def amplitude(self) -> np.ndarray:
-        """Return the prior's standard deviations."""
-        return np.sqrt(self.variance)
+    @property
+    def inverse(self) -> np.ndarray:
+        """Return ``A^-1/2``."""
+        return np.sqrt(self._precision)[..., None]
 
-    def cross(self) -> np.ndarray:
+    @property
+    def half(self) -> np.ndarray:
+        """Return ``S G' A^-1/2``."""
+        return self._cross()[..., None] * self.inverse
+
+    def _cross(self) -> np.ndarray:
         """Return ``S G'``."""
-        return (self.variance * self.row if self._cached is None else self._cached)[..., None]
+        return self.variance * self.row if self._cached is None else self._cached
 
-    def move(self, field: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-        """Return ``field + S G' @ multipliers``."""
+    def advance(self, field: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``field + S G' @ multipliers`` with ``multipliers = residual / A``."""
+        multipliers = self.solve(residual)
         shape = np.broadcast_shapes(field.shape, self.variance.shape)
         moved = np.empty(shape)
         field = np.broadcast_to(field, shape)
-        multipliers = np.broadcast_to(multipliers, (*shape[:-1], 1))
+        applied = np.broadcast_to(multipliers, (*shape[:-1], 1))
 
         def kernel(at: Rows, columns: slice) -> None:
             out = moved[at][..., columns]
-            np.multiply(self._cross_of(at, columns, shape, out), multipliers[at], out=out)
+            np.multiply(self._cross_of(at, columns, shape, out), applied[at], out=out)
             out += field[at][..., columns]
 
         _each_block(shape, kernel)
-        return moved
+        return moved, multipliers
 
     def reduced_variance(self) -> np.ndarray:
         """Return ``variance - (variance * row)**2 / A``."""
         shape = self.variance.shape
         reduced = np.empty(shape)
-        shrink = -self.precision[..., 0] * (1.0 + ROUNDING)
+        shrink = -self._precision * (1.0 + ROUNDING)
 
         def kernel(at: Rows, columns: slice) -> None:
             out = reduced[at][..., columns]

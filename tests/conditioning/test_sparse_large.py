@@ -107,3 +107,28 @@ def test_an_ill_conditioned_chain(general, monkeypatch):
     prior, values = prior_of(rows)
     posterior = condition(prior, rows, values)
     assert relative_miss(posterior.mean, rows, values) < 1e-12
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_walls_and_laws_on_a_grid_in_space_and_time(rank):
+    """Rows that name one point each are not factored: the laws see the other points alone."""
+    shape = (5, 41, 33)
+    number = np.arange(np.prod(shape)).reshape(shape)
+    fixed = np.ones(shape, dtype=bool)
+    fixed[1:, 1:-1, 1:-1] = False
+    pins = sparse.eye_array(number.size, format="csr")[number[fixed]]
+    law = np.full((1, 41 * 33), 1.0 / (41 * 33))
+    laws = sparse.csr_array(sparse.kron(sparse.eye_array(5), law, format="csr"))
+    prior, _ = prior_of(laws, rank=rank)
+    rows = sparse.vstack([pins, laws], format="csr")
+    values = rows @ np.random.default_rng(1).normal(size=number.size)
+    posterior = condition(prior, rows, values)
+    std = posterior.std()
+    assert (std[number[fixed]] == 0).all()
+    assert posterior.std_error() == 0.0
+    assert relative_miss(posterior.mean, rows, values) < 1e-12
+    if rank == 0:
+        free = number[1, 1:-1, 1:-1].ravel()
+        variance = prior.variance()[free]
+        expected = variance - variance**2 / variance.sum()
+        np.testing.assert_allclose(std[free] ** 2, expected, rtol=1e-10)

@@ -15,6 +15,8 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 SHIFT = 1e-13  # what is added to a unit diagonal where rows are redundant
 SUSPECT = 1e-8  # a pivot this small may be a row that follows from the others
+WEAK = 1e-5  # a pivot below this costs the variances digits
+PURE = 9.0  # the growth under ten times the shift of a pivot that is nearly nothing else
 NARROW = 8  # a band that needs no other order
 MIN_BLOCK = 16
 CHUNK = 1 << 21  # values in the blocks that are inverted at once
@@ -64,8 +66,8 @@ class BandedFactor:
 
     Attributes
     ----------
-    shift : float
-        What was added to the diagonals: 0 if the matrices are regular.
+    shift : ndarray of shape (n_fields, 1)
+        What was added to the diagonals: 0 where the matrix is regular.
     """
 
     def __init__(
@@ -86,15 +88,36 @@ class BandedFactor:
         bands = np.zeros((width + 1, *diagonal.shape))
         bands[0] = diagonal[:, order]
         bands[self._to - self._from, :, self._from] = lower
-        self.shift, cholesky = 0.0, _cholesky(bands)
-        if cholesky is None or (cholesky[0] ** 2 < SUSPECT).any():
-            self._bands = bands
-            self.shift, cholesky = _shifted(bands, shift)
+        self.shift, self._bands = np.zeros((bands.shape[1], 1)), bands
+        cholesky = _cholesky(bands)
+        if cholesky is None:
+            # The pivots of shifted matrices say which of them need it.
+            suspect = _suspect(_shifted(bands, self.shift + shift)[1])
+        else:
+            suspect = _suspect(cholesky)
+        if cholesky is None or suspect.any():
+            needed = np.where(suspect[:, None], shift, 0.0)
+            self.shift, cholesky = _shifted(bands, needed)
         self._cholesky = cholesky
 
     def least_pivot(self) -> float:
         """Return the smallest pivot, 1 where rows are independent and 0 where one is redundant."""
         return float(np.min(self._cholesky[0] ** 2, initial=1.0))
+
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Say of which fields rows follow from others, and of which that is in doubt.
+
+        The pivot of such a row is nothing but the shift, and grows with it.
+        """
+        pivots = self._cholesky[0] ** 2
+        small = pivots < WEAK
+        if not small.any():
+            return small.any(axis=-1), small.any(axis=-1)
+        more = self._more()[0] ** 2
+        return small.any(axis=-1), (small & (more < PURE * pivots)).any(axis=-1)
+
+    def _more(self) -> np.ndarray:
+        return _shifted(self._bands, 10.0 * self.shift)[1]
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
@@ -126,16 +149,19 @@ class BandedFactor:
 
         A pivot that grows with the shift is nothing but the shift.
         """
-        if not self.shift:
+        if not self.shift.any():
             return self._cholesky, np.ones(self._cholesky.shape[1:], dtype=bool)
-        more = _shifted(self._bands, 10.0 * self.shift)[1]
-        kept = more[0] ** 2 < 2.0 * self._cholesky[0] ** 2
+        kept = self._more()[0] ** 2 < 2.0 * self._cholesky[0] ** 2
         bands = self._bands.copy()
         for d in range(1, min(len(bands), kept.shape[1])):
             bands[d, :, :-d] *= kept[:, :-d] & kept[:, d:]
         bands[0] = np.where(kept, bands[0], 1.0)
-        cholesky = _cholesky(bands)
-        return (_shifted(bands, SHIFT)[1] if cholesky is None else cholesky), kept
+        return _shifted(bands, np.zeros_like(self.shift))[1], kept
+
+
+def _suspect(cholesky: np.ndarray) -> np.ndarray:
+    """Say which of the matrices have a pivot that may be none, of shape (n_fields,)."""
+    return (cholesky[0] ** 2 < SUSPECT).any(axis=-1)
 
 
 def _cholesky(bands: np.ndarray) -> np.ndarray | None:
@@ -147,17 +173,17 @@ def _cholesky(bands: np.ndarray) -> np.ndarray | None:
     return long.reshape(bands.shape)
 
 
-def _shifted(bands: np.ndarray, shift: float) -> tuple[float, np.ndarray]:
-    """Add to the diagonal `shift`, or what makes the matrices positive definite."""
+def _shifted(bands: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add to the diagonals `shift`, or what makes the matrices positive definite."""
     while True:
         raised = bands.copy()
         raised[0] += shift
         cholesky = _cholesky(raised)
         if cholesky is not None:
             return shift, cholesky
-        if shift > 1.0:
+        if shift.max(initial=0.0) > 1.0:
             raise ValueError("The variances along the rows are not finite; check the covariance.")
-        shift *= 10.0
+        shift = np.maximum(10.0 * shift, SHIFT)
 
 
 def _selected(cholesky: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -48,6 +48,11 @@ class BorderedFactor:
         self._row, self._column = row, column
         self._border, self._solved, self._complement = border, solved, complement
 
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Say of no field that rows follow from others: nothing else is factored so."""
+        none = np.zeros(len(self._border), dtype=bool)
+        return none, none
+
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
         first = self._inner.solve(right[..., self._rest])
@@ -119,7 +124,7 @@ def bordered(
     if width > most:
         return None
     inner = BandedFactor(*pairs, diagonal[:, rest], lower[inside], order, width)
-    if inner.shift or not inner.least_pivot() > REGULAR:
+    if inner.shift.any() or not inner.least_pivot() > REGULAR:
         return None
     across = np.zeros((len(diagonal), len(hubs), n_rows))
     for one, other in ((row, column), (column, row)):

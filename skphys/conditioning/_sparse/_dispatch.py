@@ -58,7 +58,7 @@ def _sparse_parts(covariance: Covariance, rows: Any, reference: Array) -> Parts:
 
 def _pays(rows: Any, reference: Array) -> bool:
     """Say whether rows are better kept sparse: NumPy float64, several, and not nearly full."""
-    full = rows.shape[0] == 1 or rows.nnz > DENSE_SHARE * prod(rows.shape)
+    full = rows.shape[0] <= 1 or rows.nnz > DENSE_SHARE * prod(rows.shape)
     return is_float64_numpy(reference) and not (full and prod(rows.shape) <= MAX_DENSE)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from skphys.conditioning._sparse._banded import SHIFT, BandedFactor, narrow
+from skphys.conditioning._sparse._banded import SHIFT, WEAK, BandedFactor, narrow
 from skphys.conditioning._sparse._bordered import BorderedFactor, bordered
-from skphys.conditioning._sparse._products import Products
+from skphys.conditioning._sparse._products import Products, times
+from skphys.conditioning._whitened import rounding
 
 NARROW = 24  # a band this narrow beats a general factorization at any length
 SMALL_WORK = 1e7  # and so does any band with this many multiplications
@@ -27,7 +28,12 @@ INVERSE_VALUES = 1 << 25  # and values: 256 MiB
 class Factor(Protocol):
     """Factored matrices, one for each field, with unit diagonals plus `shift`."""
 
-    shift: float
+    @property
+    def shift(self) -> float | np.ndarray:
+        """What was added to the diagonals, one number or an array of shape (n_fields, 1)."""
+
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Say of which fields rows follow from others, and of which that is in doubt."""
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
@@ -39,6 +45,11 @@ class DiagonalFactor:
     def __init__(self, diagonal: np.ndarray, shift: float) -> None:
         self.shift = 0.0 if (diagonal > shift).all() else shift
         self._diagonal = np.maximum(diagonal, shift)
+
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Say of none that rows follow from others, but where others must move them."""
+        small = self._diagonal < WEAK
+        return small.any(axis=1), (small & (self._diagonal > self.shift)).any(axis=1)
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Divide."""
@@ -67,6 +78,12 @@ class LUFactor:
             options = {"SymmetricMode": True}
             factor = splu(matrix, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
             self._factors.append((matrix, factor))
+
+    def dependent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Leave it in doubt where a pivot is small, and more than shifts make of nothing."""
+        pivots = np.array([abs(f.U.diagonal()) for _, f in self._factors])
+        small = pivots < WEAK
+        return np.any(small, axis=1), np.any(small & (pivots > 1e3 * self.shift), axis=1)
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve field by field, with one refinement for what pivots would have given."""
@@ -110,6 +127,7 @@ class InnerMatrix:
     ) -> None:
         self.batch = variance.shape[:-1]
         self._products = Products(rows, variance.reshape(-1, rows.shape[1]))
+        self._noise_variance = noise_variance
         diagonal = self._products.diagonal.reshape(*self.batch, -1) + noise_variance
         total = diagonal + further
         self._n_fields = prod(self.batch)
@@ -141,13 +159,44 @@ class InnerMatrix:
     @property
     def shifted(self) -> bool:
         """Whether the matrix is, or may be, singular."""
-        return self._factor.shift > 0.0
+        return bool(np.any(self._factor.shift > 0.0))
+
+    @property
+    def suspect(self) -> np.ndarray:
+        """Say of which fields rows stand at angles that a factor of ``A`` cannot judge.
+
+        Pivots are the squares of angles; what is left of them below the shift is seen whitened.
+        """
+        redundant, doubtful = self._factor.dependent()
+        if (redundant & ~doubtful).any():
+            doubtful = doubtful | (redundant & self._apart())
+        return doubtful.reshape(self.batch)
+
+    def _apart(self) -> np.ndarray:
+        """Say of which fields rows that seem to depend on each other do not, of (n_fields,).
+
+        Two steps of inverse iteration lead to a combination of rows that nearly is none. Its
+        whitened length is nothing but rounding where one of them follows from the others.
+        """
+        products = self._products
+        n_rows, n_points = products.rows.shape
+        scale = self._scale.reshape(self._n_fields, n_rows)
+        vector = np.broadcast_to(np.random.default_rng(0).standard_normal(n_rows), scale.shape)
+        for _ in range(2):
+            vector = self._factor.solve(np.ascontiguousarray(vector)[:, None])[:, 0]
+            vector = vector / np.linalg.norm(vector, axis=1, keepdims=True)
+        combined = times(products.rows.T.tocsr(), scale * vector)
+        length = np.sum(products.variance * combined**2, axis=1)
+        noise = np.broadcast_to(self._noise_variance, (*self.batch, n_rows)).reshape(scale.shape)
+        length = np.sqrt(length + np.sum(noise * (scale * vector) ** 2, axis=1))
+        return np.asarray(length > rounding(n_rows, n_points) * np.finfo(float).eps)
 
     def contradiction(self, residual: np.ndarray) -> np.ndarray:
         """Return the part of a residual that no field can remove, in units of the scaled rows."""
         if not self.shifted:
             return np.zeros(np.broadcast_shapes(residual.shape, self._scale.shape))
-        return self._factor.shift * self._solve_scaled(self._scale * residual)
+        shift = np.broadcast_to(self._factor.shift, (self._n_fields, 1)).reshape(*self.batch, 1)
+        return shift * self._solve_scaled(self._scale * residual)
 
     def _solve_scaled(self, right: np.ndarray) -> np.ndarray:
         """Bring the axes of the fields to the front, and those of several right sides together."""

@@ -6,22 +6,28 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skphys.conditioning._arrays import eps
-from skphys.conditioning._gain import EXACT, Gain, InconsistentConstraintsError
+from skphys.conditioning._covariance import Covariance, Diagonal
+from skphys.conditioning._dense_gain import DenseGain
+from skphys.conditioning._gain import EXACT, Gain, Refined
 from skphys.conditioning._sparse._banded import SHIFT
 from skphys.conditioning._sparse._factor import InnerMatrix
-from skphys.conditioning._sparse._products import times
+from skphys.conditioning._sparse._products import canonical, times
 
 N_DRAWS = 256  # draws behind variances that are estimated
 AT_ONCE = 1 << 22  # values of draws held at once
 MAX_STEPS = 50  # of conjugate gradients
 GOOD = 1000.0  # roundings that may remain then
 MAX_LENGTH = 1e4  # of a step; a longer one tries to remove what no field can remove
+MAX_ROWS = 1 << 10  # rows of a field that may be written out where they depend on each other
+MAX_VALUES = 1 << 23  # and their values
 CONTRADICTION = 1e-4  # a row's part of a contradiction that counts, against the largest
 
 
@@ -44,44 +50,118 @@ class SparseRowsGain(Gain):
         self._columns = rows.T.tocsr()
         self._magnitudes = abs(rows)
 
-    def correct(self, field: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return ``field + S G' A^-1 (values - G field)``, refined until it is exact.
+    def mend(self, course: Refined) -> Refined:
+        """Take conjugate gradients, and then rows that are written out, where that is affordable.
 
-        Rows that nearly depend on each other take more than refinement: conjugate gradients,
-        preconditioned by the factor. Raises InconsistentConstraintsError if they fail too.
+        Rows that nearly depend on each other need more than refinement.
         """
-        try:
-            return super().correct(field, values)
-        except InconsistentConstraintsError as error:
-            corrected = self._by_conjugate_gradients(field, values)
-            if corrected is None:
-                raise error
-            return corrected
+        course = course._replace(
+            values=np.broadcast_to(course.values, course.residual.shape),
+            multipliers=np.broadcast_to(course.multipliers, course.residual.shape),
+        )
+        for mended in (self._by_conjugate_gradients, self._written_out):
+            missed = self.missed(course, EXACT, passed=False)
+            if missed.any():
+                course = self.better(course, mended(course, missed))
+        return course
 
-    def _by_conjugate_gradients(self, field: np.ndarray, values: np.ndarray) -> np.ndarray | None:
-        """Return the corrected field, or None if its rows cannot be met."""
-        start, total = field, np.zeros(())
-        residual = self.residual(field, values, total)
+    def apply(self, field: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return what `correct` does, without a judgement: of products, which cannot fail."""
+        corrected = super().apply(field, values)
+        for at, gain in self.settled():
+            here: Any = (..., *at, slice(None))
+            wanted = np.broadcast_to(values, (*corrected.shape[:-1], values.shape[-1]))
+            start = np.broadcast_to(field, corrected.shape)
+            corrected[here] = gain.apply(start[here], wanted[here])
+        return corrected
+
+    def _by_conjugate_gradients(self, course: Refined, missed: np.ndarray) -> Refined:
+        """Correct anew the fields that miss a row, preconditioned by the factor."""
+        field, total = course.passed[0], np.zeros(course.residual.shape)
+        residual = self.residual(field, course.values, total)
         step = direction = self.solve(residual)
-        missing = np.ones((*residual.shape[:-1], 1), dtype=bool)
+        missing = missed.any(-1, keepdims=True)
         for _ in range(MAX_STEPS):
             moved = self.spread(direction)
             product = self.along(moved) + self.noise_variance * direction
-            length = _ratio(residual * step, direction * product) * missing
-            if not (length < MAX_LENGTH).all():
-                return None
-            field, total = field + length * moved, total + length * direction
-            following = self.residual(field, values, total)
-            missed = self.misses(following, field, values, total, GOOD)
-            missing = missing & missed.any(-1, keepdims=True)  # what is met stays as it is
+            length = _ratio(residual * step, direction * product)
+            missing = missing & (length < MAX_LENGTH)
+            field = field + np.where(missing, length, 0.0) * moved
+            total = total + np.where(missing, length, 0.0) * direction
+            following = self.residual(field, course.values, total)
+            course = course._replace(field=field, residual=following, multipliers=total)
+            # What is met stays as it is.
+            missing = missing & self.missed(course, GOOD, passed=False).any(-1, keepdims=True)
             if not missing.any():
                 break
             next_step = self.solve(following)
             turned = _ratio((following - residual) * next_step, residual * step)
             direction = next_step + np.maximum(turned, 0.0) * direction
             residual, step = following, next_step
-        missed = self.misses(following, field, values, total, EXACT, start)
-        return None if missed.any() else self.pin(field, values)
+        return course
+
+    def _written_out(self, course: Refined, missed: np.ndarray) -> Refined:
+        """Correct fields that miss a row with dense rows, each by itself."""
+        field, residual = course.field.copy(), course.residual.copy()
+        multipliers = np.array(course.multipliers)
+        for at, gain in self.dense_gains(np.any(missed, axis=-1)):
+            here: Any = (..., *at, slice(None))
+            other = gain.refine(course.passed[0][here], course.values[here])
+            other = gain.mend(other)
+            field[here] = other.field
+            residual[here] = np.where(gain.contradicted(other), other.residual, 0.0)
+            multipliers[here] = other.multipliers
+        return course._replace(field=field, residual=residual, multipliers=multipliers)
+
+    def dense_gains(self, wanted: np.ndarray) -> Iterator[tuple[tuple[int, ...], DenseGain]]:
+        """Yield the gains with dense rows of some fields, and the fields' indices.
+
+        Dense rows are judged by their whitened angles, sparse ones by pivots, which are their
+        squares. None where there are too many.
+
+        Parameters
+        ----------
+        wanted : ndarray of bool of shape (..., *batch)
+            Which fields; an entry of the batch if any of the leading axes wants it.
+        """
+        if not self._affordable():
+            return
+        n_rows = self.rows.shape[0]
+        batch = self.batch
+        wanted = np.any(wanted.reshape(-1, *wanted.shape[wanted.ndim - len(batch) :]), axis=0)
+        if not np.any(wanted):
+            return
+        rows = self.rows.toarray()
+        noise = np.broadcast_to(self.noise_variance, (*batch, n_rows))
+        for at in np.ndindex(*batch):
+            if np.any(wanted[at]):
+                yield at, DenseGain(self.covariance_of(at), rows, noise[at])
+
+    def settled(self) -> Iterator[tuple[tuple[int, ...], DenseGain]]:
+        """Yield the gains with dense rows of fields whose rows may be redundant."""
+        return self.dense_gains(self.suspect) if self._affordable() else iter(())
+
+    def _affordable(self) -> bool:
+        """Say whether the rows may be written out."""
+        n_rows, n_points = self.rows.shape
+        return n_rows <= MAX_ROWS and n_rows * n_points <= MAX_VALUES
+
+    @abstractmethod
+    def covariance_of(self, at: tuple[int, ...]) -> Covariance:
+        """Return the covariance of one field."""
+
+    @property
+    @abstractmethod
+    def suspect(self) -> np.ndarray:
+        """Say of which fields rows may be redundant, of the shape of the batch."""
+
+    def determined(self, reduced: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        """Settle reduced variances where rows depend on each other, or leave but rounding."""
+        reduced[reduced <= EXACT * eps(reduced) * prior] = 0.0
+        for at, gain in self.settled():
+            reduced[at] = gain.reduced_variance()
+        reduced[..., self.pins()[1]] = 0.0
+        return np.minimum(reduced, prior)
 
     @abstractmethod
     def covariance_times(self, vectors: np.ndarray) -> np.ndarray:
@@ -91,9 +171,20 @@ class SparseRowsGain(Gain):
         """Return ``S G' @ multipliers``."""
         return self.covariance_times(self.back(multipliers))
 
-    def move(self, field: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-        """Return ``field + S G' @ multipliers``."""
-        return field + self.spread(multipliers)
+    def advance(self, field: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``field + S G' A^-1 @ residual`` and ``A^-1 @ residual``."""
+        multipliers = self.solve(residual)
+        return field + self.spread(multipliers), multipliers
+
+    def pull(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``(I - K G)' @ vectors`` and ``K' @ vectors``."""
+        vectors = np.broadcast_to(vectors, self._over(vectors, 1))
+        found = self.refined(self.along(self.covariance_times(vectors)))
+        left = vectors - self.back(found)
+        for at, gain in self.settled():
+            here: Any = (..., *at, slice(None))
+            left[here], found[here] = gain.pull(vectors[here])
+        return left, found
 
     def along(self, field: np.ndarray) -> np.ndarray:
         """Return ``G field``."""
@@ -110,7 +201,7 @@ class SparseRowsGain(Gain):
     def pins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the exact rows that have a single point, their points, and their entries."""
         single = np.diff(self.rows.indptr) == 1
-        noisy = (self.noise_variance > 0).reshape(-1, len(single)).any(axis=0)
+        noisy = (self.noise_variance > 0).any(axis=tuple(range(self.noise_variance.ndim - 1)))
         rows = np.flatnonzero(single & ~noisy)
         entry = self.rows.indptr[rows]
         return rows, self.rows.indices[entry], self.rows.data[entry]
@@ -127,18 +218,19 @@ class SparseRowsGain(Gain):
         """Return ``S G' A^-1 G S @ matrix``; without a matrix, written out."""
         matrix = np.eye(self.rows.shape[1]) if matrix is None else matrix
         # Columns become right sides, in front of the fields.
-        vectors = np.moveaxis(np.broadcast_to(matrix, self._batched(matrix)), -1, 0)
+        matrix = np.broadcast_to(matrix, self._over(matrix, 2))
+        vectors = np.moveaxis(matrix, -1, 0)
         multipliers = self.refined(self.along(self.covariance_times(vectors)))
-        return np.moveaxis(self.spread(multipliers), 0, -1)
+        found = np.moveaxis(self.spread(multipliers), 0, -1)
+        for at, gain in self.settled():
+            here: Any = (..., *at, slice(None), slice(None))
+            found[here] = gain.removed(matrix[here])
+        return found
 
-    def _batched(self, matrix: np.ndarray) -> tuple[int, ...]:
-        batch = np.broadcast_shapes(self.batch, matrix.shape[:-2])
-        return (*batch, *matrix.shape[-2:])
-
-    @property
-    @abstractmethod
-    def batch(self) -> tuple[int, ...]:
-        """The shape of the fields."""
+    def _over(self, array: np.ndarray, n_axes: int) -> tuple[int, ...]:
+        """Return the shape of an array that the batch has been put in front of the last axes of."""
+        batch = np.broadcast_shapes(self.batch, array.shape[:-n_axes])
+        return (*batch, *array.shape[-n_axes:])
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -175,6 +267,7 @@ class SparseGain(SparseRowsGain):
         super().__init__(rows, noise_variance)
         batch = np.broadcast_shapes(variance.shape[:-1], noise_variance.shape[:-1])
         self.variance = np.broadcast_to(variance, (*batch, variance.shape[-1]))
+        self._further, self._shift = further, shift
         self._inner = InnerMatrix(rows, self.variance, noise_variance, further, shift)
 
     @property
@@ -187,23 +280,29 @@ class SparseGain(SparseRowsGain):
         """Whether ``A`` is, or may be, singular."""
         return self._inner.shifted
 
+    @property
+    def suspect(self) -> np.ndarray:
+        """Say of which fields rows may be redundant."""
+        return self._inner.suspect
+
     def solve(self, residual: np.ndarray) -> np.ndarray:
         """Return ``A^-1 @ residual``; refinement is left to the caller."""
         return self._inner.solve(residual)
 
-    def amplitude(self) -> np.ndarray:
-        """Return the prior's standard deviations."""
-        return np.sqrt(self.variance)
+    def covariance_of(self, at: tuple[int, ...]) -> Covariance:
+        """Return the variances of one field."""
+        return Diagonal(self.variance[at])
 
     def covariance_times(self, vectors: np.ndarray) -> np.ndarray:
         """Return ``S @ vectors``."""
         return self.variance * vectors
 
-    def blame(self, missed: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    def blame(self, missed: np.ndarray, course: Refined) -> np.ndarray:
         """Pick the rows that contradict each other from those that suffered with them."""
-        part = np.abs(self._inner.contradiction(residual))
-        at_fault = part > CONTRADICTION * part.max(axis=-1, keepdims=True)
-        blamed = missed & (at_fault | ~self._inner.usable)
+        part = np.abs(self._inner.contradiction(course.residual))
+        at_fault = part > CONTRADICTION * part.max(axis=-1, keepdims=True, initial=0.0)
+        blamed = at_fault | (missed & ~self._inner.usable)
+        blamed = blamed & missed.any(axis=-1, keepdims=True)
         return np.where(blamed.any(axis=-1, keepdims=True), blamed, missed)
 
     def reduced_variance(self) -> np.ndarray:
@@ -216,13 +315,30 @@ class SparseGain(SparseRowsGain):
 
     @cached_property
     def _reduced(self) -> tuple[np.ndarray, np.ndarray | float]:
+        if len(self.pins()[0]):
+            return self._beside_pins()
         quadratic = self._inner.points()
         if quadratic is None:
             return self._estimated()
         reduced = self.variance - self.variance**2 * quadratic
-        reduced[reduced <= EXACT * eps(reduced) * self.variance] = 0.0
-        reduced[..., self.pins()[1]] = 0.0
-        return np.minimum(reduced, self.variance), 0.0
+        return self.determined(reduced, self.variance), 0.0
+
+    def _beside_pins(self) -> tuple[np.ndarray, np.ndarray | float]:
+        """Return what the other rows leave of the points that no row names alone."""
+        rows, points, _ = self.pins()
+        variance = self.variance.copy()
+        variance[..., points] = 0.0
+        left = np.setdiff1d(np.arange(self.rows.shape[0]), rows)
+        if not len(left):
+            return variance, 0.0
+        free = np.ones(self.rows.shape[1])
+        free[points] = 0.0
+        others = canonical(self.rows[left] * free)
+        further = np.asarray(self._further)
+        further = further[..., left] if further.ndim else further
+        return SparseGain(
+            variance, others, self.noise_variance[..., left], further, self._shift
+        )._reduced
 
     def _estimated(self) -> tuple[np.ndarray, np.ndarray]:
         """Estimate the share of each variance that is left, and its standard error.
@@ -231,14 +347,16 @@ class SparseGain(SparseRowsGain):
         correction; the share comes from the sums of both's squares, which is far better than
         from the first alone where the share is near 1.
         """
-        rng = np.random.default_rng(0)
+        points, errors = (np.random.default_rng([0, stream]) for stream in range(2))
         std, noise_std = np.sqrt(self.variance), np.sqrt(self.noise_variance)
         left, taken = np.zeros(std.shape), np.zeros(std.shape)
         step = max(1, AT_ONCE // std.size)
         for start in range(0, N_DRAWS, step):
-            shape = (min(step, N_DRAWS - start), *self.batch)
-            draws = std * rng.standard_normal((*shape, std.shape[-1]))
-            noise = noise_std * rng.standard_normal((*shape, noise_std.shape[-1]))
+            # The same draws for each field: the others of its batch do not matter.
+            shape = (min(step, N_DRAWS - start), *(1,) * len(self.batch))
+            draws = std * points.standard_normal((*shape, std.shape[-1]))
+            noise = noise_std * errors.standard_normal((*shape, self.rows.shape[0]))
+            noise = np.broadcast_to(noise, (*draws.shape[:-1], self.rows.shape[0]))
             corrected = self.correct(draws, -noise)
             left += np.sum(corrected**2, axis=0)
             taken += np.sum((draws - corrected) ** 2, axis=0)

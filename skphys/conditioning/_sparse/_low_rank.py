@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from skphys.conditioning._arrays import eps, matvec
-from skphys.conditioning._gain import EXACT
+from skphys.conditioning._arrays import matvec
+from skphys.conditioning._composed import Sum
+from skphys.conditioning._covariance import Covariance, LowRank
+from skphys.conditioning._gain import Refined
 from skphys.conditioning._sparse._banded import SHIFT
 from skphys.conditioning._sparse._gain import SparseGain, SparseRowsGain
 from skphys.conditioning._sparse._products import times
@@ -83,9 +85,14 @@ class LowRankSparseGain(SparseRowsGain):
         latent = matvec(self._root, latent)
         return solved - matvec(np.moveaxis(self._answers, 0, -1), latent)
 
-    def amplitude(self) -> np.ndarray:
-        """Return the prior's standard deviations."""
-        return np.sqrt(self._independent.variance + np.sum(self._low_rank**2, axis=-1))
+    def covariance_of(self, at: tuple[int, ...]) -> Covariance:
+        """Return the diagonal plus low rank of one field."""
+        return Sum(self._independent.covariance_of(at), LowRank(self._low_rank[at]))
+
+    @property
+    def suspect(self) -> np.ndarray:
+        """Say of which fields rows may be redundant, but for what latents move."""
+        return self._independent.suspect
 
     def covariance_times(self, vectors: np.ndarray) -> np.ndarray:
         """Return ``S @ vectors``."""
@@ -93,9 +100,9 @@ class LowRankSparseGain(SparseRowsGain):
         independent = self._independent.covariance_times(vectors)
         return independent + matvec(self._low_rank, latent)
 
-    def blame(self, missed: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    def blame(self, missed: np.ndarray, course: Refined) -> np.ndarray:
         """Pick the rows that contradict each other from those that suffered with them."""
-        return self._independent.blame(missed, residual)
+        return self._independent.blame(missed, course)
 
     def reduced_variance(self) -> np.ndarray:
         """Return the variances: exact for disconnected, banded or few rows, or estimated."""
@@ -105,9 +112,9 @@ class LowRankSparseGain(SparseRowsGain):
         moved = np.sum((left @ self._root) ** 2, axis=-1)
         reduced = independent.reduced_variance() + moved
         prior = independent.variance + np.sum(self._low_rank**2, axis=-1)
-        reduced[reduced <= EXACT * eps(reduced) * prior] = 0.0
-        reduced[..., self.pins()[1]] = 0.0
-        return np.minimum(reduced, prior)
+        if not isinstance(self.variance_error(), float):
+            return np.minimum(reduced, prior)  # an estimate, and its error says so
+        return self.determined(reduced, prior)
 
     def variance_error(self) -> np.ndarray | float:
         """Return the standard error of `reduced_variance`: 0.0 where it is exact."""

@@ -50,6 +50,7 @@ class Products:
 
     def __init__(self, rows: sparse.csr_array, variance: np.ndarray) -> None:
         self.rows = rows
+        self.variance = variance
         self._squared = rows.power(2)
         self._terms: sparse.csr_array | None = None
         self.diagonal = times(self._squared, variance)
