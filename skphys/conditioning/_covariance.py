@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 from array_api_compat import array_namespace, device
+from scipy import sparse
 
 from skphys.conditioning._arrays import Array, Normal, eps, matvec, transpose
+from skphys.conditioning._roots import Root, Roots, dense_roots, diagonal_root, identity, own
 
 
 class Covariance(ABC):
@@ -52,6 +55,13 @@ class Covariance(ABC):
         """
         return 0.0
 
+    def roots(self) -> Roots:
+        """Return what gives ``T`` and ``P`` with ``S = T P^-1 T'`` of a field by its index.
+
+        Both are sparse where the structure allows; NumPy float64 only.
+        """
+        return dense_roots(self.to_dense())
+
 
 class Diagonal(Covariance):
     """Independent points.
@@ -85,6 +95,10 @@ class Diagonal(Covariance):
         xp = array_namespace(self.variance)
         return xp.sqrt(self.variance) * normal((*shape, self.variance.shape[-1]))
 
+    def roots(self) -> Roots:
+        """Return the standard deviations of points that move."""
+        return lambda at: diagonal_root(own(self.variance, at, 1))
+
 
 class LowRank(Covariance):
     """``F F'``: the covariance of members, of latent draws, or of interpolated values.
@@ -113,6 +127,10 @@ class LowRank(Covariance):
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Draw ``F z``."""
         return matvec(self.factor, normal((*shape, self.factor.shape[-1])))
+
+    def roots(self) -> Roots:
+        """Return the factor."""
+        return lambda at: (own(self.factor, at, 2), identity(self.factor.shape[-1]))
 
 
 class Dense(Covariance):
@@ -185,6 +203,16 @@ class Sum(Covariance):
         """Add the terms' rounding."""
         return sum(term.rounding(rows) for term in self.terms)
 
+    def roots(self) -> Roots:
+        """Return the terms' roots side by side."""
+        terms = [term.roots() for term in self.terms]
+
+        def root(at: tuple[int, ...]) -> Root:
+            spreads, metrics = zip(*(term(at) for term in terms), strict=True)
+            return sparse.hstack(spreads).tocsr(), sparse.block_diag(metrics).tocsr()
+
+        return root
+
 
 class Scaled(Covariance):
     """``D C D``: marginal scales ``D`` around one correlation ``C`` that all fields share.
@@ -222,3 +250,13 @@ class Scaled(Covariance):
         """Return the scaled standard error of the variances."""
         error = self.correlation.diagonal_error()
         return error if isinstance(error, float) else self.scale**2 * error
+
+    def roots(self) -> Roots:
+        """Return the correlation's root, scaled."""
+        inner = self.correlation.roots()
+
+        def root(at: tuple[int, ...]) -> Root:
+            spread, metric = inner(at)
+            return sparse.diags_array(np.asarray(own(self.scale, at, 1))) @ spread, metric
+
+        return root

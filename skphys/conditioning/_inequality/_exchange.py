@@ -1,0 +1,93 @@
+"""Active rows met exactly, and exchanged until multipliers and slacks have the right signs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skphys.conditioning._inequality._linear import bordered
+from skphys.conditioning._inequality._problem import Found, Point, Posed
+
+ROUNDS = 24
+CORRECTIONS = 5
+WRONG = 1e-10  # a share of the largest multiplier that may have the wrong sign
+GONE = 1e-20  # squared length of what is left of a row whose points are all at bounds
+BLAME, EXACT = 1e8, 1e-13  # the multiplier of what such a row misses, beyond rounding
+
+
+def exchange(posed: Posed, active: np.ndarray, point: Point) -> Found | None:
+    """Exchange active rows, starting from a point whose multipliers choose among many.
+
+    The primal-dual active set strategy (Hintermueller, Ito and Kunisch, 2003). It may run in
+    circles; the nearest field that obeys is returned then, None if there was none.
+    """
+    seen: set[bytes] = set()
+    best: Found | None = None
+    rounding = posed.rounding()
+    for _ in range(ROUNDS):
+        if active.tobytes() in seen:
+            break
+        seen.add(active.tobytes())
+        point = on_face(posed, active, point)
+        violated = ~active & (posed.slack(point.v) < -rounding)
+        wrong = active & (point.z < -WRONG * np.abs(point.z).max(initial=0.0))
+        changed = (active & ~wrong) | violated
+        found = posed.found(point.v, active, bool((changed == active).all()))
+        if found is not None and found.settled:
+            return found
+        if found is not None:
+            if best is not None and found.distance > (1.0 - 1e-9) * best.distance:
+                break
+            best = found
+        active = changed
+    return best
+
+
+def on_face(posed: Posed, active: np.ndarray, point: Point) -> Point:
+    """Return the nearest point that meets equalities and active inequalities.
+
+    Its multipliers are the ones nearest to those of the given point. Rows whose points are all at
+    their bounds, and which are not met, get a multiplier that lets go of those bounds.
+    """
+    face = _Face(posed, active)
+    solve = bordered(posed.P[face.free][:, face.free], face.part)
+    v, y, z = point.v.copy(), point.y.copy(), np.where(active, point.z, 0.0)
+    v[face.columns] -= posed.slack(v)[face.fixing] / face.entries
+    for _ in range(CORRECTIONS):
+        z[face.fixing] = 0.0
+        missing = np.concatenate([posed.missing(v), -posed.slack(v)[face.other]])
+        dv, dw = solve(posed.left(v, y, z)[face.free], missing[face.kept])
+        v[face.free] += dv
+        w = np.where(np.abs(missing) > EXACT, BLAME * missing, 0.0)
+        w[face.kept] = dw
+        y += w[: len(y)]
+        z[face.other] += w[len(y) :]
+    z[face.fixing] = 0.0
+    z[face.fixing] = -posed.left(v, y, z)[face.columns] / face.entries
+    return Point(v, y, z, point.s)
+
+
+class _Face:
+    """Coordinates that active bounds fix, and the rows that remain for the others."""
+
+    def __init__(self, posed: Posed, active: np.ndarray) -> None:
+        C = sparse.csr_array(posed.C)
+        alone = np.diff(C.indptr) == 1
+        fixing, self.other = np.flatnonzero(active & alone), np.flatnonzero(active & ~alone)
+        self.columns, first = np.unique(C.indices[C.indptr[fixing]], return_index=True)
+        self.fixing = fixing[first]
+        self.entries = C.data[C.indptr[self.fixing]]
+        self.free = np.setdiff1d(np.arange(C.shape[1]), self.columns)
+        if sparse.issparse(posed.C) and sparse.issparse(posed.E):
+            rows = sparse.vstack([posed.E, C[self.other]]).tocsr()
+        else:
+            rows = np.vstack([_dense(posed.E), _dense(posed.C)[self.other]])
+        part = rows[:, self.free]
+        self.kept = np.flatnonzero((part * part).sum(axis=1) > GONE)
+        self.part = part[self.kept]
+
+
+def _dense(matrix: Any) -> np.ndarray:
+    return matrix.toarray() if sparse.issparse(matrix) else matrix

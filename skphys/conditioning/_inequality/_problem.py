@@ -1,0 +1,232 @@
+"""One field, its equalities and its inequalities; and the same in coordinates without units.
+
+A field is ``u = mean + T v``, the distance ``v' P v`` with ``S = T P^-1 T'``. Noise of equalities
+has coordinates of its own, the last ones. Every row is scaled to unit length in ``v``, so that what
+is solved knows no units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skphys.conditioning._inequality._obey import UNEQUAL, obeying
+
+DENSE = 0.3  # share of entries above which matrices are kept dense
+CLOSE = 1e-14  # a violation, relative to its row, that is rounding
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One field, its equalities and its inequalities.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n_points,)
+        The mean.
+    root : tuple
+        ``T`` and ``P``.
+    rows : sparse or dense array of shape (n_rows, n_points)
+        ``G``.
+    values, noise : ndarray of shape (n_rows,)
+        ``b`` and the standard deviations of ``b``.
+    H : csr_array of shape (n_inequalities, n_points)
+        The rows of the inequalities.
+    lower, upper : ndarray of shape (n_inequalities,)
+        Their bounds.
+    """
+
+    mean: np.ndarray
+    root: tuple[Any, Any]
+    rows: Any
+    values: np.ndarray
+    noise: np.ndarray
+    H: sparse.csr_array
+    lower: np.ndarray
+    upper: np.ndarray
+
+    def sides(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the row and the sign of each finite bound: ``sign * H[row] u >= sign * bound``."""
+        low, high = np.isfinite(self.lower), np.isfinite(self.upper)
+        rows = np.concatenate([np.flatnonzero(low), np.flatnonzero(high)])
+        return rows, np.repeat([1.0, -1.0], [low.sum(), high.sum()])
+
+    def obeys(self, field: np.ndarray) -> bool:
+        """Say whether a field meets all of it to the tolerances."""
+        bounds = self.lower[None], self.upper[None]
+        equalities = self.rows, self.values[None], self.noise[None]
+        return bool(obeying(field[None], self.mean[None], self.H, *bounds, *equalities)[0])
+
+    def sizes(self, H: sparse.csr_array, bound: np.ndarray) -> np.ndarray:
+        """Return what rows of inequalities are measured by."""
+        return np.asarray(abs(H) @ np.abs(self.mean) + np.abs(bound))
+
+
+@dataclass(frozen=True)
+class Point:
+    """Coordinates, the multipliers of equalities and inequalities, and the latter's slacks."""
+
+    v: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+    s: np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """A field, its active inequalities, its distance, and whether no other is nearer."""
+
+    field: np.ndarray
+    active: np.ndarray
+    distance: float
+    settled: bool
+
+
+@dataclass(frozen=True)
+class Posed:
+    """The least ``v' P v`` with ``E v = e`` and ``C v >= d``, rows of unit length.
+
+    Attributes
+    ----------
+    problem : Problem
+        Where it comes from.
+    T, P, E, C : sparse or dense array
+        The matrices.
+    G, b, noise : array
+        The equalities in the units of the field; `noise` acts on ``v``.
+    H, bound : array
+        The inequalities in the units of the field, ``H u >= bound``.
+    equal, unequal : ndarray
+        What rows of both are multiplied by.
+    side : ndarray of int
+        Number of each inequality among the problem's sides.
+    """
+
+    problem: Problem
+    T: Any
+    P: Any
+    E: Any
+    C: Any
+    G: sparse.csr_array
+    b: np.ndarray
+    noise: sparse.csr_array
+    H: sparse.csr_array
+    bound: np.ndarray
+    equal: np.ndarray
+    unequal: np.ndarray
+    side: np.ndarray
+
+    def field(self, v: np.ndarray) -> np.ndarray:
+        """Return the field at ``v``."""
+        return np.asarray(self.problem.mean + self.T @ v)
+
+    def missing(self, v: np.ndarray) -> np.ndarray:
+        """Return ``e - E v``, computed from the field."""
+        return np.asarray(self.equal * (self.b - self.G @ self.field(v) - self.noise @ v))
+
+    def slack(self, v: np.ndarray) -> np.ndarray:
+        """Return ``C v - d``, computed from the field."""
+        return np.asarray(self.unequal * (self.H @ self.field(v) - self.bound))
+
+    def left(self, v: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Return ``E' y + C' z - P v``, which is 0 at the solution."""
+        return np.asarray(self.E.T @ y + self.C.T @ z - self.P @ v)
+
+    def rounding(self) -> np.ndarray:
+        """Return what is rounding in a slack."""
+        size = self.problem.sizes(self.H, self.bound)
+        return np.asarray(CLOSE * size * self.unequal)
+
+    def found(self, v: np.ndarray, active: np.ndarray, settled: bool) -> Found | None:
+        """Return the field at ``v``, or None if it does not obey."""
+        field = self._snapped(v, active)
+        if not self.problem.obeys(field):
+            return None
+        return Found(field, active, float(v @ (self.P @ v)), settled)
+
+    def _snapped(self, v: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """Return the field with bounds of points, where active or passed by rounding, exact."""
+        field = self.field(v)
+        alone = np.flatnonzero(np.diff(self.H.indptr) == 1)
+        first = self.H.indptr[alone]
+        points, factor, bound = self.H.indices[first], self.H.data[first], self.bound[alone]
+        passed = factor * field[points] - bound
+        size = np.abs(factor) * np.abs(self.problem.mean[points]) + np.abs(bound)
+        at = active[alone] | ((passed < 0) & (passed >= -CLOSE * size))
+        field[points[at]] = bound[at] / factor[at]
+        return field
+
+
+def pose(problem: Problem) -> Posed | None:
+    """Scale a problem; None where an inequality on points that cannot move is violated."""
+    T, P = problem.root
+    row, sign = problem.sides()
+    same = (problem.lower == problem.upper)[row]
+    met = np.flatnonzero(same & (sign > 0))
+    bound = np.where(sign > 0, problem.lower[row], problem.upper[row])
+    G = sparse.vstack([sparse.csr_array(problem.rows), problem.H[row[met]]]).tocsr()
+    b = np.concatenate([problem.values, bound[met]])
+    noise = np.concatenate([problem.noise, np.zeros(len(met))])
+    H = sparse.csr_array(sparse.diags_array(sign) @ problem.H[row])
+    free = ~same & _moving(problem, H, sign * bound, G, b, noise)
+    if not _fixed_obey(problem, H, sign * bound, ~same & ~free, G, b, noise):
+        return None
+    side = np.flatnonzero(free)
+    noisy = np.flatnonzero(noise > 0)
+    columns = sparse.csr_array(sparse.diags_array(noise))[:, noisy]
+    E, equal = _unit(sparse.hstack([sparse.csr_array(G @ T), columns]).tocsr())
+    C, unequal = _unit(_widened(sparse.csr_array(H[side] @ T), len(noisy)))
+    keep = equal > 0
+    P = sparse.block_diag([P, sparse.eye_array(len(noisy))]).tocsr()
+    beside = sparse.csr_array((G.shape[0], T.shape[1]))
+    columns = sparse.csr_array(sparse.hstack([beside, columns]))
+    return Posed(
+        problem, _dense_or_not(_widened(sparse.csr_array(T), len(noisy))), _dense_or_not(P),
+        _dense_or_not(E[keep]), _dense_or_not(C), G[keep], b[keep], columns[keep],
+        H[side], (sign * bound)[side], equal[keep], unequal, side,
+    )  # fmt: skip
+
+
+def _widened(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
+    return sparse.csr_array(sparse.hstack([matrix, sparse.csr_array((matrix.shape[0], n))]))
+
+
+def _dense_or_not(matrix: sparse.csr_array) -> Any:
+    share = matrix.nnz / max(1, matrix.shape[0] * matrix.shape[1])
+    return matrix.toarray() if share > DENSE else matrix
+
+
+def _unit(matrix: sparse.csr_array) -> tuple[sparse.csr_array, np.ndarray]:
+    """Scale rows to unit length; return their factors too, 0 for rows of none."""
+    largest = np.maximum(abs(matrix).max(axis=1).toarray().ravel(), np.finfo(float).tiny)
+    matrix = sparse.csr_array(sparse.diags_array(1.0 / largest) @ matrix)
+    length = np.sqrt(np.asarray((matrix * matrix).sum(axis=1)))
+    scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+    return sparse.csr_array(sparse.diags_array(scale) @ matrix), scale / largest
+
+
+def _pins(G: sparse.csr_array, noise: np.ndarray) -> np.ndarray:
+    """Return the exact rows that name a single point."""
+    return np.flatnonzero((np.diff(G.indptr) == 1) & (noise == 0))
+
+
+def _moving(problem, H, bound, G, b, noise) -> np.ndarray:
+    """Say which inequalities have a point that is free to move."""
+    T = problem.root[0]
+    moves = np.asarray(abs(T).sum(axis=1)).ravel() > 0
+    pins = _pins(G, noise)
+    moves[G.indices[G.indptr[pins]]] = False
+    return np.asarray(abs(H) @ moves.astype(float)) > 0
+
+
+def _fixed_obey(problem, H, bound, fixed, G, b, noise) -> bool:
+    """Say whether the inequalities on points that do not move are met."""
+    pins = _pins(G, noise)
+    first = G.indptr[pins]
+    field = problem.mean.copy()
+    field[G.indices[first]] = b[pins] / G.data[first]
+    size = problem.sizes(H, bound)
+    return bool((H @ field - bound >= -UNEQUAL * size)[fixed].all())
