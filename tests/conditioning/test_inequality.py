@@ -304,7 +304,7 @@ def test_the_solvers_that_the_active_set_falls_back_on(solver, kind, seed):
     posed = pose(
         Problem(prior.mean[0], root, G, values[0], noise, sparse.csr_array(H), lower, upper)
     )
-    found = solver(posed, np.zeros(N))
+    found = solver(posed, -posed.away)
     np.testing.assert_allclose(posed.field(found.v), u[0], atol=1e-5)
     polished = exchange(posed, found.z > found.s, found)
     np.testing.assert_allclose(polished.field, u[0], atol=1e-10)

@@ -12,6 +12,8 @@ from skphys.conditioning._inequality._problem import Found, Point, Posed
 
 ROUNDS = 24
 CORRECTIONS = 5
+REACHES = 40
+PULL = 1e-2  # a share of the largest pull that lets go of a bound
 WRONG = 1e-10  # a share of the largest multiplier that may have the wrong sign
 GONE = 1e-20  # squared length of what is left of a row whose points are all at bounds
 BLAME, EXACT = 1e8, 1e-13  # the multiplier of what such a row misses, beyond rounding
@@ -43,6 +45,30 @@ def exchange(posed: Posed, active: np.ndarray, point: Point) -> Found | None:
             best = found
         active = changed
     return best
+
+
+def reach(posed: Posed, active: np.ndarray, point: Point) -> Found | None:
+    """Find a face on which all can be met, from active rows that are nearly right.
+
+    What is violated joins them until nothing is; then those go that keep the equalities from being
+    met, by the gradient of what these miss.
+    """
+    rounding = posed.rounding()
+    for _ in range(REACHES):
+        at = on_face(posed, active, point)
+        found = posed.found(at.v, active, False)
+        if found is not None:
+            return found
+        violated = ~active & (posed.slack(at.v) < -rounding)
+        if violated.any():
+            active = active | violated
+            continue
+        pull = posed.C @ (posed.E.T @ posed.missing(at.v))
+        blamed = active & (pull > PULL * pull[active].max(initial=0.0))
+        if not blamed.any():
+            break
+        active = active & ~blamed
+    return None
 
 
 def on_face(posed: Posed, active: np.ndarray, point: Point) -> Point:

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from skphys.conditioning._inequality._exchange import exchange
+from skphys.conditioning._inequality._exchange import exchange, reach
 from skphys.conditioning._inequality._interior import by_clarabel, interior
 from skphys.conditioning._inequality._problem import Found, Point, Posed, Problem, pose
 
 REFINEMENTS = 4
-NEAR = (1e-6, 1e-4)  # shares of the whole move within which bounds are tried as active
 
 
 def solve_field(
@@ -50,9 +49,9 @@ def solve_field(
 
 def _by_guess(posed: Posed, guess: np.ndarray | None) -> Found | None:
     """Exchange from the rows that are violated at first, or from those of a like field."""
-    n, k, m = posed.P.shape[0], len(posed.equal), len(posed.side)
-    slack = posed.slack(np.zeros(n))
-    nothing = Point(np.zeros(n), np.zeros(k), np.zeros(m), slack)
+    k, m = len(posed.equal), len(posed.side)
+    slack = posed.slack(-posed.away)
+    nothing = Point(-posed.away, np.zeros(k), np.zeros(m), slack)
     active = slack < 0
     if guess is not None and guess.any() and posed.side.max(initial=-1) < len(guess):
         active = guess[posed.side]
@@ -61,16 +60,14 @@ def _by_guess(posed: Posed, guess: np.ndarray | None) -> Found | None:
 
 def _by_interior(posed: Posed, method: Any) -> Found | None:
     """Find the nearest of what an interior point, refined, and its active rows lead to."""
-    point = method(posed, np.zeros(posed.P.shape[0]))
+    point = method(posed, -posed.away)
     active = point.z > point.s
     found = exchange(posed, active, point)
     if found is not None and found.settled:
         return found
     founds = [found, _refined(posed, point.v, active, method)]
-    size = np.abs(point.v).max(initial=0.0)
-    for near in NEAR:
-        if all(one is None for one in founds):
-            founds.append(exchange(posed, active | (point.s < near * size), point))
+    if all(one is None for one in founds):
+        founds.append(reach(posed, active, point))
     some = [one for one in founds if one is not None]
     return min(some, key=lambda one: one.distance, default=None)
 
@@ -83,9 +80,9 @@ def _refined(posed: Posed, v: np.ndarray, active: np.ndarray, method: Any) -> Fo
     none, before = np.zeros_like(active), np.inf
     for _ in range(REFINEMENTS):
         found = posed.found(v, none, False)
-        left = max(np.abs(posed.missing(v)).max(initial=0.0), -posed.slack(v).min(initial=0.0))
+        left = posed.violation(v)
         if found is not None or not left < 0.5 * before:
             return None if found is None else Found(found.field, active, found.distance, False)
         before = left
-        v = v + method(posed, v).v
+        v = method(posed, v).v
     return None

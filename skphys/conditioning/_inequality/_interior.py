@@ -17,25 +17,25 @@ SHORT = 0.99  # share of the way to the border that a step takes
 
 
 def interior(posed: Posed, start: np.ndarray) -> Point:
-    """Return a move from a start, the shortest that meets all, as far as rounding lets it.
+    """Return the point nearest to a start that meets all, as far as rounding lets it.
 
     The last point of an interior-point method. Mehrotra, "On the implementation of a primal-dual interior point method", SIAM Journal on
     Optimization 2, 1992.
     """
-    P, E, C, n = posed.P, posed.E, posed.C, posed.P.shape[0]
-    e, d = posed.missing(start), -posed.slack(start)
-    size = max(np.abs(e).max(initial=0.0), d.max(initial=0.0), np.finfo(float).tiny)
-    e, d = e / size, d / size
-    v, y = np.zeros(n), np.zeros(len(e))
-    s = np.maximum(-d, 0.1)
+    P, E, C = posed.P, posed.E, posed.C
+    size = posed.violation(start)
+    aim = P @ (start / size)
+    e, d = posed.missing(np.zeros_like(start)) / size, -posed.slack(np.zeros_like(start)) / size
+    v, y = start / size, np.zeros(len(e))
+    s = np.maximum(C @ v - d, 0.1)
     z = 0.1 / np.maximum(s, 1.0)
     before = np.inf
     for _ in range(MAX_STEPS):
-        left = C.T @ z + E.T @ y - P @ v
+        left = C.T @ z + E.T @ y - P @ v + aim
         missing, short, gap = e - E @ v, d + s - C @ v, s @ z
         violation = max(np.abs(missing).max(initial=0.0), np.abs(short).max(initial=0.0))
         ends = violation <= FEASIBLE or violation > 0.5 * before  # no more than rounding is left
-        if ends and gap <= GAP * max(1.0, v @ (P @ v)):
+        if ends and gap <= GAP * max(1.0, (v - start / size) @ (P @ v - aim)):
             break
         before = violation
         solve = bordered(P + gram(C, z / s), E)
@@ -66,8 +66,8 @@ def _border(x: np.ndarray, step: np.ndarray) -> float:
 def by_clarabel(posed: Posed, start: np.ndarray) -> Point:
     """Return the same by clarabel, a peer to compare with; the start where it finds none."""
     clarabel = import_module("clarabel")  # optional, and without type information
-    e, d, n = posed.missing(start), -posed.slack(start), len(start)
-    size = max(np.abs(e).max(initial=0.0), d.max(initial=0.0), np.finfo(float).tiny)
+    n, size = len(start), posed.violation(start)
+    e, d = posed.missing(start), -posed.slack(start)
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads = False, 1
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
@@ -81,5 +81,5 @@ def by_clarabel(posed: Posed, start: np.ndarray) -> Point:
     ).solve()
     v, z, s = (size * np.array(part) for part in (solution.x, solution.z, solution.s))
     if "Infeasible" in str(solution.status) or not np.isfinite(v).all():
-        return Point(np.zeros(n), np.zeros(len(e)), np.zeros(len(d)), np.ones(len(d)))
-    return Point(v, -z[: len(e)], z[len(e) :], s[len(e) :])
+        return Point(start, np.zeros(len(e)), np.zeros(len(d)), np.ones(len(d)))
+    return Point(start + v, -z[: len(e)], z[len(e) :], s[len(e) :])

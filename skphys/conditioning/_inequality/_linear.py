@@ -9,8 +9,8 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import splu
 
-SHIFT = 1e-12  # keeps rows that depend on each other apart
-REFINEMENTS = 2
+SHIFT = 1e-14  # keeps rows that depend on each other apart
+REFINEMENTS = 3
 _TINY = np.finfo(np.float64).tiny
 
 Solve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]

@@ -87,12 +87,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Posed:
-    """The least ``v' P v`` with ``E v = e`` and ``C v >= d``, rows of unit length.
+    """The least ``(v + away)' P (v + away)`` with ``E v = e`` and ``C v >= d``, rows of length 1.
 
     Attributes
     ----------
     problem : Problem
         Where it comes from.
+    origin : ndarray of shape (n_points,)
+        The field at ``v = 0``: the mean, or a bound, so that a field near it has no rounding.
+    away : ndarray
+        Coordinates of the origin as the mean sees it.
     T, P, E, C : sparse or dense array
         The matrices.
     G, b, noise : array
@@ -106,6 +110,8 @@ class Posed:
     """
 
     problem: Problem
+    origin: np.ndarray
+    away: np.ndarray
     T: Any
     P: Any
     E: Any
@@ -121,7 +127,7 @@ class Posed:
 
     def field(self, v: np.ndarray) -> np.ndarray:
         """Return the field at ``v``."""
-        return np.asarray(self.problem.mean + self.T @ v)
+        return np.asarray(self.origin + self.T @ v)
 
     def missing(self, v: np.ndarray) -> np.ndarray:
         """Return ``e - E v``, computed from the field."""
@@ -132,8 +138,13 @@ class Posed:
         return np.asarray(self.unequal * (self.H @ self.field(v) - self.bound))
 
     def left(self, v: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return ``E' y + C' z - P v``, which is 0 at the solution."""
-        return np.asarray(self.E.T @ y + self.C.T @ z - self.P @ v)
+        """Return ``E' y + C' z - P (v + away)``, which is 0 at the solution."""
+        return np.asarray(self.E.T @ y + self.C.T @ z - self.P @ (v + self.away))
+
+    def violation(self, v: np.ndarray) -> float:
+        """Return the largest violation of any row."""
+        missing, slack = np.abs(self.missing(v)), self.slack(v)
+        return max(missing.max(initial=0.0), -slack.min(initial=0.0), np.finfo(float).tiny)
 
     def rounding(self) -> np.ndarray:
         """Return what is rounding in a slack."""
@@ -145,6 +156,7 @@ class Posed:
         field = self._snapped(v, active)
         if not self.problem.obeys(field):
             return None
+        v = v + self.away
         return Found(field, active, float(v @ (self.P @ v)), settled)
 
     def _snapped(self, v: np.ndarray, active: np.ndarray) -> np.ndarray:
@@ -183,11 +195,30 @@ def pose(problem: Problem) -> Posed | None:
     P = sparse.block_diag([P, sparse.eye_array(len(noisy))]).tocsr()
     beside = sparse.csr_array((G.shape[0], T.shape[1]))
     columns = sparse.csr_array(sparse.hstack([beside, columns]))
+    origin, away = _origin(problem.mean, sparse.csc_array(T), H[side], (sign * bound)[side])
     return Posed(
-        problem, _dense_or_not(_widened(sparse.csr_array(T), len(noisy))), _dense_or_not(P),
+        problem, origin, np.append(away, np.zeros(len(noisy))), _dense_or_not(_widened(sparse.csr_array(T), len(noisy))), _dense_or_not(P),
         _dense_or_not(E[keep]), _dense_or_not(C), G[keep], b[keep], columns[keep],
         H[side], (sign * bound)[side], equal[keep], unequal, side,
     )  # fmt: skip
+
+
+def _origin(
+    mean: np.ndarray, T: sparse.csc_array, H: sparse.csr_array, bound: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a bound of each point that has one and a coordinate of its own, else the mean."""
+    own = np.flatnonzero(np.diff(T.indptr) == 1)
+    points, entries = T.indices[T.indptr[own]], T.data[T.indptr[own]]
+    single = np.bincount(T.indices, minlength=len(mean))[points] == 1
+    own, points, entries = own[single], points[single], entries[single]
+    alone = np.flatnonzero(np.diff(H.indptr) == 1)[::-1]  # lower bounds come first and win
+    first = H.indptr[alone]
+    target = mean.copy()
+    target[H.indices[first]] = bound[alone] / H.data[first]
+    origin, away = mean.copy(), np.zeros(T.shape[1])
+    origin[points] = target[points]
+    away[own] = (target - mean)[points] / entries
+    return origin, away
 
 
 def _widened(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
