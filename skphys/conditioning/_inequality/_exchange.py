@@ -10,8 +10,8 @@ from scipy import sparse
 from skphys.conditioning._inequality._linear import bordered
 from skphys.conditioning._inequality._problem import Found, Point, Posed
 
-ROUNDS = 24
-CORRECTIONS = 5
+ROUNDS, PATIENCE = 24, 4  # the latter without fewer changes
+CORRECTIONS, STILL = 5, 1e-17
 REACHES = 40
 PULL = 1e-2  # a share of the largest pull that lets go of a bound
 WRONG = 1e-10  # a share of the largest multiplier that may have the wrong sign
@@ -27,9 +27,9 @@ def exchange(posed: Posed, active: np.ndarray, point: Point) -> Found | None:
     """
     seen: set[bytes] = set()
     best: Found | None = None
-    rounding = posed.rounding()
+    rounding, fewest, waited = posed.rounding(), len(active) + 1, 0
     for _ in range(ROUNDS):
-        if active.tobytes() in seen:
+        if active.tobytes() in seen or waited > PATIENCE:
             break
         seen.add(active.tobytes())
         point = on_face(posed, active, point)
@@ -43,6 +43,8 @@ def exchange(posed: Posed, active: np.ndarray, point: Point) -> Found | None:
             if best is not None and found.distance > (1.0 - 1e-9) * best.distance:
                 break
             best = found
+        count = np.count_nonzero(changed != active)
+        fewest, waited = (count, 0) if count < fewest else (fewest, waited + 1)
         active = changed
     return best
 
@@ -86,10 +88,13 @@ def on_face(posed: Posed, active: np.ndarray, point: Point) -> Point:
         missing = np.concatenate([posed.missing(v), -posed.slack(v)[face.other]])
         dv, dw = solve(posed.left(v, y, z)[face.free], missing[face.kept])
         v[face.free] += dv
+        still = np.abs(dv).max(initial=0.0) <= STILL * np.abs(v).max(initial=0.0)
         w = np.where(np.abs(missing) > EXACT, BLAME * missing, 0.0)
         w[face.kept] = dw
         y += w[: len(y)]
         z[face.other] += w[len(y) :]
+        if still:
+            break
     z[face.fixing] = 0.0
     z[face.fixing] = -posed.left(v, y, z)[face.columns] / face.entries
     return Point(v, y, z, point.s)

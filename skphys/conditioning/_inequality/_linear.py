@@ -36,29 +36,19 @@ def bordered(D: Any, R: Any) -> Solve:
     R : sparse or dense array of shape (k, n)
         Rows that may depend on each other.
     """
-    n, k = D.shape[0], R.shape[0]
+    n = D.shape[0]
     diagonal = D.diagonal()
     whole = (R * R) @ (1.0 / diagonal)
     scale = 1.0 / np.sqrt(np.concatenate([diagonal, np.maximum(whole, _TINY)]))
-    shift = np.repeat([0.0, SHIFT], [n, k])
     if sparse.issparse(D) and sparse.issparse(R):
         around = sparse.diags_array(scale)
         K = sparse.csc_array(around @ sparse.block_array([[D, R.T], [R, None]]) @ around)
-        options = {"SymmetricMode": True}
-        factor = splu(
-            sparse.csc_array(K - sparse.diags_array(shift)),
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options=options,
-        )
-        solve = factor.solve
+        solve = _sparse(K, n)
     else:
-        K = np.zeros((n + k, n + k))
-        K[:n, :n], K[n:, :n] = _dense(D), _dense(R)
-        K[:n, n:] = K[n:, :n].T
-        K *= scale[:, None] * scale
-        factors = linalg.lu_factor(K - np.diag(shift), check_finite=False)
-        solve = lambda right: linalg.lu_solve(factors, right, check_finite=False)  # noqa: E731
+        D = _dense(D) * scale[:n, None] * scale[:n]
+        R = _dense(R) * scale[n:, None] * scale[:n]
+        K = np.block([[D, R.T], [R, np.zeros((len(R), len(R)))]])
+        solve = _by_complement(D, R) or _by_pivots(K, n)
 
     def refined(f: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         right = scale * np.concatenate([f, g])
@@ -69,6 +59,50 @@ def bordered(D: Any, R: Any) -> Solve:
         return x[:n], -x[n:]
 
     return refined
+
+
+def _shift(size: int, n: int) -> np.ndarray:
+    return np.where(np.arange(size) < n, 0.0, SHIFT)
+
+
+def _sparse(K: sparse.csc_array, n: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Factor without pivots, in an order that keeps the factor sparse."""
+    factor = splu(
+        sparse.csc_array(K - sparse.diags_array(_shift(K.shape[0], n))),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
+    return factor.solve
+
+
+def _by_complement(D: np.ndarray, R: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Factor ``D`` and ``R D^-1 R'``; None where either is singular to rounding."""
+    n, plain = len(D), np.count_nonzero(D) == len(D)
+    try:
+        root = None if plain else linalg.cholesky(D, lower=True, check_finite=False)
+        half = R.T if plain else linalg.solve_triangular(root, R.T, lower=True, check_finite=False)
+        inner = half.T @ half + SHIFT * np.eye(len(R))
+        factors = linalg.cho_factor(inner, lower=True, check_finite=False)
+    except linalg.LinAlgError:
+        return None
+
+    def forward(f: np.ndarray, trans: int = 0) -> np.ndarray:
+        if root is None:
+            return f
+        return np.asarray(linalg.solve_triangular(root, f, trans=trans, lower=True))
+
+    def solve(right: np.ndarray) -> np.ndarray:
+        f = forward(right[:n])
+        y = linalg.cho_solve(factors, half.T @ f - right[n:], check_finite=False)
+        return np.concatenate([forward(f - half @ y, 1), y])
+
+    return solve
+
+
+def _by_pivots(K: np.ndarray, n: int) -> Callable[[np.ndarray], np.ndarray]:
+    factors = linalg.lu_factor(K - np.diag(_shift(len(K), n)), check_finite=False)
+    return lambda right: linalg.lu_solve(factors, right, check_finite=False)
 
 
 def _dense(matrix: Any) -> np.ndarray:

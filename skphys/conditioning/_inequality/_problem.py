@@ -15,7 +15,7 @@ from scipy import sparse
 
 from skphys.conditioning._inequality._obey import UNEQUAL, obeying
 
-DENSE = 0.3  # share of entries above which matrices are kept dense
+DENSE = 0.3  # share of entries in a root above which all is kept dense
 CLOSE = 1e-14  # a violation, relative to its row, that is rounding
 
 
@@ -192,13 +192,13 @@ def pose(problem: Problem) -> Posed | None:
     E, equal = _unit(sparse.hstack([sparse.csr_array(G @ T), columns]).tocsr())
     C, unequal = _unit(_widened(sparse.csr_array(H[side] @ T), len(noisy)))
     keep = equal > 0
+    kind = sparse.csr_array if sparse.csr_array(T).nnz <= DENSE * T.shape[0] * T.shape[1] else _toarray
     P = sparse.block_diag([P, sparse.eye_array(len(noisy))]).tocsr()
     beside = sparse.csr_array((G.shape[0], T.shape[1]))
     columns = sparse.csr_array(sparse.hstack([beside, columns]))
     origin, away = _origin(problem.mean, sparse.csc_array(T), H[side], (sign * bound)[side])
     return Posed(
-        problem, origin, np.append(away, np.zeros(len(noisy))), _dense_or_not(_widened(sparse.csr_array(T), len(noisy))), _dense_or_not(P),
-        _dense_or_not(E[keep]), _dense_or_not(C), G[keep], b[keep], columns[keep],
+        problem, origin, np.append(away, np.zeros(len(noisy))), kind(_widened(sparse.csr_array(T), len(noisy))), kind(P), kind(E[keep]), kind(C), G[keep], b[keep], columns[keep],
         H[side], (sign * bound)[side], equal[keep], unequal, side,
     )  # fmt: skip
 
@@ -225,9 +225,8 @@ def _widened(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.hstack([matrix, sparse.csr_array((matrix.shape[0], n))]))
 
 
-def _dense_or_not(matrix: sparse.csr_array) -> Any:
-    share = matrix.nnz / max(1, matrix.shape[0] * matrix.shape[1])
-    return matrix.toarray() if share > DENSE else matrix
+def _toarray(matrix: sparse.csr_array) -> np.ndarray:
+    return np.asarray(matrix.toarray())
 
 
 def _unit(matrix: sparse.csr_array) -> tuple[sparse.csr_array, np.ndarray]:
