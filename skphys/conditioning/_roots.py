@@ -44,7 +44,7 @@ def dense_roots(matrix: np.ndarray) -> Roots:
         std = np.sqrt(np.clip(np.diagonal(matrix[at]), 0.0, None))
         scale = np.divide(1.0, std, out=np.zeros_like(std), where=std > 0)
         values, vectors = np.linalg.eigh(matrix[at] * scale[:, None] * scale)
-        keep = values > 1e-15 * values[-1]
+        keep = values > max(64, len(values)) * np.finfo(np.float64).eps * values[-1]
         root = std[:, None] * vectors[:, keep] * np.sqrt(values[keep])
         return root, identity(root.shape[1])
 

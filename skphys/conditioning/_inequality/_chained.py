@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from skphys.conditioning._inequality._chains import Chains, find_chains, pose
+from skphys.conditioning._inequality._chains import Chains, carry, find_chains
 from skphys.conditioning._inequality._search import Chained, project_pieces, search
 
 CHUNK = 1 << 16  # values of the fields that are projected together
@@ -59,9 +59,9 @@ def project_chained(
     fixed = variance <= FLAT * variance.max(axis=1, keepdims=True)
     mean, fixed, pins = _pinned(mean, fixed, rows, values, noise)
     tolerance = TOLERANCE * np.abs(mean).max(axis=1, keepdims=True)
-    problem, feasible, solvable = pose(chains, low, high, fixed, mean, tolerance)
+    *bounds, feasible, solvable = carry(chains, low, high, fixed, mean, tolerance)
     positive = np.where(fixed, 1e-30 * variance.max(axis=1, keepdims=True) + 1e-300, variance)
-    part = Chained(mean[:, order], positive[:, order], problem.lower, problem.upper, problem.start)
+    part = Chained(mean[:, order], positive[:, order], *bounds)
     solved = feasible & solvable
     out = part.mean.copy()
     some, ordered = np.flatnonzero(solved), sparse.csr_array(rows[:, order])

@@ -43,7 +43,7 @@ def exchange(posed: Posed, active: np.ndarray, point: Point) -> Found | None:
             if best is not None and found.distance > (1.0 - 1e-9) * best.distance:
                 break
             best = found
-        count = np.count_nonzero(changed != active)
+        count = int(np.count_nonzero(changed != active))
         fewest, waited = (count, 0) if count < fewest else (fewest, waited + 1)
         active = changed
     return best

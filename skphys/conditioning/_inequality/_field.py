@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from skphys.conditioning._inequality._exchange import exchange, reach
 from skphys.conditioning._inequality._interior import by_clarabel, interior
 from skphys.conditioning._inequality._problem import Found, Point, Posed, Problem, pose
+from skphys.conditioning._roots import identity
 
 REFINEMENTS = 4
 
@@ -38,8 +41,9 @@ def solve_field(
     if posed is None:
         return None, None
     found = _by_guess(posed, guess)
-    if found is None or not found.settled:
-        found = _by_interior(posed, by_clarabel if solver == "clarabel" else interior)
+    if len(posed.side) and (found is None or not found.settled):
+        method = by_clarabel if solver == "clarabel" else interior
+        found = _by_interior(posed, method) or _by_another_metric(posed, method)
     if found is None:
         return None, None
     active = np.zeros(len(problem.sides()[0]), dtype=bool)
@@ -66,10 +70,29 @@ def _by_interior(posed: Posed, method: Any) -> Found | None:
     if found is not None and found.settled:
         return found
     founds = [found, _refined(posed, point.v, active, method)]
-    if all(one is None for one in founds):
+    if founds == [None, None]:
         founds.append(reach(posed, active, point))
     some = [one for one in founds if one is not None]
     return min(some, key=lambda one: one.distance, default=None)
+
+
+def _by_another_metric(posed: Posed, method: Any) -> Found | None:
+    """Find what obeys where all points move alike, and go on from the bounds that it rests on.
+
+    Standard deviations over many orders of magnitude can hide it.
+    """
+    T = sparse.csr_array(posed.problem.root[0])
+    widest = abs(T).max(axis=0).toarray().ravel()
+    alike = replace(
+        posed.problem, root=(T @ sparse.diags_array(1.0 / widest), identity(T.shape[1]))
+    )
+    other = pose(alike)
+    found = None if other is None else _by_interior(other, method)
+    if found is None:
+        return None
+    v = -posed.away
+    nothing = Point(v, np.zeros(len(posed.equal)), np.zeros(len(posed.side)), posed.slack(v))
+    return exchange(posed, found.active, nothing) or found
 
 
 def _refined(posed: Posed, v: np.ndarray, active: np.ndarray, method: Any) -> Found | None:

@@ -19,7 +19,7 @@ SHORT = 0.99  # share of the way to the border that a step takes
 def interior(posed: Posed, start: np.ndarray) -> Point:
     """Return the point nearest to a start that meets all, as far as rounding lets it.
 
-    The last point of an interior-point method. Mehrotra, "On the implementation of a primal-dual interior point method", SIAM Journal on
+    Mehrotra, "On the implementation of a primal-dual interior point method", SIAM Journal on
     Optimization 2, 1992.
     """
     P, E, C = posed.P, posed.E, posed.C

@@ -16,6 +16,7 @@ from scipy import sparse
 from skphys.conditioning._inequality._obey import UNEQUAL, obeying
 
 DENSE = 0.3  # share of entries in a root above which all is kept dense
+STUCK = 1e-10  # a share of its points' standard deviations as small as this is none
 CLOSE = 1e-14  # a violation, relative to its row, that is rounding
 
 
@@ -176,31 +177,60 @@ def pose(problem: Problem) -> Posed | None:
     """Scale a problem; None where an inequality on points that cannot move is violated."""
     T, P = problem.root
     row, sign = problem.sides()
-    same = (problem.lower == problem.upper)[row]
-    met = np.flatnonzero(same & (sign > 0))
-    bound = np.where(sign > 0, problem.lower[row], problem.upper[row])
-    G = sparse.vstack([sparse.csr_array(problem.rows), problem.H[row[met]]]).tocsr()
-    b = np.concatenate([problem.values, bound[met]])
-    noise = np.concatenate([problem.noise, np.zeros(len(met))])
+    bound = sign * np.where(sign > 0, problem.lower[row], problem.upper[row])
     H = sparse.csr_array(sparse.diags_array(sign) @ problem.H[row])
-    free = ~same & _moving(problem, H, sign * bound, G, b, noise)
-    if not _fixed_obey(problem, H, sign * bound, ~same & ~free, G, b, noise):
+    same = (problem.lower == problem.upper)[row]
+    G, b, noise = _equalities(problem, H[same & (sign > 0)], bound[same & (sign > 0)])
+    moving, known = _moving(problem, G, b, noise)
+    free = ~same & (abs(H) @ moving.astype(float) > 0) & ~_stuck(H, T)
+    short = bound - H @ known > UNEQUAL * problem.sizes(H, bound)
+    if (short & ~same & ~free).any():
         return None
-    side = np.flatnonzero(free)
     noisy = np.flatnonzero(noise > 0)
-    columns = sparse.csr_array(sparse.diags_array(noise))[:, noisy]
-    E, equal = _unit(sparse.hstack([sparse.csr_array(G @ T), columns]).tocsr())
-    C, unequal = _unit(_widened(sparse.csr_array(H[side] @ T), len(noisy)))
-    keep = equal > 0
-    kind = sparse.csr_array if sparse.csr_array(T).nnz <= DENSE * T.shape[0] * T.shape[1] else _toarray
-    P = sparse.block_diag([P, sparse.eye_array(len(noisy))]).tocsr()
-    beside = sparse.csr_array((G.shape[0], T.shape[1]))
-    columns = sparse.csr_array(sparse.hstack([beside, columns]))
-    origin, away = _origin(problem.mean, sparse.csc_array(T), H[side], (sign * bound)[side])
-    return Posed(
-        problem, origin, np.append(away, np.zeros(len(noisy))), kind(_widened(sparse.csr_array(T), len(noisy))), kind(P), kind(E[keep]), kind(C), G[keep], b[keep], columns[keep],
-        H[side], (sign * bound)[side], equal[keep], unequal, side,
-    )  # fmt: skip
+    beside = sparse.csr_array(sparse.diags_array(noise))[:, noisy]
+    E, equal = _unit(sparse.csr_array(sparse.hstack([sparse.csr_array(G @ T), beside])))
+    H, bound, kept = H[free], bound[free], equal > 0
+    C, unequal = _unit(_widened(sparse.csr_array(H @ T), len(noisy)))
+    beside = sparse.hstack([sparse.csr_array((G.shape[0], T.shape[1])), beside]).tocsr()
+    spread = _widened(sparse.csr_array(T), len(noisy))
+    metric = sparse.block_diag([P, sparse.eye_array(len(noisy))]).tocsr()
+    dense = spread.nnz > DENSE * spread.shape[0] * spread.shape[1]
+    T, P, E, C = (m.toarray() if dense else m for m in (spread, metric, E[kept], C))
+    origin, away = _origin(problem.mean, sparse.csc_array(spread), H, bound)
+    G, b, beside = G[kept], b[kept], beside[kept]
+    side, equal = np.flatnonzero(free), equal[kept]
+    return Posed(problem, origin, away, T, P, E, C, G, b, beside, H, bound, equal, unequal, side)
+
+
+def _stuck(H: sparse.csr_array, T: Any) -> np.ndarray:
+    """Say along which rows points move, but only together."""
+    alone, together = (np.sqrt((m * m).sum(axis=1)) for m in (T, sparse.csr_array(H @ T)))
+    return np.asarray(together <= STUCK * (abs(H) @ alone))
+
+
+def _equalities(
+    problem: Problem, H: sparse.csr_array, bound: np.ndarray
+) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
+    """Put inequalities whose bounds are the same to the equalities."""
+    G = sparse.vstack([sparse.csr_array(problem.rows), H]).tocsr()
+    noise = np.concatenate([problem.noise, np.zeros(len(bound))])
+    return G, np.concatenate([problem.values, bound]), noise
+
+
+def _moving(
+    problem: Problem, G: sparse.csr_array, b: np.ndarray, noise: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Say which points are free to move, and where the others are.
+
+    Points without variance are not, nor those that an exact row names alone.
+    """
+    T, known = problem.root[0], problem.mean.copy()
+    moving = np.asarray(abs(T).sum(axis=1)).ravel() > 0
+    pins = np.flatnonzero((np.diff(G.indptr) == 1) & (noise == 0))
+    points = G.indices[G.indptr[pins]]
+    moving[points] = False
+    known[points] = b[pins] / G.data[G.indptr[pins]]
+    return moving, known
 
 
 def _origin(
@@ -225,10 +255,6 @@ def _widened(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.hstack([matrix, sparse.csr_array((matrix.shape[0], n))]))
 
 
-def _toarray(matrix: sparse.csr_array) -> np.ndarray:
-    return np.asarray(matrix.toarray())
-
-
 def _unit(matrix: sparse.csr_array) -> tuple[sparse.csr_array, np.ndarray]:
     """Scale rows to unit length; return their factors too, 0 for rows of none."""
     largest = np.maximum(abs(matrix).max(axis=1).toarray().ravel(), np.finfo(float).tiny)
@@ -236,27 +262,3 @@ def _unit(matrix: sparse.csr_array) -> tuple[sparse.csr_array, np.ndarray]:
     length = np.sqrt(np.asarray((matrix * matrix).sum(axis=1)))
     scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
     return sparse.csr_array(sparse.diags_array(scale) @ matrix), scale / largest
-
-
-def _pins(G: sparse.csr_array, noise: np.ndarray) -> np.ndarray:
-    """Return the exact rows that name a single point."""
-    return np.flatnonzero((np.diff(G.indptr) == 1) & (noise == 0))
-
-
-def _moving(problem, H, bound, G, b, noise) -> np.ndarray:
-    """Say which inequalities have a point that is free to move."""
-    T = problem.root[0]
-    moves = np.asarray(abs(T).sum(axis=1)).ravel() > 0
-    pins = _pins(G, noise)
-    moves[G.indices[G.indptr[pins]]] = False
-    return np.asarray(abs(H) @ moves.astype(float)) > 0
-
-
-def _fixed_obey(problem, H, bound, fixed, G, b, noise) -> bool:
-    """Say whether the inequalities on points that do not move are met."""
-    pins = _pins(G, noise)
-    first = G.indptr[pins]
-    field = problem.mean.copy()
-    field[G.indices[first]] = b[pins] / G.data[first]
-    size = problem.sizes(H, bound)
-    return bool((H @ field - bound >= -UNEQUAL * size)[fixed].all())

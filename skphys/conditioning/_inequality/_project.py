@@ -19,6 +19,7 @@ from skphys.conditioning._inequality._problem import Problem
 from skphys.conditioning._roots import Roots
 from skphys.conditioning._sparse._dispatch import diagonal_and_low_rank
 
+SOLVERS = ("auto", "clarabel", "scipy")
 MAX_RANK = 8192  # of a covariance that is written out: 512 MiB
 TOGETHER = 16  # fields of which each begins where the one before has ended
 
@@ -26,6 +27,7 @@ _SIMPLER = (
     "Give independent points (a diagonal covariance, that is no correlation), which need no such "
     "matrix, or a coarser grid."
 )
+
 
 class InfeasibleInequalitiesError(ValueError):
     """Inequalities contradict each other, the equalities, or points without variance.
@@ -100,7 +102,8 @@ def project(
     start : ndarray of shape (..., n_points), default=None
         The conditioned means, where they are known already.
     solver : {"auto", "clarabel", "scipy"}, default="auto"
-        Of problems without a structure; "auto" takes clarabel where it is installed.
+        What finds the active inequalities where a guess does not: "scipy" is the package's own
+        interior-point method, which "auto" takes too; clarabel is a peer to compare with.
     n_jobs : int, default=None
         Number of joblib workers for fields that are solved one by one; None means one, or what a
         surrounding `joblib.parallel_config` says.
@@ -108,8 +111,8 @@ def project(
     Returns
     -------
     ndarray of shape (..., n_points)
-        Equalities hold at 1e-12 relative to their terms, inequalities at 1e-9 relative to the
-        largest value of the field.
+        Equalities hold at 1e-12 relative to their terms, inequalities at 1e-9, each
+        relative to its own terms.
         Fields that obey already are returned as they are.
 
     Raises
@@ -121,10 +124,11 @@ def project(
 
     Notes
     -----
-    Bounds and monotone fields of independent points, also both at once, are solved by isotonic
-    regression, many fields at a time. Other inequalities of independent points stay sparse where
-    clarabel is installed. Anything else is solved by an active-set iteration for each field, and
-    by clarabel and non-negative least squares where that runs in circles.
+    Bounds and monotone fields of independent points under at most one equality are solved by
+    isotonic regression, many fields at a time. Anything else is solved field by field: the active
+    rows of the field before are exchanged until multipliers and slacks have the right signs; where
+    that runs in circles an interior-point method on the sparse system finds them. Time and memory
+    then grow nearly linearly with the non-zeros, also for errors that are Markov chains.
 
     Examples
     --------
@@ -135,9 +139,13 @@ def project(
     array([0., 0., 3.])
     """
     mean = np.asarray(gaussian.mean, dtype=np.float64)
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {SOLVERS}; got {solver!r}.")
     n_points, batch = mean.shape[-1], mean.shape[:-1]
     H = _clean(H, n_points)
     lower, upper = (_flat(bound, batch, H.shape[0]) for bound in (lower, upper))
+    if np.isnan(lower).any() or np.isnan(upper).any():
+        raise ValueError("lower and upper must be numbers or infinite; got NaN.")
     given = noise
     rows, values, noise = _equalities(rows, values, noise, batch, n_points)
     if start is None:
