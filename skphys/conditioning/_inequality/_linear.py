@@ -10,6 +10,7 @@ from scipy import linalg, sparse
 from scipy.sparse.linalg import splu
 
 SHIFT = 1e-14  # keeps rows that depend on each other apart
+MORE = (0.0, 1e-13, 1e-11, 1e-9)  # what is added where a pivot is zero
 REFINEMENTS = 3
 _TINY = np.finfo(np.float64).tiny
 
@@ -61,19 +62,22 @@ def bordered(D: Any, R: Any) -> Solve:
     return refined
 
 
-def _shift(size: int, n: int) -> np.ndarray:
-    return np.where(np.arange(size) < n, 0.0, SHIFT)
-
-
 def _sparse(K: sparse.csc_array, n: int) -> Callable[[np.ndarray], np.ndarray]:
     """Factor without pivots, in an order that keeps the factor sparse."""
-    factor = splu(
-        sparse.csc_array(K - sparse.diags_array(_shift(K.shape[0], n))),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
-    return factor.solve
+    signs = np.where(np.arange(K.shape[0]) < n, 1.0, -1.0)
+    shifts = SHIFT * np.minimum(1.0, 1.0 - signs)
+    for more in MORE:
+        try:
+            factor = splu(
+                sparse.csc_array(K + sparse.diags_array(more * signs - shifts)),
+                permc_spec="MMD_AT_PLUS_A",
+                diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )
+        except RuntimeError:  # a pivot that is zero
+            continue
+        return factor.solve
+    return np.zeros_like  # no step at all
 
 
 def _by_complement(D: np.ndarray, R: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -101,7 +105,8 @@ def _by_complement(D: np.ndarray, R: np.ndarray) -> Callable[[np.ndarray], np.nd
 
 
 def _by_pivots(K: np.ndarray, n: int) -> Callable[[np.ndarray], np.ndarray]:
-    factors = linalg.lu_factor(K - np.diag(_shift(len(K), n)), check_finite=False)
+    shifts = np.where(np.arange(len(K)) < n, 0.0, SHIFT)
+    factors = linalg.lu_factor(K - np.diag(shifts), check_finite=False)
     return lambda right: linalg.lu_solve(factors, right, check_finite=False)
 
 
