@@ -70,7 +70,7 @@ def _sparse(K: sparse.csc_array, n: int) -> Callable[[np.ndarray], np.ndarray]:
         try:
             factor = splu(
                 sparse.csc_array(K + sparse.diags_array(more * signs - shifts)),
-                permc_spec="MMD_AT_PLUS_A",
+                permc_spec="COLAMD",
                 diag_pivot_thresh=0.0,
                 options={"SymmetricMode": True},
             )
