@@ -53,6 +53,13 @@ def test_a_balance_with_dry_parts(shape, seed):
     assert distance <= np.sum(((truth - mean) / std) ** 2) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("case", [(27, 53, 16, 2.0), (21, 42, 11, 6.0), (20, 20, 0, 4.0)])
+def test_standard_deviations_over_many_orders_of_magnitude(case):
+    """Dry cells that growing errors bind to almost nothing, so that multipliers are huge."""
+    mean, std, rows, truth = dry(*case)
+    check(positive(mean, std, rows, rows @ truth), mean, rows, rows @ truth)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_it_is_the_nearest(seed):
     """Dual feasible multipliers prove it: the distance is theirs."""

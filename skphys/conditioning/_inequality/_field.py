@@ -77,21 +77,20 @@ def _by_interior(posed: Posed, method: Any) -> Found | None:
 
 
 def _by_another_metric(posed: Posed, method: Any) -> Found | None:
-    """Find what obeys where all points move alike, and go on from the bounds that it rests on.
+    """Find what obeys near an interior point if all points move alike, and go on from its bounds.
 
     Standard deviations over many orders of magnitude can hide it.
     """
-    T = sparse.csr_array(posed.problem.root[0])
+    start, problem = -posed.away, posed.problem
+    T = sparse.csr_array(problem.root[0])
     widest = abs(T).max(axis=0).toarray().ravel()
-    alike = replace(
-        posed.problem, root=(T @ sparse.diags_array(1.0 / widest), identity(T.shape[1]))
-    )
-    other = pose(alike)
-    found = None if other is None else _by_interior(other, method)
+    alike = T @ sparse.diags_array(1.0 / widest), identity(T.shape[1])
+    near = posed.field(method(posed, start).v)
+    other = pose(replace(problem, mean=near, root=alike))
+    found = None if other is None else _by_interior(replace(other, problem=problem), method)
     if found is None:
         return None
-    v = -posed.away
-    nothing = Point(v, np.zeros(len(posed.equal)), np.zeros(len(posed.side)), posed.slack(v))
+    nothing = Point(start, np.zeros(len(posed.equal)), np.zeros(len(posed.side)), -start[:0])
     return exchange(posed, found.active, nothing) or found
 
 
