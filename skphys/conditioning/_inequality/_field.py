@@ -14,6 +14,7 @@ from skphys.conditioning._inequality._problem import Found, Point, Posed, Proble
 from skphys.conditioning._roots import identity
 
 REFINEMENTS = 4
+HOPELESS = 1e-2  # a share of the violation that is left where there is a contradiction
 
 
 def solve_field(
@@ -67,7 +68,8 @@ def _by_interior(posed: Posed, method: Any) -> Found | None:
     point = method(posed, -posed.away)
     active = point.z > point.s
     found = exchange(posed, active, point)
-    if found is not None and found.settled:
+    hopeless = posed.violation(point.v) > HOPELESS * posed.violation(-posed.away)
+    if hopeless or (found is not None and found.settled):
         return found
     founds = [found, _refined(posed, point.v, active, method)]
     if founds == [None, None]:

@@ -16,6 +16,7 @@ from scipy import sparse
 from skphys.conditioning._inequality._obey import UNEQUAL, obeying
 
 DENSE = 0.3  # share of entries in a root above which all is kept dense
+SMALL = 64  # points of a field for which dense matrices take less time than sparse ones
 STUCK = 1e-10  # a share of its points' standard deviations as small as this is none
 CLOSE = 1e-14  # a violation, relative to its row, that is rounding
 
@@ -194,7 +195,7 @@ def pose(problem: Problem) -> Posed | None:
     beside = sparse.hstack([sparse.csr_array((G.shape[0], T.shape[1])), beside]).tocsr()
     spread = _widened(sparse.csr_array(T), len(noisy))
     metric = sparse.block_diag([P, sparse.eye_array(len(noisy))]).tocsr()
-    dense = spread.nnz > DENSE * spread.shape[0] * spread.shape[1]
+    dense = spread.nnz > DENSE * np.prod(spread.shape) or max(spread.shape) <= SMALL
     T, P, E, C = (m.toarray() if dense else m for m in (spread, metric, E[kept], C))
     origin, away = _origin(problem.mean, sparse.csc_array(spread), H, bound)
     G, b, beside = G[kept], b[kept], beside[kept]

@@ -245,11 +245,10 @@ class _Fields:
         found = joblib.Parallel(n_jobs=n_jobs)(
             solve([self._problem(i, roots) for i in part], solver) for part in parts
         )
-        fields = [field for part in found for field in part]
-        for i, field in zip(rest, fields, strict=True):
-            if field is None:
-                self._raise(int(i), roots)
-        return np.array(fields)
+        for part, fields in zip(parts, found, strict=True):
+            if fields[-1] is None:
+                self._raise(int(part[len(fields) - 1]), roots)
+        return np.concatenate(found)
 
     def _problem(self, i: int, roots: Roots) -> Problem:
         root = roots(np.unravel_index(self.left[i], self.batch))
@@ -307,4 +306,6 @@ def _solve_in_turn(problems: list[Problem], solver: str) -> list[np.ndarray | No
         field, found = solve_field(problem, solver, active)
         active = active if found is None else found
         fields.append(field)
+        if field is None:
+            break  # which is an error
     return fields
