@@ -63,13 +63,13 @@ def _by_guess(posed: Posed, guess: np.ndarray | None) -> Found | None:
     return exchange(posed, active, nothing)
 
 
-def _by_interior(posed: Posed, method: Any) -> Found | None:
+def _by_interior(posed: Posed, method: Any, hopeless: float = HOPELESS) -> Found | None:
     """Find the nearest of what an interior point, refined, and its active rows lead to."""
     point = method(posed, -posed.away)
     active = point.z > point.s
     found = exchange(posed, active, point)
-    hopeless = posed.violation(point.v) > HOPELESS * posed.violation(-posed.away)
-    if hopeless or (found is not None and found.settled):
+    stuck = posed.violation(point.v) > hopeless * posed.violation(-posed.away)
+    if stuck or (found is not None and found.settled):
         return found
     founds = [found, _refined(posed, point.v, active, method)]
     if founds == [None, None]:
@@ -89,7 +89,7 @@ def _by_another_metric(posed: Posed, method: Any) -> Found | None:
     alike = T @ sparse.diags_array(1.0 / widest), identity(T.shape[1])
     near = posed.field(method(posed, start).v)
     other = pose(replace(problem, mean=near, root=alike))
-    found = None if other is None else _by_interior(replace(other, problem=problem), method)
+    found = None if other is None else _by_interior(replace(other, problem=problem), method, np.inf)
     if found is None:
         return None
     nothing = Point(start, np.zeros(len(posed.equal)), np.zeros(len(posed.side)), -start[:0])
