@@ -7,6 +7,7 @@ from functools import reduce
 
 import numpy as np
 from array_api_compat import array_namespace
+from scipy import sparse
 
 from skphys.conditioning._arrays import Array, Normal, transpose
 from skphys.conditioning._covariance import (
@@ -14,9 +15,9 @@ from skphys.conditioning._covariance import (
     Diagonal,
     LowRank,
     Parts,
-    Root,
     broadcast_leading,
 )
+from skphys.conditioning._roots import Root, Roots, own
 
 
 class Sum(Covariance):
@@ -73,10 +74,15 @@ class Sum(Covariance):
         diagonals, factors = zip(*(part for part in parts if part is not None), strict=True)
         return _joined(diagonals, lambda a, b: a + b), _joined(factors, _side_by_side)
 
-    def roots(self, batch: tuple[int, ...]) -> Root:
+    def roots(self) -> Roots:
         """Return the terms' roots side by side."""
-        terms = [term.roots(batch) for term in self.terms]
-        return lambda at: reduce(_side_by_side, (term(at) for term in terms))
+        terms = [term.roots() for term in self.terms]
+
+        def root(at: tuple[int, ...]) -> Root:
+            spreads, metrics = zip(*(term(at) for term in terms), strict=True)
+            return sparse.hstack(spreads).tocsr(), sparse.block_diag(metrics).tocsr()
+
+        return root
 
     def rounding(self, rows: Array) -> Array | float:
         """Add the terms' rounding."""
@@ -147,10 +153,15 @@ class Scaled(Covariance):
             None if factor is None else self.scale[..., None] * factor,
         )
 
-    def roots(self, batch: tuple[int, ...]) -> Root:
-        """Return the correlation's scaled roots."""
-        scale, inner = broadcast_leading(self.scale, batch, 1), self.correlation.roots(batch)
-        return lambda at: scale[at][:, None] * inner(at)
+    def roots(self) -> Roots:
+        """Return the correlation's root, scaled."""
+        inner = self.correlation.roots()
+
+        def root(at: tuple[int, ...]) -> Root:
+            spread, metric = inner(at)
+            return sparse.diags_array(np.asarray(own(self.scale, at, 1))) @ spread, metric
+
+        return root
 
     def diagonal_error(self) -> Array | float:
         """Return the scaled standard error of the variances."""

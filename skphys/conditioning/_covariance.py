@@ -8,19 +8,18 @@ which one it is, and a conditioned covariance is a covariance again.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cached_property
 from math import prod
 
 from array_api_compat import array_namespace, device, is_numpy_array
 from scipy import sparse
 
 from skphys.conditioning._arrays import Array, Normal, eps, like, matvec, transpose
+from skphys.conditioning._roots import Roots, dense_roots, diagonal_root, identity, own
 
 AT_ONCE = 1 << 22  # values of rows that are written out at once
 ROUNDING = 4.0  # units of rounding below which a correlation's eigenvalue is none
 Parts = tuple[Array | None, Array | None]
-Root = Callable[[tuple[int, ...]], Array]
 
 
 class Covariance(ABC):
@@ -105,21 +104,12 @@ class Covariance(ABC):
     def _root(self) -> Array:
         return symmetric_root(self.to_dense())
 
-    def roots(self, batch: tuple[int, ...]) -> Root:
-        """Return what gives ``F`` with ``S = F F'`` of a field by its index in the batch.
+    def roots(self) -> Roots:
+        """Return what gives ``T`` and ``P`` with ``S = T P^-1 T'`` of a field by its index.
 
-        Matrices are factored once, also where many fields share them.
+        Both are sparse where the structure allows; NumPy float64 only.
         """
-        matrix = self.to_dense()
-        own = matrix.shape[:-2]
-        last = len(batch) - len(own)
-
-        @cache
-        def one(at: tuple[int, ...]) -> Array:
-            root = symmetric_root(matrix[at])
-            return root[:, array_namespace(root).any(root != 0, axis=0)]
-
-        return lambda at: one(tuple(int(i) % n for i, n in zip(at[last:], own, strict=True)))
+        return dense_roots(self.to_dense())
 
     def diagonal_error(self) -> Array | float:
         """Return the standard error of `diagonal`: 0 where it is exact, as it mostly is."""
@@ -188,10 +178,9 @@ class Diagonal(Covariance):
         """Return the variances and no factor."""
         return self.variance, None
 
-    def roots(self, batch: tuple[int, ...]) -> Root:
-        """Return the standard deviations of the points that have one, a column each."""
-        variance = broadcast_leading(self.variance, batch, 1)
-        return lambda at: _diagonal_root(variance[at])
+    def roots(self) -> Roots:
+        """Return the standard deviations of points that move."""
+        return lambda at: diagonal_root(own(self.variance, at, 1))
 
 
 class LowRank(Covariance):
@@ -238,10 +227,9 @@ class LowRank(Covariance):
         """Return no variances of their own, and the factor."""
         return None, self.factor
 
-    def roots(self, batch: tuple[int, ...]) -> Root:
+    def roots(self) -> Roots:
         """Return the factor."""
-        factor = broadcast_leading(self.factor, batch, 2)
-        return lambda at: factor[at]
+        return lambda at: (own(self.factor, at, 2), identity(self.factor.shape[-1]))
 
 
 class Dense(Covariance):
@@ -302,12 +290,6 @@ def symmetric_root(matrix: Array) -> Array:
 def _quadratic(moved: Array, rows: Array) -> Array:
     """Return the sums of ``S G'`` times ``G'`` over the points."""
     return array_namespace(moved).sum(moved * transpose(rows), axis=-2)
-
-
-def _diagonal_root(variance: Array) -> Array:
-    xp = array_namespace(variance)
-    identity = xp.eye(variance.shape[-1], dtype=variance.dtype, device=device(variance))
-    return (xp.sqrt(variance)[:, None] * identity)[:, variance > 0]
 
 
 def broadcast_leading(array: Array, batch: tuple[int, ...], n_axes: int) -> Array:

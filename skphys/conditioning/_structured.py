@@ -7,10 +7,12 @@ from math import prod
 from typing import Any
 
 from array_api_compat import array_namespace, device
+from scipy import sparse
 from scipy.linalg.lapack import dtbtrs
 
 from skphys.conditioning._arrays import Array, Normal, is_float64_numpy, transpose
 from skphys.conditioning._covariance import Covariance
+from skphys.conditioning._roots import Roots, chain_root
 
 
 class OrnsteinUhlenbeck(Covariance):
@@ -126,6 +128,11 @@ class OrnsteinUhlenbeck(Covariance):
         steps = xp.sqrt(self._innovation) * normal((*shape, self.points.shape[0]))
         return xp.take(xp.sqrt(self._scale) * self._run(steps), self._rank, axis=-1)
 
+    def roots(self) -> Roots:
+        """Return the chain's tridiagonal precision."""
+        root = chain_root(self._order, self._gaps, float(self._scale[0]))
+        return lambda at: root
+
     def _sorted(self, matrix: Array) -> Array:
         """Bring the points last, in the order of the chain."""
         return array_namespace(matrix).take(transpose(matrix), self._order, axis=-1)
@@ -208,6 +215,12 @@ class Kronecker(Covariance):
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Draw along the last axis, and correlate these draws along the one before, and so on."""
         return _sample(self.factors, normal, shape)
+
+    def roots(self) -> Roots:
+        """Return the products of the factors' roots."""
+        spreads, metrics = zip(*(factor.roots()(()) for factor in self.factors), strict=True)
+        root = reduce(sparse.kron, spreads), reduce(sparse.kron, metrics)
+        return lambda at: root
 
     def _each_axis(
         self, matrix: Array, products: list[Any], sizes: tuple[int, ...] | None = None

@@ -73,7 +73,11 @@ def inequality(
         )
     resolved = {
         parameter: resolve_value(
-            getattr(constraint, parameter), table, f"{parameter} of {name!r}", rows.shape[0]
+            getattr(constraint, parameter),
+            table,
+            f"{parameter} of {name!r}",
+            rows.shape[0],
+            infinite=True,
         )
         for parameter in constraint.value_parameters
         if getattr(constraint, parameter) is not None

@@ -96,7 +96,12 @@ def columns_of(spec: Any) -> list[str | int]:
 
 
 def resolve_value(
-    spec: Any, table: FieldTable, name: str, n_rows: int, shapes: Shapes | None = None
+    spec: Any,
+    table: FieldTable,
+    name: str,
+    n_rows: int,
+    shapes: Shapes | None = None,
+    infinite: bool = False,
 ) -> np.ndarray:
     """Turn the value of a constraint into an array (n_samples or 1, n_rows or 1).
 
@@ -114,6 +119,8 @@ def resolve_value(
         What an array may hold for one field, where that is not one value a row. The result then
         has shape (n_samples or 1, *shape), with axes of length 1 put in front of a shape that is
         shorter than another.
+    infinite : bool, default=False
+        Whether the value may be infinite, as a bound that does not bound.
     """
     shapes = ((n_rows,),) if shapes is None else shapes
     keys = columns_of(spec)
@@ -125,7 +132,7 @@ def resolve_value(
         values = np.full((1, 1), float(spec))
     else:
         values = _for_all_fields(spec, shapes, name)
-    if not np.isfinite(values).all():
+    if not (np.isfinite(values) | (infinite & np.isinf(values))).all():
         raise ValueError(f"{name} is not finite for every field; give a number for each of them.")
     return values.reshape(len(values), *(1,) * (1 + _ndim(shapes) - values.ndim), *values.shape[1:])
 

@@ -22,13 +22,9 @@ from skphys.conditioning import (
     condition,
     project,
 )
-from skphys.conditioning._inequality._qp import (
-    FieldProblem,
-    _polished,
-    _reduce,
-    by_clarabel,
-    by_nnls,
-)
+from skphys.conditioning._inequality._exchange import exchange
+from skphys.conditioning._inequality._interior import by_clarabel, interior
+from skphys.conditioning._inequality._problem import Problem, pose
 
 B, N = 3, 12
 NONE = np.zeros((0, N))
@@ -297,22 +293,21 @@ def test_many_rows_that_share_points(n_rows):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("solver", [by_nnls, by_clarabel])
+@pytest.mark.parametrize("solver", [interior, by_clarabel])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_solvers_that_the_active_set_falls_back_on(solver, kind, seed):
     if solver is by_clarabel:
         pytest.importorskip("clarabel")
     prior, H, lower, upper, G, values, noise = problem("dense", kind, 2, seed=seed)
     u = project(prior, H, lower, upper, G, values)
-    root = np.linalg.cholesky(prior.dense()[0])
-    field = FieldProblem(
-        prior.mean[0], root, G, values[0], noise, sparse.csr_array(H), lower, upper
+    root = prior.covariance.roots()((0,))
+    posed = pose(
+        Problem(prior.mean[0], root, G, values[0], noise, sparse.csr_array(H), lower, upper)
     )
-    reduced = _reduce(field)
-    found, active = solver(reduced)
-    np.testing.assert_allclose(field.mean + root @ (reduced.start + found), u[0], atol=1e-5)
-    polished = _polished(field, root, field.mean, reduced, active)
-    np.testing.assert_allclose(polished, u[0], atol=1e-10)
+    found = solver(posed, -posed.away)
+    np.testing.assert_allclose(posed.field(found.v), u[0], atol=1e-5)
+    polished = exchange(posed, found.z > found.s, found)
+    np.testing.assert_allclose(polished.field, u[0], atol=1e-10)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from skphys.conditioning._inequality._chains import Chains, find_chains, pose
-from skphys.conditioning._inequality._rows import search_rows
+from skphys.conditioning._inequality._chains import Chains, carry, find_chains
 from skphys.conditioning._inequality._search import Chained, project_pieces, search
 
 CHUNK = 1 << 16  # values of the fields that are projected together
@@ -26,7 +25,6 @@ def project_chained(
     rows: sparse.csr_array,
     values: np.ndarray,
     noise: np.ndarray,
-    max_rows: float = np.inf,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Project fields of independent points, if the inequalities are chains and bounds.
 
@@ -44,8 +42,6 @@ def project_chained(
         ``b``.
     noise : ndarray of shape (n_fields, n_rows)
         Standard deviations of ``b``.
-    max_rows : float, default=inf
-        Equalities that hang together, beyond which the fields are left to other methods.
 
     Returns
     -------
@@ -63,14 +59,14 @@ def project_chained(
     fixed = variance <= FLAT * variance.max(axis=1, keepdims=True)
     mean, fixed, pins = _pinned(mean, fixed, rows, values, noise)
     tolerance = TOLERANCE * np.abs(mean).max(axis=1, keepdims=True)
-    problem, feasible, solvable = pose(chains, low, high, fixed, mean, tolerance)
+    *bounds, feasible, solvable = carry(chains, low, high, fixed, mean, tolerance)
     positive = np.where(fixed, 1e-30 * variance.max(axis=1, keepdims=True) + 1e-300, variance)
-    part = Chained(mean[:, order], positive[:, order], problem.lower, problem.upper, problem.start)
+    part = Chained(mean[:, order], positive[:, order], *bounds)
     solved = feasible & solvable
     out = part.mean.copy()
     some, ordered = np.flatnonzero(solved), sparse.csr_array(rows[:, order])
     parts = list(_parts(chains, ordered, pins))
-    if max(len(own) for _, own in parts) > max_rows:
+    if max(len(own) for _, own in parts) > 1:
         return mean, np.zeros(len(mean), dtype=bool)
     for points, own in parts:
         fields, met = _solve(
@@ -127,19 +123,17 @@ def _parts(
 def _solve(
     part: Chained, rows: sparse.csr_array, values: np.ndarray, noise: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Project by the number of equalities: none, one, or several."""
+    """Project with one equality or none."""
     n_fields, n_points = part.mean.shape
     out, met = np.empty((n_fields, n_points)), np.ones(n_fields, dtype=bool)
-    n_rows = noise.shape[1]
-    row = rows.toarray()[0] if n_rows == 1 else np.zeros(n_points)
-    for at in _chunks(n_fields, 1 if n_rows > 1 else max(1, CHUNK // n_points)):
+    bare = noise.shape[1] == 0
+    row = np.zeros(n_points) if bare else rows.toarray()[0]
+    for at in _chunks(n_fields, max(1, CHUNK // n_points)):
         chunk = part.take(at, slice(None))
-        if n_rows == 0:
+        if bare:
             out[at] = project_pieces(chunk, row, np.zeros(len(chunk.mean))).fields(chunk.mean.shape)
-        elif n_rows == 1:
-            out[at], met[at] = search(chunk, row, values[at, 0], noise[at, 0] ** 2)
         else:
-            out[at], met[at] = search_rows(chunk, rows, values[at][0], noise[at][0] ** 2)
+            out[at], met[at] = search(chunk, row, values[at, 0], noise[at, 0] ** 2)
     return out, met
 
 

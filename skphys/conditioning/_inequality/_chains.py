@@ -61,26 +61,6 @@ class Chains:
             first += length * count
 
 
-@dataclass(frozen=True)
-class ChainProblem:
-    """Fields bounded point by point and ordered along chains; all arrays are in chain order.
-
-    Attributes
-    ----------
-    chains : Chains
-        The chains.
-    lower, upper : ndarray of shape (n_fields, n_points)
-        Bounds, infinite where there is none; equal where a point must not move.
-    start : ndarray of bool of shape (n_fields, n_points)
-        Where a stretch begins on which both bounds are the same and the order matters.
-    """
-
-    chains: Chains
-    lower: np.ndarray
-    upper: np.ndarray
-    start: np.ndarray
-
-
 def find_chains(
     H: sparse.csr_array, lower: np.ndarray, upper: np.ndarray
 ) -> tuple[Chains, np.ndarray, np.ndarray] | None:
@@ -161,14 +141,14 @@ def _point_bounds(
     return point_lower, point_upper
 
 
-def pose(
+def carry(
     chains: Chains,
     lower: np.ndarray,
     upper: np.ndarray,
     fixed: np.ndarray,
     values: np.ndarray,
     tolerance: np.ndarray,
-) -> tuple[ChainProblem, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Carry bounds and fixed values along the chains.
 
     Parameters
@@ -186,8 +166,10 @@ def pose(
 
     Returns
     -------
-    problem : ChainProblem
-        In chain order.
+    lower, upper : ndarray of shape (n_fields, n_points)
+        Bounds in chain order, infinite where there is none; equal where a point must not move.
+    start : ndarray of bool of shape (n_fields, n_points)
+        Where a stretch begins on which both bounds are the same and the order matters.
     feasible : ndarray of bool of shape (n_fields,)
         False where bounds or fixed values contradict each other.
     solvable : ndarray of bool of shape (n_fields,)
@@ -206,4 +188,4 @@ def pose(
     start[:, 1:] |= fixed[:, :-1]
     changes = (low[:, 1:] != low[:, :-1]) | (high[:, 1:] != high[:, :-1])
     solvable = ~(changes & ~start[:, 1:]).any(axis=1)
-    return ChainProblem(chains, low, high, start), feasible, solvable
+    return low, high, start, feasible, solvable

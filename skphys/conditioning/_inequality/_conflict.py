@@ -8,15 +8,15 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
-from skphys.conditioning._inequality._qp import FieldProblem
+from skphys.conditioning._inequality._problem import Problem
 
 MAX_TRIALS = 64  # equalities that are left out one by one
-NOTHING = 1e-8
+NOTHING = 1e-9  # what is left of the terms of a row that is met
 
 
 @dataclass(frozen=True)
 class _Programme:
-    """``G z = g`` and ``H z >= h``, with rows of unit length before ``u = mean + F z``."""
+    """``G z = g`` and ``H z >= h``, each row in units of its own terms."""
 
     G: sparse.csr_array
     g: np.ndarray
@@ -43,6 +43,7 @@ class _Programme:
             b_eq=self.g[rows] if m else None,
             bounds=[(None, None)] * rank + [(0.0, None)] * (2 * m + k),
             method="highs",
+            options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
         )
         if solution.status != 0 or solution.fun <= NOTHING:
             return None
@@ -50,12 +51,12 @@ class _Programme:
         return rows[guilty[0]], sides[guilty[1]], float(solution.fun)
 
 
-def find_conflict(problem: FieldProblem) -> tuple[list[int], list[int], float] | None:
+def find_conflict(problem: Problem) -> tuple[list[int], list[int], float] | None:
     """Return equalities and inequalities that no field can meet together, few if possible.
 
     Parameters
     ----------
-    problem : FieldProblem
+    problem : Problem
         One field.
 
     Returns
@@ -63,12 +64,12 @@ def find_conflict(problem: FieldProblem) -> tuple[list[int], list[int], float] |
     rows, inequalities : list of int
         Members of the contradiction.
     violation : float
-        The least sum of violations, each in units of its row's length.
+        The least sum of violations, in units of the largest terms of these rows.
         None in place of all three where everything can be met.
     """
     exact = np.flatnonzero(problem.noise == 0)
     owner, sign = problem.sides()
-    programme, scale = _programme(problem, exact, owner, sign)
+    programme, sizes, others = _programme(problem, exact, owner, sign)
     rows, sides = np.arange(len(exact)), np.arange(len(owner))
     found = programme.certificate(rows, sides)
     if found is None:
@@ -85,28 +86,30 @@ def find_conflict(problem: FieldProblem) -> tuple[list[int], list[int], float] |
         if without is not None:
             rows, found = rows[rows != row], without
     rows, sides, _ = found
-    return exact[rows].tolist(), np.unique(owner[sides]).tolist(), violation * scale
+    size = max(sizes[rows].max(initial=0.0), others[sides].max(initial=0.0))
+    return exact[rows].tolist(), np.unique(owner[sides]).tolist(), violation * float(size)
 
 
 def _programme(
-    problem: FieldProblem, exact: np.ndarray, owner: np.ndarray, sign: np.ndarray
-) -> tuple[_Programme, float]:
-    """Scale rows, right-hand sides and the root to sizes of about 1."""
+    problem: Problem, exact: np.ndarray, owner: np.ndarray, sign: np.ndarray
+) -> tuple[_Programme, np.ndarray, np.ndarray]:
+    """Scale rows, right-hand sides and the root to sizes of about 1; return the rows' sizes."""
     bound = np.where(sign > 0, problem.lower[owner], problem.upper[owner])
     G = sparse.csr_array(problem.rows)[exact]
     H = sparse.csr_array(sparse.diags_array(sign) @ problem.H[owner])
-    G, g = _unit(G, problem.values[exact] - G @ problem.mean)
-    H, h = _unit(H, sign * bound - H @ problem.mean)
-    scale = max(np.abs(g).max(initial=0.0), np.abs(h).max(initial=0.0), np.finfo(float).tiny)
-    root = sparse.csc_array(problem.root)
-    widest = np.sqrt((root * root).sum(axis=0)).max(initial=0.0)
-    root = root / widest if widest > 0 else root
+    G, g, sizes = _own_units(G, problem.values[exact], problem.mean)
+    H, h, others = _own_units(H, sign * bound, problem.mean)
+    root = sparse.csc_array(problem.root[0])
     products = sparse.csr_array(G @ root), sparse.csr_array(H @ root)
-    return _Programme(products[0], g / scale, products[1], h / scale), float(scale)
+    widest = abs(sparse.vstack(products)).max(axis=0).toarray().ravel()
+    columns = sparse.diags_array(np.divide(1.0, widest, out=np.ones_like(widest), where=widest > 0))
+    return _Programme(products[0] @ columns, g, products[1] @ columns, h), sizes, others
 
 
-def _unit(matrix: sparse.csr_array, right: np.ndarray) -> tuple[sparse.csr_array, np.ndarray]:
-    """Scale rows to unit length."""
-    length = np.sqrt((matrix * matrix).sum(axis=1))
-    scale = np.divide(1.0, length, out=np.ones_like(length), where=length > 0)
-    return sparse.csr_array(sparse.diags_array(scale) @ matrix), scale * right
+def _own_units(
+    matrix: sparse.csr_array, right: np.ndarray, mean: np.ndarray
+) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
+    """Divide what rows lack by the size of their terms, which is returned too."""
+    size = abs(matrix) @ np.abs(mean) + np.abs(right)
+    size = np.where(size > 0, size, 1.0)
+    return sparse.diags_array(1.0 / size) @ matrix, (right - matrix @ mean) / size, size

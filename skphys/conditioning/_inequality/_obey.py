@@ -35,9 +35,9 @@ def obeying(
     values, noise : ndarray of shape (n_fields, n_rows)
         ``b`` and its standard deviations; rows with noise need not be met.
     """
-    product, length = (H @ fields.T).T, abs(H).sum(axis=1)
+    product = (H @ fields.T).T
     terms = np.maximum(np.abs(fields), np.abs(mean))
-    size = terms.max(axis=1, keepdims=True) * length
+    size = (abs(H) @ terms.T).T
     above = product >= lower - UNEQUAL * (size + _finite(lower))
     below = product <= upper + UNEQUAL * (size + _finite(upper))
     reach = (abs(rows) @ terms.T).T + np.abs(values)

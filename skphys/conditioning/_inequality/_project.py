@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
 from math import prod
 from typing import Any
 
@@ -11,30 +9,23 @@ import joblib
 import numpy as np
 from scipy import sparse
 
-from skphys.conditioning._composed import Scaled, Sum
-from skphys.conditioning._covariance import Covariance, Diagonal, LowRank
+from skphys.conditioning._covariance import Covariance
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality._chained import project_chained
 from skphys.conditioning._inequality._conflict import find_conflict
+from skphys.conditioning._inequality._field import solve_field
 from skphys.conditioning._inequality._obey import obeying
-from skphys.conditioning._inequality._qp import FieldProblem, has_clarabel, solve_field
-from skphys.conditioning._inequality._sparse_qp import solve_sparse
+from skphys.conditioning._inequality._problem import Problem
+from skphys.conditioning._roots import Roots
 
-MAX_POINTS = 8192  # of a field whose problem is written out: 512 MiB
+SOLVERS = ("auto", "clarabel", "scipy")
+MAX_RANK = 8192  # of a covariance that is written out: 512 MiB
+TOGETHER = 16  # fields of which each begins where the one before has ended
 
-MAX_ROWS = 64  # equalities that share points, beyond which clarabel beats Newton's method
-MAX_SECOND = 2048  # of a field that dense matrices are tried on where sparse ones failed
-
-_INSTALL = (
-    "With clarabel, fields of independent points need no such matrix: pip install clarabel, or "
-    "install skphys with the extra 'qp'."
-)
 _SIMPLER = (
     "Give independent points (a diagonal covariance, that is no correlation), which need no such "
     "matrix, or a coarser grid."
 )
-
-Root = Callable[[tuple[Any, ...]], np.ndarray]
 
 
 class InfeasibleInequalitiesError(ValueError):
@@ -110,7 +101,8 @@ def project(
     start : ndarray of shape (..., n_points), default=None
         The conditioned means, where they are known already.
     solver : {"auto", "clarabel", "scipy"}, default="auto"
-        Of problems without a structure; "auto" takes clarabel where it is installed.
+        What finds the active inequalities where a guess does not: "scipy" is the package's own
+        interior-point method, which "auto" takes too; clarabel is a peer to compare with.
     n_jobs : int, default=None
         Number of joblib workers for fields that are solved one by one; None means one, or what a
         surrounding `joblib.parallel_config` says.
@@ -118,8 +110,8 @@ def project(
     Returns
     -------
     ndarray of shape (..., n_points)
-        Equalities hold at 1e-12 relative to their terms, inequalities at 1e-9 relative to the
-        largest value of the field.
+        Equalities hold at 1e-12 relative to their terms, inequalities at 1e-9, each
+        relative to its own terms.
         Fields that obey already are returned as they are.
 
     Raises
@@ -131,10 +123,11 @@ def project(
 
     Notes
     -----
-    Bounds and monotone fields of independent points, also both at once, are solved by isotonic
-    regression, many fields at a time. Other inequalities of independent points stay sparse where
-    clarabel is installed. Anything else is solved by an active-set iteration for each field, and
-    by clarabel and non-negative least squares where that runs in circles.
+    Bounds and monotone fields of independent points under at most one equality are solved by
+    isotonic regression, many fields at a time. Anything else is solved field by field: the active
+    rows of the field before are exchanged until multipliers and slacks have the right signs; where
+    that runs in circles an interior-point method on the sparse system finds them. Time and memory
+    then grow nearly linearly with the non-zeros, also for errors that are Markov chains.
 
     Examples
     --------
@@ -145,9 +138,13 @@ def project(
     array([0., 0., 3.])
     """
     mean = np.asarray(gaussian.mean, dtype=np.float64)
+    if solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {SOLVERS}; got {solver!r}.")
     n_points, batch = mean.shape[-1], mean.shape[:-1]
     H = _clean(H, n_points)
     lower, upper = (_flat(bound, batch, H.shape[0]) for bound in (lower, upper))
+    if np.isnan(lower).any() or np.isnan(upper).any():
+        raise ValueError("lower and upper must be numbers or infinite; got NaN.")
     given = noise
     rows, values, noise = _equalities(rows, values, noise, batch, n_points)
     if start is None:
@@ -203,7 +200,6 @@ class _Fields:
         self.batch = batch
         self.left = left
         self.mean = mean
-        self.variance = self._variance()
 
     def pose(
         self,
@@ -221,19 +217,17 @@ class _Fields:
     def solve(self, solver: str, n_jobs: int | None) -> np.ndarray:
         """Project all of them: on chains where possible, the rest one by one."""
         out, solved = self.mean.copy(), np.zeros(len(self.mean), dtype=bool)
-        if isinstance(self.covariance, Diagonal):
-            assert self.variance is not None
-            rows = sparse.csr_array(self.rows)
+        parts = self.covariance.parts()
+        if parts is not None and parts[1] is None:
             chained = project_chained(
                 self.mean,
-                self.variance,
+                self._of_left(parts[0]),
                 self.H,
                 self.lower,
                 self.upper,
-                rows,
+                sparse.csr_array(self.rows),
                 self.values,
                 self.noise,
-                MAX_ROWS if has_clarabel(solver) else np.inf,
             )
             if chained is not None:
                 out, solved = chained
@@ -244,39 +238,25 @@ class _Fields:
         return out
 
     def _one_by_one(self, rest: np.ndarray, solver: str, n_jobs: int | None) -> np.ndarray:
-        whitened = self.variance is not None and has_clarabel(solver)
-        problems = self._sparse_problems(rest) if whitened else self._problems(rest)
-        solve = joblib.delayed(_solve_sparse_or_dense if whitened else solve_field)
-        out = self.mean[rest]
-        found = joblib.Parallel(n_jobs=n_jobs)(solve(problem, solver) for problem in problems)
-        for i, field in enumerate(found):
-            if field is not None:
-                out[i] = field
-        failed = np.array([field is None for field in found]) | ~self.obey(out, rest)
-        if failed.any():
-            self._raise(int(rest[np.argmax(failed)]))
-        return out
+        parts = [rest[i : i + TOGETHER] for i in range(0, len(rest), TOGETHER)]
+        solve = joblib.delayed(_solve_in_turn)
+        roots = self.covariance.roots()
+        found = joblib.Parallel(n_jobs=n_jobs)(
+            solve([self._problem(i, roots) for i in part], solver) for part in parts
+        )
+        for part, fields in zip(parts, found, strict=True):
+            if fields[-1] is None:
+                self._raise(int(part[len(fields) - 1]), roots)
+        return np.concatenate(found)
 
-    def _problems(self, rest: np.ndarray) -> Iterator[FieldProblem]:
-        n_points = self.mean.shape[1]
-        if n_points > MAX_POINTS:
-            independent = self.variance is not None
+    def _problem(self, i: int, roots: Roots) -> Problem:
+        root = roots(np.unravel_index(self.left[i], self.batch))
+        if not sparse.issparse(root[0]) and root[0].shape[1] > MAX_RANK:
             raise ValueError(
                 f"Inequalities of this kind are solved with dense matrices, of fields with at most "
-                f"{MAX_POINTS:,} points; got {n_points:,}. {_INSTALL if independent else _SIMPLER}"
+                f"{MAX_RANK:,} points; got {root[0].shape[0]:,}. {_SIMPLER}"
             )
-        root = roots(self.covariance, self.batch)
-        for i in rest:
-            yield self._problem(int(i), root(np.unravel_index(self.left[i], self.batch)))
-
-    def _sparse_problems(self, rest: np.ndarray) -> Iterator[FieldProblem]:
-        """Yield problems of independent points, of which no matrix is written out."""
-        assert self.variance is not None
-        for i in rest:
-            yield self._problem(int(i), _sparse_root(self.variance[i]))
-
-    def _problem(self, i: int, root: Any) -> FieldProblem:
-        return FieldProblem(
+        return Problem(
             self.mean[i],
             root,
             self.rows,
@@ -286,11 +266,6 @@ class _Fields:
             self.lower[i],
             self.upper[i],
         )
-
-    def _variance(self) -> np.ndarray | None:
-        """Return the variances of fields of independent points, or None for others."""
-        variance = self.covariance.independent_variance()
-        return None if variance is None else self._of_left(variance)
 
     def _of_left(self, array: np.ndarray) -> np.ndarray:
         """Return what an array with the batch's leading axes holds for the fields left."""
@@ -310,77 +285,26 @@ class _Fields:
             self.noise[part],
         )
 
-    def _raise(self, i: int) -> None:
+    def _raise(self, i: int, roots: Roots) -> None:
         """Say what cannot be met together."""
-        one = np.array([i])
-        (problem,) = self._problems(one) if self.variance is None else self._sparse_problems(one)
-        conflict = find_conflict(problem)
+        conflict = find_conflict(self._problem(i, roots))
         sample = tuple(int(k) for k in np.unravel_index(self.left[i], self.batch))
         if conflict is None:
             raise RuntimeError(
                 f"The inequalities of field {sample} were not met to the tolerance, though they "
-                f"do not contradict each other; scale the fields or the rows to similar sizes"
-                f"{'' if has_clarabel() else ', or install clarabel: pip install clarabel'}."
+                f"do not contradict each other; scale the fields or the rows to similar sizes."
             )
         rows, inequalities, violation = conflict
         raise InfeasibleInequalitiesError(rows, inequalities, sample, violation)
 
 
-def _solve_sparse_or_dense(problem: FieldProblem, solver: str) -> np.ndarray | None:
-    """Project a field of independent points."""
-    field = solve_sparse(problem)
-    done = field is not None and problem.obeys(field)
-    if done or len(problem.mean) > MAX_SECOND:
-        return field
-    return solve_field(problem, solver)
-
-
-def roots(covariance: Covariance, batch: tuple[int, ...]) -> Root:
-    """Return what gives ``F`` with ``S = F F'`` of a field by its index.
-
-    Dense matrices are factored once, also where many draws share them.
-    """
-    if isinstance(covariance, Diagonal):
-        variance = _broadcast(covariance.variance, batch, 1)
-        return lambda at: _diagonal_root(variance[at])
-    if isinstance(covariance, LowRank):
-        factor = _broadcast(covariance.factor, batch, 2)
-        return lambda at: factor[at]
-    if isinstance(covariance, Scaled):
-        scale, inner = _broadcast(covariance.scale, batch, 1), roots(covariance.correlation, batch)
-        return lambda at: scale[at][:, None] * inner(at)
-    if isinstance(covariance, Sum):
-        terms = [roots(term, batch) for term in covariance.terms]
-        return lambda at: np.hstack([term(at) for term in terms])
-    matrix = covariance.to_dense()
-    if matrix.ndim == 2:
-        shared = _symmetric_root(matrix)
-        return lambda at: shared
-    own = matrix.shape[:-2]
-
-    @cache
-    def one(at: tuple[int, ...]) -> np.ndarray:
-        return _symmetric_root(matrix[at])
-
-    last = len(batch) - len(own)
-    return lambda at: one(tuple(int(i) % n for i, n in zip(at[last:], own, strict=True)))
-
-
-def _broadcast(array: np.ndarray, batch: tuple[int, ...], n_axes: int) -> np.ndarray:
-    return np.broadcast_to(array, (*batch, *array.shape[-n_axes:]))
-
-
-def _diagonal_root(variance: np.ndarray) -> np.ndarray:
-    return _sparse_root(variance).toarray()
-
-
-def _sparse_root(variance: np.ndarray) -> sparse.csc_array:
-    moving = np.flatnonzero(variance > 0)
-    entries = np.sqrt(variance[moving]), (moving, np.arange(len(moving)))
-    return sparse.csc_array(entries, shape=(len(variance), len(moving)))
-
-
-def _symmetric_root(matrix: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(matrix)
-    keep = values > 1e-15 * values[-1]
-    return vectors[:, keep] * np.sqrt(values[keep])
+def _solve_in_turn(problems: list[Problem], solver: str) -> list[np.ndarray | None]:
+    """Project fields, each beginning with the active rows of the one before."""
+    fields, active = [], None
+    for problem in problems:
+        field, found = solve_field(problem, solver, active)
+        active = active if found is None else found
+        fields.append(field)
+        if field is None:
+            break  # which is an error
+    return fields
