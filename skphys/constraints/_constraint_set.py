@@ -88,7 +88,7 @@ class ConstraintSet:
             X with one row a field, for columns and callables.
         values : dict of str to array, optional
             Values by name of constraint, one for each field, in place of the declared ones.
-        fields : ndarray of shape (n_samples, n_points) or (n_members, n_samples, n_points), optional
+        fields : ndarray of shape ([n_members,] n_samples, n_points), optional
             What is predicted, from which some constraints judge their noise.
 
         Returns

@@ -41,9 +41,7 @@ class EqualitySystem:
     noise_rows: tuple[sparse.csr_array, ...] = ()
 
     @staticmethod
-    def stacked(
-        systems: Sequence[EqualitySystem], n_points: int, n_samples: int
-    ) -> EqualitySystem:
+    def stacked(systems: Sequence[EqualitySystem], n_points: int, n_samples: int) -> EqualitySystem:
         """Stack systems that speak of the same fields."""
         if len(systems) == 1:
             return systems[0]
@@ -177,9 +175,7 @@ class Statement:
         shapes = self.shapes.get(parameter)
         if shapes is None or np.shape(given)[1:] == (self.n_rows,):
             return None
-        return {
-            parameter: resolve_value(lambda _: given, table, self._given, self.n_rows, shapes)
-        }
+        return {parameter: resolve_value(lambda _: given, table, self._given, self.n_rows, shapes)}
 
     def _right_hand_side(self, given: Any, table: FieldTable) -> np.ndarray:
         values = one_a_field(given, table.n_fields, ((self.n_rows,),), self._given)

@@ -57,8 +57,8 @@ class BoundaryEnforcedOperator(Constrained):
         spectral layers in its module. One number stands there for a layer's kernel between two
         boundary points, as in the released code of BOON; with "kernel_block" it is the matrix
         between all channels, which decouples boundary and interior exactly. An operator with the
-        parameter gets the boundary's values as inputs as well, with "lift", too. "auto" is "lift" for such an operator and for skorch
-        nets, "project" for other backbones.
+        parameter gets the boundary's values as inputs as well, with "lift", too. "auto" is "lift"
+        for such an operator and for skorch nets, "project" for other backbones.
     members : {"moments", "each"}, default="moments"
         What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
         the members' low-rank covariance. "each" conditions each member by itself, with independent

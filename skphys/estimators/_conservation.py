@@ -267,8 +267,9 @@ class ConservationConstrainedRegressor(Constrained):
         changed = [name for name, default in defaults.items() if getattr(self, name) != default]
         if changed:
             raise ValueError(
-                f"error_model says all of how the backbone errs, so {' and '.join(changed)} must be "
-                f"left at the default; got {', '.join(f'{n}={getattr(self, n)!r}' for n in changed)}."
+                f"error_model says all of how the backbone errs, so "
+                f"{' and '.join(changed)} must be left at the default; got "
+                f"{', '.join(f'{name}={getattr(self, name)!r}' for name in changed)}."
             )
 
     def _told(self, regressor: Any, constraints: ConstraintSet) -> Backbone:
@@ -276,9 +277,7 @@ class ConservationConstrainedRegressor(Constrained):
             return super()._told(regressor, constraints)
         check_trainable(regressor, constraints, self.uncertainty)
         length = getattr(self._declared_errors(), "correlation_length", None)
-        return TrainedThrough(
-            regressor, constraints, self.drop_value_columns, self.metric, length
-        )
+        return TrainedThrough(regressor, constraints, self.drop_value_columns, self.metric, length)
 
     def _named_parts(self) -> dict[str, Any]:
         if not isinstance(self.constraints, (list, tuple)):

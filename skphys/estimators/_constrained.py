@@ -170,7 +170,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         seen: BaseEstimator,
         training: tuple[Any, np.ndarray, dict[str, Any]],
     ) -> ErrorModel:
-        """Return the error model, fitted to data that the backbone has not seen if there are any."""
+        """Return the error model, fitted to what the backbone has not seen if there is any."""
         given = None if self.calibration is None else self._calibration_data(layout, seen)
         if isinstance(errors, StatedErrors) and self.uncertainty == "residual":
             return replace(errors, residual_std=residual_spread(backbone, layout, *training, given))

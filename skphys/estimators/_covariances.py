@@ -61,7 +61,7 @@ class Where:
         return self._correlated(lengths)
 
     def extents(self) -> dict[str, float]:
-        """Return the length of each axis; none where correlations would be dense, or mean nothing."""
+        """Return the length of each axis; none where correlations are dense or mean nothing."""
         queried = self.interpolation is not None
         if not isinstance(self.grid, Grid) or (queried and self.grid.n_axes > 1):
             return {}

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
         PorousMediumEquation,
         StefanEquation,
     )
+    from ._lift import SmoothLift as SmoothLift  # for the other rooms of the house
     from ._net_on_grid import set_on_grid as set_on_grid
     from ._net_on_grid import trained_on_grid as trained_on_grid
-    from ._lift import SmoothLift as SmoothLift  # for the other rooms of the house
     from ._plain_fno import FNO
     from ._process._regressor import AttentiveNeuralProcessRegressor
     from ._regressor import FNORegressor

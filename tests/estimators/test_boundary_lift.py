@@ -373,7 +373,9 @@ def test_a_lift_suits_any_backbone_that_is_trained(backbone):
     u = model.predict(X)
     np.testing.assert_allclose(u[:, 0], X[:, 0], rtol=1e-13)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), u)
-    rest = y - model.background_(numeric_inputs(X, ConstraintSet(model.constraints_, LINE)), X[:, :1])
+    rest = y - model.background_(
+        numeric_inputs(X, ConstraintSet(model.constraints_, LINE)), X[:, :1]
+    )
     np.testing.assert_allclose(rest[:, 0], 0.0, atol=1e-13)
     expected = type(backbone)(**backbone.get_params()).fit(X, rest).predict(X)
     np.testing.assert_allclose(u - (y - rest), expected, atol=1e-9)
