@@ -51,7 +51,7 @@ class ConstraintSet:
         interpolation: sparse.csr_array | None = None,
     ) -> None:
         self.named: NamedConstraints = name_constraints(constraints)
-        self.grid = grid
+        self.grid: Any = grid
         self.feature_names = feature_names
         self.interpolation = interpolation
 

@@ -247,7 +247,8 @@ class ConservationConstrainedRegressor(Constrained):
         if self.error_model is not None:
             self._check_errors_alone()
             return self.error_model
-        length, auto = self.correlation_length, isinstance(self.correlation_length, str)
+        length: Any = self.correlation_length
+        auto = isinstance(length, str)
         return CalibratedErrors(
             members="moments" if self.members == "auto" else self.members,
             metric=self.metric,

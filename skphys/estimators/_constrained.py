@@ -23,7 +23,13 @@ from skphys.constraints import ConstraintSet
 from skphys.estimators._backbone import Backbone, tell_net
 from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._held_out import held_out, out_of_fold_fields, residual_spread
-from skphys.estimators._layout import Layout, PredictedFields, checked_rows, layout_of
+from skphys.estimators._layout import (
+    Layout,
+    PointRows,
+    PredictedFields,
+    checked_rows,
+    layout_of,
+)
 from skphys.estimators._naming import naming
 from skphys.estimators._on_grid import check_restated, interpolated, more_features
 from skphys.estimators._random import set_random_states
@@ -102,8 +108,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
             backbone.fit(X, y, **routed)
             errors = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
-        vars(self).pop("feature_names_in_", None)
-        vars(self).update(vars(seen))
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(vars(seen))
         self._target_ndim = y.ndim
         return self._hold(layout, backbone, errors)
 
@@ -284,7 +290,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 spread = False
             yield fields, errors.posterior(fields, self.project_samples)
 
-    def _fields(
+    def _fields(  # type: ignore[override]
         self, X: Any, want: str, constraint_values: Mapping[str, Any] | None = None
     ) -> Iterator[tuple[Any, Any, Any]]:
         X = self._checked(X)
@@ -494,9 +500,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         more = more_features(self.estimator_, backbone.regressor, constraints, n_features)
         if more:
             moved.n_features_in_ = n_features + more
-            vars(moved).pop("feature_names_in_", None)
+            moved.__dict__.pop("feature_names_in_", None)
         errors = self.error_model_
-        if getattr(errors, "residual_std", None) is not None:
+        if isinstance(errors, StatedErrors) and errors.residual_std is not None:
             std = interpolated(errors.residual_std, self.grid_, grid)
             errors = replace(errors, residual_std=std)
         return moved._hold(layout_of(constraints), backbone, errors)
@@ -505,7 +511,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self, X: Any, *, rows: str = "fields", want_cov: bool = True
     ) -> Prediction:
         """Hand the Gaussian and the rows up to an outer constraint, which conditions once."""
-        if rows != "fields" or self._layout.rows != "fields":
+        if rows != "fields" or isinstance(self._layout, PointRows):
             raise ValueError(
                 "In a long table constrained estimators cannot be nested; give all constraints to "
                 "the outer one: constraints=[law, other_law]."

@@ -218,7 +218,7 @@ class _Fields:
         """Project all of them: on chains where possible, the rest one by one."""
         out, solved = self.mean.copy(), np.zeros(len(self.mean), dtype=bool)
         parts = self.covariance.parts()
-        if parts is not None and parts[1] is None:
+        if parts is not None and parts[0] is not None and parts[1] is None:
             chained = project_chained(
                 self.mean,
                 self._of_left(parts[0]),
