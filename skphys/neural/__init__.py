@@ -65,7 +65,9 @@ _MODULES = {
     "unregister_spectral_layer": "_spectral_layers",
 }
 # Values that are handed over; what holds them needs no torch.
-_PLAIN = frozenset({"BoundaryBatch", "BoundaryEmbedding", "ConstraintBatch", "EmbeddedFace"})
+_PLAIN = frozenset(
+    {"BoundaryBatch", "BoundaryEmbedding", "ConstraintBatch", "EmbeddedFace", "SmoothLift"}
+)
 
 
 def __getattr__(name: str) -> Any:
