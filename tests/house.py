@@ -101,7 +101,10 @@ def own_classes(cls: type) -> int:
 
 
 def calls_of_predict() -> tuple[int, int]:
-    """Return how many of the package's functions one predict with one law calls, and how deep."""
+    """Return how many of the package's functions one predict with one law calls, and how deep.
+
+    Comprehensions and generator expressions do not count.
+    """
     import numpy as np
     from sklearn.linear_model import Ridge
 
@@ -111,15 +114,15 @@ def calls_of_predict() -> tuple[int, int]:
 
     grid = Grid(x=np.linspace(0.0, 1.0, 21))
     X = np.linspace(0.0, 1.0, 12)[:, None]
-    y = 1.0 + X * np.sin(np.pi * grid["x"])
-    law = ConservationLaw(over="x", total=lambda X: 1.0 + 2.0 / np.pi * X[:, 0], noise=0.01)
+    y = np.ones((12, 21))
+    law = ConservationLaw(over="x", total=1.0)
     model = ConservationConstrainedRegressor(Ridge(), law, grid).fit(X, y)
     model.predict(X)
     count = depth = deepest = 0
 
     def profile(frame, event, argument):
         nonlocal count, depth, deepest
-        if f"{PACKAGE}/" not in frame.f_code.co_filename:
+        if f"{PACKAGE}/" not in frame.f_code.co_filename or frame.f_code.co_name[0] == "<":
             return
         if event == "call":
             count, depth = count + 1, depth + 1

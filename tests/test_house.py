@@ -57,3 +57,12 @@ def test_arrows_go_from_room_to_room_and_down(arrow):
 def test_the_picture_says_nothing_twice():
     drawn = [p for p in SVG.iter() if p.get("data-from")]
     assert len(drawn) == len(ARROWS) > 10
+
+
+def test_no_room_reaches_into_another():
+    assert house.private_imports() == []
+
+
+@pytest.mark.parametrize("estimator", house.estimators(), ids=lambda cls: cls.__name__)
+def test_estimators_stand_on_few_classes(estimator):
+    assert house.own_classes(estimator) <= 3

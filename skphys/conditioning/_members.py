@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
-from skphys.conditioning._arrays import Array, eps, transpose
+from skphys.conditioning._arrays import Array, eps, to_numpy, transpose
 from skphys.conditioning._composed import Sum
 from skphys.conditioning._covariance import Covariance, Diagonal, LowRank
 from skphys.conditioning._gaussian import Gaussian
@@ -55,28 +55,58 @@ def match_moments(
 
 
 class Mixture:
-    """An equal mixture of Gaussian fields, reported by its first two moments.
+    """A mixture of Gaussian fields, reported by its first two moments.
 
-    This is how ProbConserv treats latent draws: each is conditioned, then moments are matched.
+    With equal weights this is how ProbConserv treats latent draws: each is conditioned, then
+    moments are matched.
 
     Parameters
     ----------
     members : sequence of Gaussian
         All with the same shape.
+    weights : array of shape (n_members,) or (n_members, ...), default=None
+        Not negative; they are divided by their sum over the members. The second shape, with the
+        leading shape of the fields, weighs the members of each field by themselves. None weighs
+        all alike.
 
     Attributes
     ----------
     mean : array of shape (..., n_points)
         Mean of the members' means.
+    weights : array of shape (n_members,) or (n_members, ...) or None
+        Of sum one.
     """
 
-    def __init__(self, members: Sequence[Gaussian]) -> None:
+    def __init__(self, members: Sequence[Gaussian], weights: Array | None = None) -> None:
         self.members = list(members)
-        self.mean = sum(member.mean for member in self.members) / len(self.members)
+        if weights is not None:
+            if len(weights) != len(self.members) or not (weights >= 0).all():
+                raise ValueError(
+                    f"weights must be at least 0, one for each of the {len(self.members)} members; "
+                    f"got shape {tuple(weights.shape)}."
+                )
+            weights = weights / array_namespace(weights).sum(weights, axis=0)
+        self.weights = weights
+        self.mean = self.average([member.mean for member in self.members])
+
+    def average(self, terms: Sequence[Array], n_axes: int = 1) -> Array:
+        """Return the weighted mean of arrays, one a member.
+
+        Parameters
+        ----------
+        terms : sequence of array of shape (..., n_1, ..., n_axes)
+            The leading shape is that of the fields.
+        n_axes : int, default=1
+            Number of axes behind it.
+        """
+        if self.weights is None:
+            return sum(terms) / len(self.members)
+        each = (w[(..., *(None,) * n_axes)] for w in self.weights)
+        return sum(w * term for w, term in zip(each, terms, strict=True))
 
     def variance(self) -> Array:
         """Return the mean of the variances plus the variance of the means."""
-        return self._average(m.variance() + self._deviation(m) ** 2 for m in self.members)
+        return self.average([m.variance() + self._deviation(m) ** 2 for m in self.members])
 
     def std(self) -> Array:
         """Return the marginal standard deviations."""
@@ -84,12 +114,19 @@ class Mixture:
 
     def dense(self) -> Array:
         """Return the mean of the covariances plus the covariance of the means."""
-        return self._average(m.dense() + self._outer(self._deviation(m)) for m in self.members)
+        terms = [m.dense() + self._outer(self._deviation(m)) for m in self.members]
+        return self.average(terms, n_axes=2)
 
     def sample(self, n_samples: int, random_state: Any = None) -> Array:
         """Draw a member, then a field of that member; shape (n_samples, ..., n_points)."""
         rng = np.random.default_rng(random_state)
-        chosen = np.sort(rng.integers(len(self.members), size=n_samples))
+        if self.weights is not None and self.weights.ndim > 1:
+            return self._sample_by_field(n_samples, rng)
+        weights = None if self.weights is None else to_numpy(self.weights)
+        if weights is None:
+            chosen = np.sort(rng.integers(len(self.members), size=n_samples))
+        else:
+            chosen = rng.choice(len(self.members), size=n_samples, p=weights)
         seeds = rng.integers(2**31, size=len(self.members))
         counts = np.bincount(chosen, minlength=len(self.members))
         xp = array_namespace(self.mean)
@@ -100,15 +137,24 @@ class Mixture:
         ]
         return xp.concat(drawn, axis=0)[rng.permutation(n_samples)]
 
+    def _sample_by_field(self, n_samples: int, rng: np.random.Generator) -> Array:
+        """Draw a member for each draw of each field, and take that member's draw."""
+        xp = array_namespace(self.mean)
+        cumulative = np.cumsum(to_numpy(self.weights), axis=0)
+        shape = (n_samples, *self.mean.shape[:-1])
+        chosen = (rng.random(shape) >= np.expand_dims(cumulative[:-1], 1)).sum(axis=0)
+        chosen = xp.asarray(chosen, device=device(self.mean))[..., None]
+        drawn = xp.zeros((n_samples, *self.mean.shape), dtype=self.mean.dtype)
+        for k, member in enumerate(self.members):
+            drawn = xp.where(chosen == k, member.sample(n_samples, int(rng.integers(2**31))), drawn)
+        return drawn
+
     def _deviation(self, member: Gaussian) -> Array:
         """Return how far a member is from the mean; rounding, where members agree, is nothing."""
         xp = array_namespace(self.mean)
         deviation = member.mean - self.mean
         rounding = ROUNDING * eps(self.mean) * (abs(member.mean) + abs(self.mean))
         return xp.where(abs(deviation) > rounding, deviation, 0.0)
-
-    def _average(self, terms: Any) -> Array:
-        return sum(terms) / len(self.members)
 
     @staticmethod
     def _outer(vector: Array) -> Array:

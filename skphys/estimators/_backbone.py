@@ -172,7 +172,7 @@ def tell_net(backbone: Any, grid: Any, embedding: Any = None) -> Any:
     net, shape = final_estimator(backbone), _field_shape(grid)
     if not is_net(net) or is_process(net) or shape is None:
         return backbone
-    from skphys.neural._net_on_grid import set_on_grid
+    from skphys.neural import set_on_grid
 
     if is_frozen(backbone):
         return _with_trained_net(backbone, shape)
@@ -191,7 +191,7 @@ def _field_shape(grid: Any) -> tuple[int, ...] | None:
 
 def _with_trained_net(backbone: Any, shape: tuple[int, ...]) -> Any:
     """Let a frozen net, alone or at the end of a pipeline, take flat rows."""
-    from skphys.neural._net_on_grid import trained_on_grid
+    from skphys.neural import trained_on_grid
 
     if isinstance(backbone, Pipeline):
         name, last = backbone.steps[-1]

@@ -235,7 +235,7 @@ def _quadratic(model: Any, vector: Array) -> Array:
             _quadratic(m, vector) + np.sum((m.mean - model.mean) * vector, axis=-1) ** 2
             for m in model.members
         ]
-        return np.mean(parts, axis=0)
+        return model.average(parts, n_axes=0)
     moved = model.covariance.matmul(vector[..., None])[..., 0]
     return np.asarray(np.sum(moved * vector, axis=-1))
 
