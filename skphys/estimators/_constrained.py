@@ -285,7 +285,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         errors = self.error_model_
         for fields in self._layout.batches(X, self._backbone, constraint_values):
-            if spread and not errors.taken(fields.prediction).states_uncertainty:
+            if spread and not errors.has_scale(fields.prediction):
                 _warn_unit_variance(self)
                 spread = False
             yield fields, errors.posterior(fields, self.project_samples)

@@ -67,12 +67,12 @@ class ErrorModel(ABC):
         return self
 
     def taken(self, prediction: Prediction) -> Prediction:
-        """Return a prediction with the uncertainty that is believed of it; by default as it is.
-
-        Where it states none, unit variance is meant, and a warning says so. Nested in another
-        constrained estimator this is what is handed up.
-        """
+        """Return the prediction that a nested estimator hands up; by default as it is."""
         return prediction
+
+    def has_scale(self, prediction: Prediction) -> bool:
+        """Say whether standard deviations mean anything; by default they do."""
+        return True
 
     @abstractmethod
     def prior(self, fields: PredictedFields) -> list[Gaussian]:

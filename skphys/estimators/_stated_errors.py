@@ -67,6 +67,10 @@ class StatedErrors(ErrorModel):
             return replace(prediction, std=np.full(prediction.mean.shape, self.scale))
         return prediction.spread(self.scale)
 
+    def has_scale(self, prediction: Prediction) -> bool:
+        """Say whether there is an uncertainty; without one unit variance is taken."""
+        return self.taken(prediction).states_uncertainty
+
     def prior(self, fields: PredictedFields) -> list[Gaussian]:
         """Return the Gaussians to condition: one, or one for each member."""
         prediction = self.taken(fields.prediction)
