@@ -125,6 +125,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     @estimator_.setter
     def estimator_(self, regressor: Any) -> None:
+        """Put another fitted regressor in its place."""
         self._backbone = copy(self._backbone)
         self._backbone.regressor = regressor
 
