@@ -285,7 +285,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"got {type(constraint_values).__name__}."
             )
         errors = self.error_model_
-        for fields in self._layout.batches(X, self._backbone, constraint_values):
+        batches = self._layout.batches(X, self._backbone, constraint_values, errors.correlated)
+        for fields in batches:
             if spread and not errors.has_scale(fields.prediction):
                 _warn_unit_variance(self)
                 spread = False

@@ -55,6 +55,7 @@ class ErrorModel(ABC):
     """
 
     needs_held_out: ClassVar[bool] = False
+    correlated: ClassVar[bool] = True  # whether errors of points may be, which takes more memory
 
     def fit(self, held_out: Sequence[HeldOut]) -> ErrorModel:
         """Return an error model that has learned from held-out data; by default this one.

@@ -75,7 +75,6 @@ class FieldRows:
         What must hold, on that grid.
     """
 
-    row = "field"
     rows = "fields"
 
     def __init__(self, constraints: ConstraintSet) -> None:
@@ -99,13 +98,12 @@ class FieldRows:
         """Return (n_samples, n_points)."""
         return (X.shape[0], self.constraints.grid.n_points)
 
-    def covariance_shape(self, X: Any) -> tuple[int, ...]:
-        """Return (n_samples, n_points, n_points)."""
-        n_points = self.constraints.grid.n_points
-        return (X.shape[0], n_points, n_points)
-
     def batches(
-        self, X: Any, backbone: Backbone, values: Mapping[str, Any] | None = None
+        self,
+        X: Any,
+        backbone: Backbone,
+        values: Mapping[str, Any] | None = None,
+        correlated: bool = False,
     ) -> Iterator[PredictedFields]:
         """Yield consecutive samples, as many as memory allows at once.
 
@@ -117,6 +115,8 @@ class FieldRows:
             Fitted.
         values : dict of str to array, optional
             Values by name of constraint, one for each row of X, in place of the declared ones.
+        correlated : bool, default=False
+            Whether errors are, so that a system of sparse rows takes dense arrays.
         """
         grid = self.constraints.grid
         prediction = backbone.ask(X, values)
@@ -130,7 +130,7 @@ class FieldRows:
         equalities, inequalities = zip(own, *prediction.constraints, strict=True)
         system = EqualitySystem.stacked(equalities, grid.n_points, size)
         also = merge_inequalities(inequalities, grid.n_points, size)
-        step = max(1, MAX_VALUES // _values_per_field(prediction, system))
+        step = max(1, MAX_VALUES // _values_per_field(prediction, system, correlated))
         for start in range(0, max(size, 1), step):
             part = slice(start, start + step)
             some = prediction if step >= size else prediction.take(part)
@@ -149,10 +149,6 @@ class FieldRows:
         """Number the rows: each is a field."""
         return np.arange(X.shape[0])
 
-    def put_covariance(self, out: np.ndarray, index: Any, dense: np.ndarray) -> None:
-        """Write one matrix a sample."""
-        out[index] = dense
-
 
 class PointRows:
     """Each row of X is a point; rows that share the `by` columns make a field.
@@ -165,7 +161,6 @@ class PointRows:
         What a field must cover, learned at fit.
     """
 
-    row = "point"
     rows = "points"
 
     def __init__(self, constraints: ConstraintSet, domain: Any = None) -> None:
@@ -192,10 +187,6 @@ class PointRows:
         """Return (n_rows,)."""
         return (X.shape[0],)
 
-    def covariance_shape(self, X: Any) -> tuple[int, ...]:
-        """Return (n_rows, n_rows)."""
-        return (X.shape[0], X.shape[0])
-
     def groups(self, X: Any) -> list[FieldGroup]:
         """Split X into groups of fields with the same points."""
         names = self.constraints.feature_names
@@ -208,7 +199,11 @@ class PointRows:
         return self.constraints.on_grid(group.grid, group.interpolation), table
 
     def batches(
-        self, X: Any, backbone: Backbone, values: Mapping[str, Any] | None = None
+        self,
+        X: Any,
+        backbone: Backbone,
+        values: Mapping[str, Any] | None = None,
+        correlated: bool = False,
     ) -> Iterator[PredictedFields]:
         """Yield a batch for each group of fields that share their points.
 
@@ -220,6 +215,8 @@ class PointRows:
             Fitted.
         values : dict of str to array, optional
             Values by name of constraint, one for each row of X, in place of the declared ones.
+        correlated : bool, default=False
+            As for rows that are fields, where it counts.
         """
         groups = self.groups(X)
         sizes = [(g.n_fields, g.n_nodes + g.n_outputs) for g in groups]
@@ -247,13 +244,6 @@ class PointRows:
     def labels(self, X: Any) -> np.ndarray:
         """Number the fields."""
         return self.grid.labels(X, feature_names=self.constraints.feature_names)
-
-    def put_covariance(self, out: np.ndarray, index: Any, dense: np.ndarray) -> None:
-        """Write one block a field; between fields the covariance is zero."""
-        n_outputs = index.shape[1]
-        blocks = np.broadcast_to(dense, (len(index), n_outputs, n_outputs))
-        for rows, block in zip(index, blocks, strict=True):
-            out[np.ix_(rows, rows)] = block
 
 
 Layout = FieldRows | PointRows
@@ -287,12 +277,13 @@ def likely_fields(prediction: Prediction) -> np.ndarray:
     return prediction.mean if members is None else members
 
 
-def _values_per_field(prediction: Prediction, system: EqualitySystem) -> int:
+def _values_per_field(prediction: Prediction, system: EqualitySystem, correlated: bool) -> int:
     """Estimate how many float64 values conditioning one field holds."""
     n_rows, n_points = system.rows.shape
     members = prediction.member_means
     rank = 0 if members is None else len(members)
-    if sparse.issparse(system.rows) and prediction.cov is None and rank < n_rows:
+    correlated = correlated or prediction.cov is not None
+    if sparse.issparse(system.rows) and not correlated and rank < n_rows:
         n_rows = 4 + 4 * system.rows.nnz // n_points  # the share of the rows and their factor
     wide = 4 + 3 * n_rows * (n_rows > 1) + 3 * rank
     if prediction.cov is not None:

@@ -56,6 +56,11 @@ class StatedErrors(ErrorModel):
     def __hash__(self) -> int:
         return hash((self.members, self.metric, self.scale, self.law_exponent, self.law_level))
 
+    @property
+    def correlated(self) -> bool:  # type: ignore[override]
+        """Whether errors are correlated along an axis."""
+        return self.correlation_length is not None
+
     def taken(self, prediction: Prediction) -> Prediction:
         """Return a prediction with the uncertainty that is believed of it."""
         if self.residual_std is not None:
