@@ -1,3 +1,11 @@
+"""Burgers' equation with viscosity on a ring, solved to rounding.
+
+u_t + (u^2 / 2)_x = nu u_xx on [0, 1), periodic, from a random Fourier series.
+By the Cole-Hopf transform u(t, x) is the mean of u(0, y) with the weights
+exp(-((x - y)^2 / (2 t) + integral of u(0) from 0 to y) / (2 nu)) over all y, here by quadrature.
+The input is u at time 0, the output u at the time t.
+"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -18,14 +26,6 @@ from skphys.datasets._operator_layout import (
     operator_dataset,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Burgers' equation with viscosity on a ring, solved to rounding.
-
-u_t + (u^2 / 2)_x = nu u_xx on [0, 1), periodic, from a random Fourier series.
-By the Cole-Hopf transform u(t, x) is the mean of u(0, y) with the weights
-exp(-((x - y)^2 / (2 t) + integral of u(0) from 0 to y) / (2 nu)) over all y, here by quadrature.
-The input is u at time 0, the output u at the time t.
-"""
 
 TAIL = 12.5  # beyond TAIL sqrt(nu t) the weights are below exp(-TAIL^2 / 4) = 1e-17
 STEPS = 3.0  # quadrature points within one standard deviation of the narrowest weights
@@ -245,7 +245,7 @@ def _samples(
         grid=times.grid(x=axis),
         params=params,
         boundary=_boundary,
-        description=DESCRIPTION,
+        description=__doc__,
     )
 
 

@@ -1,3 +1,9 @@
+"""Diffusion of a sine, with an exact solution.
+
+u_t = k u_xx on [0, 2 pi], u(0, x) = sin(x), periodic.
+u = exp(-k t) sin(x), of mass 0 at every time. The problem is easy: smooth, and linear.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -30,11 +36,7 @@ DIFFUSION = Problem(
     field=diffusion,
     cumulative=diffusion_cumulative,
     front=None,
-    description="""Diffusion of a sine, with an exact solution.
-
-u_t = k u_xx on [0, 2 pi], u(0, x) = sin(x), periodic.
-u = exp(-k t) sin(x), of mass 0 at every time. The problem is easy: smooth, and linear.
-""",
+    description=__doc__,
 )
 
 

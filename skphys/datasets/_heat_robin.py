@@ -1,3 +1,13 @@
+"""Heat that leaks through both ends, with an exact solution.
+
+u_t = k u_xx on [0, 1], a u + b du/dn = value at both ends, n the outward normal, and
+u(0, x) = the sum over m of c_m cos(m pi x), c_m normal.
+u is the straight line between the surroundings, and a series of the even modes cos(mu s),
+(mu / 2) tan(mu / 2) = a / (2 b), and the odd modes sin(mu s), -(mu / 2) cot(mu / 2) = a / (2 b),
+s = x - 1/2, that decay as exp(-k mu^2 t).
+The input is u at time 0, the output u at the time t. Both ends are Robin.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,16 +27,6 @@ from skphys.datasets._operator_layout import (
     operator_dataset,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Heat that leaks through both ends, with an exact solution.
-
-u_t = k u_xx on [0, 1], a u + b du/dn = value at both ends, n the outward normal, and
-u(0, x) = the sum over m of c_m cos(m pi x), c_m normal.
-u is the straight line between the surroundings, and a series of the even modes cos(mu s),
-(mu / 2) tan(mu / 2) = a / (2 b), and the odd modes sin(mu s), -(mu / 2) cot(mu / 2) = a / (2 b),
-s = x - 1/2, that decay as exp(-k mu^2 t).
-The input is u at time 0, the output u at the time t. Both ends are Robin.
-"""
 
 SMALLEST = 1e-16  # modes that have decayed below this are left out
 MAX_MODES = 5_000
@@ -225,7 +225,7 @@ def _samples(
         params=params,
         boundary=lambda value: _boundary(value, *ab),
         boundary_values={"left": ends[0], "right": ends[1]},
-        description=DESCRIPTION,
+        description=__doc__,
     )
 
 

@@ -1,3 +1,11 @@
+"""Heat in a rod: insulated on the left, heated on the right, exactly solved.
+
+u_t = k u_xx on [0, 1], u(0, x) = cos(omega pi x), u_x(t, 0) = 0, u_x(t, 1) = U sin(pi t).
+u is the steady oscillation Im(U cosh(q x) / (q sinh(q)) exp(i pi t)), k q^2 = i pi, and a
+cosine series whose modes decay as exp(-k n^2 pi^2 t).
+The input is u at time 0, the output u at the time t. Both ends have given fluxes (Neumann).
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -16,14 +24,6 @@ from skphys.datasets._operator_layout import (
     operator_dataset,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Heat in a rod: insulated on the left, heated on the right, exactly solved.
-
-u_t = k u_xx on [0, 1], u(0, x) = cos(omega pi x), u_x(t, 0) = 0, u_x(t, 1) = U sin(pi t).
-u is the steady oscillation Im(U cosh(q x) / (q sinh(q)) exp(i pi t)), k q^2 = i pi, and a
-cosine series whose modes decay as exp(-k n^2 pi^2 t).
-The input is u at time 0, the output u at the time t. Both ends have given fluxes (Neumann).
-"""
 
 SMALLEST = 1e-16  # modes that have decayed below this are left out
 MAX_MODES = 20_000
@@ -187,7 +187,7 @@ def _samples(params: dict[str, Floats], times: Times, x: Floats) -> Samples:
         params=params,
         boundary=_boundary,
         boundary_values={"heater": times.value(amplitude * np.sin(np.pi * times.values))},
-        description=DESCRIPTION,
+        description=__doc__,
     )
 
 

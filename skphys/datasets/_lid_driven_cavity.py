@@ -1,3 +1,11 @@
+"""Flow in a cavity whose lid moves, solved by finite differences.
+
+Navier-Stokes equations for an incompressible fluid in the unit square, at the Reynolds number
+U / nu, from rest or from random vortices. The walls hold the fluid: u = v = 0, and u is U times the
+profile of the lid on y = 1. Solver: vorticity and stream function, second order in space.
+The input is (u, v) at time 0, the output (u, v) at the times t. All walls are Dirichlet.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -20,14 +28,6 @@ from skphys.datasets._operator_layout import (
 )
 from skphys.datasets._problem import Floats
 from skphys.datasets._vortices import Vortices, random_vortices
-
-DESCRIPTION = """Flow in a cavity whose lid moves, solved by finite differences.
-
-Navier-Stokes equations for an incompressible fluid in the unit square, at the Reynolds number
-U / nu, from rest or from random vortices. The walls hold the fluid: u = v = 0, and u is U times the
-profile of the lid on y = 1. Solver: vorticity and stream function, second order in space.
-The input is (u, v) at time 0, the output (u, v) at the times t. All walls are Dirichlet.
-"""
 
 PROFILES = ("regularized", "uniform")
 
@@ -209,7 +209,7 @@ def _samples(
         params=params,
         boundary=lambda value: _boundary(value, along),
         boundary_values={"lid": params["lid_speed"]},
-        description=DESCRIPTION,
+        description=__doc__,
         extras={"lid_profile": lid},
     )
 

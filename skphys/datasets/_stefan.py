@@ -1,3 +1,11 @@
+"""Stefan problem, with an exact solution.
+
+u_t = (k(u) u_x)_x on [0, 1], k = 1 where u >= u_star and else 0, u(0, x) = 0, u(t, 0) = 1.
+u = 1 - (1 - u_star) erf(x / (2 sqrt(t))) / erf(z) left of the front 2 z sqrt(t), and 0 right
+of it, where u_star erf(z) z exp(z^2) = (1 - u_star) / sqrt(pi): a jump from u_star to 0.
+Its mass is 2 sqrt(t / pi) (1 - u_star) / erf(z) until the front reaches x = 1.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -72,13 +80,7 @@ STEFAN = Problem(
     field=stefan,
     cumulative=stefan_cumulative,
     front=stefan_front,
-    description="""Stefan problem, with an exact solution.
-
-u_t = (k(u) u_x)_x on [0, 1], k = 1 where u >= u_star and else 0, u(0, x) = 0, u(t, 0) = 1.
-u = 1 - (1 - u_star) erf(x / (2 sqrt(t))) / erf(z) left of the front 2 z sqrt(t), and 0 right
-of it, where u_star erf(z) z exp(z^2) = (1 - u_star) / sqrt(pi): a jump from u_star to 0.
-Its mass is 2 sqrt(t / pi) (1 - u_star) / erf(z) until the front reaches x = 1.
-""",
+    description=__doc__,
 )
 
 

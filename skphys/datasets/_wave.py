@@ -1,3 +1,10 @@
+"""Waves between rigid walls, with an exact solution.
+
+u_tt = c^2 (u_xx + u_yy) on the unit square, normal derivative 0 on the walls, u_t(0) = 0.
+u = sum of a_mn cos(m pi x) cos(n pi y) cos(c sqrt(m^2 + n^2) pi t), a_mn normal.
+The input is u at time 0, the output u at the time t. All walls are Neumann.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,13 +24,6 @@ from skphys.datasets._operator_layout import (
     plane_shape,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Waves between rigid walls, with an exact solution.
-
-u_tt = c^2 (u_xx + u_yy) on the unit square, normal derivative 0 on the walls, u_t(0) = 0.
-u = sum of a_mn cos(m pi x) cos(n pi y) cos(c sqrt(m^2 + n^2) pi t), a_mn normal.
-The input is u at time 0, the output u at the time t. All walls are Neumann.
-"""
 
 
 def wave(t: Floats, x: Floats, y: Floats, c: Floats, amplitudes: Floats) -> Floats:
@@ -163,7 +163,7 @@ def _samples(
         grid=times.grid(x=x, y=y),
         params=params,
         boundary=_boundary,
-        description=DESCRIPTION,
+        description=__doc__,
     )
 
 
