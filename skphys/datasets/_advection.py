@@ -144,10 +144,7 @@ def make_advection(
     >>> print(f"{advection.shock_position(0.1):.2f} {advection.mass(0.1):.2f}")
     0.70 0.70
     """
-    return make_dataset(
-        ADVECTION,
-        beta,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(ADVECTION, beta, options)

@@ -165,10 +165,7 @@ def make_burgers(
     >>> burgers.mass([0.2, 0.5, 2.0]).round(2)
     array([2.4 , 3.75, 6.  ])
     """
-    return make_dataset(
-        BURGERS,
-        a,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(BURGERS, a, options)

@@ -161,15 +161,10 @@ def make_burgers_riemann(
     check_count("n_points", n_points, 2)
     times = Times.of(t)
     rng = check_random_state(random_state)
-    params = {
-        "nu": draw(rng, n_samples, "nu", nu, above=0.0),
-        "left": draw(rng, n_samples, "left", left),
-        "right": draw(rng, n_samples, "right", right),
-        "x0": draw(rng, n_samples, "x0", x0),
-    }
+    params = draw(rng, n_samples, ("nu",), nu=nu, left=left, right=right, x0=x0)
     _check_start(start, params)
     samples = _samples(params, times, np.linspace(0.0, 1.0, n_points), start)
-    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(nu=nu))
+    return operator_dataset(samples, __doc__, as_frame, return_X_y, columns=drawn(nu=nu))
 
 
 def _check_start(start: str, params: dict[str, Floats]) -> None:
@@ -185,4 +180,4 @@ def _check_start(start: str, params: dict[str, Floats]) -> None:
 def _samples(params: dict[str, Floats], times: Times, x: Floats, start: str) -> Samples:
     by_sample = {name: value[:, None, None] for name, value in params.items()}
     fields = SOLUTIONS[start](np.append(0.0, times.values)[:, None], x, **by_sample)
-    return with_end_values(fields, times, x, params, __doc__)
+    return with_end_values(fields, times, x, params)

@@ -137,10 +137,7 @@ def make_diffusion(
     >>> float(diffusion.mass(0.5))
     0.0
     """
-    return make_dataset(
-        DIFFUSION,
-        k,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(DIFFUSION, k, options)

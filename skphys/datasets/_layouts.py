@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
@@ -15,9 +15,7 @@ from skphys.datasets._problem import (
     Floats,
     Problem,
 )
-
-if TYPE_CHECKING:
-    from skphys.grids import Axis
+from skphys.grids import Axis, Grid
 
 Interval = tuple[float, float]
 
@@ -50,11 +48,9 @@ def make_dataset(
     draw = {"table": _table, "fields": _fields}[options.layout]
     arrays = draw(problem, values, times, axis, options)
     if options.as_frame:
-        arrays = _as_frames(**arrays)
+        arrays = as_frames(**arrays)
     if options.return_X_y:
         return arrays["data"], arrays["target"]
-    from skphys.grids import Grid
-
     return Bunch(**arrays, grid=Grid(x=axis), **describe(problem, values, times))
 
 
@@ -118,16 +114,15 @@ def add_noise(u: Floats, noise: float, rng: np.random.RandomState) -> Floats:
 
 def even_axis(problem: Problem, n_points: int, location: str) -> Axis:
     """Return equally spaced nodes, or cells of equal width, on the domain of a problem."""
-    from skphys.grids import Axis
-
     if location == "nodes":
         return Axis(np.linspace(*problem.domain, n_points))
     return Axis.cells(np.linspace(*problem.domain, n_points + 1))
 
 
-def _as_frames(
+def as_frames(
     data: Floats, target: Floats, feature_names: list[str], target_names: list[str], **_: Any
 ) -> dict[str, Any]:
+    """Return data and target as pandas objects, with the frame of both."""
     try:
         pd = import_module("pandas")
     except ImportError as error:

@@ -142,10 +142,7 @@ def make_porous_medium(
     >>> fields.mass(fields.data).shape
     (20,)
     """
-    return make_dataset(
-        POROUS_MEDIUM,
-        m,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(POROUS_MEDIUM, m, options)

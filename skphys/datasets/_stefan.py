@@ -186,10 +186,7 @@ def make_stefan(
     >>> print(f"{stefan.shock_position(0.05):.4f} {stefan.mass(0.05):.4f}")
     0.2351 0.1859
     """
-    return make_dataset(
-        STEFAN,
-        u_star,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(STEFAN, u_star, options)
