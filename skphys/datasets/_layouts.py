@@ -45,8 +45,20 @@ def make_dataset(
     values = parameter_interval(problem, parameter)
     times = time_interval(problem, options.t)
     axis = even_axis(problem, options.n_points, options.location)
-    draw = {"table": _table, "fields": _fields}[options.layout]
-    arrays = draw(problem, values, times, axis, options)
+    rng = check_random_state(options.random_state)
+    if options.layout == "table":
+        columns, u = _points(problem, values, times, options.n_samples, rng)
+    else:
+        drawn, t = (rng.uniform(*ends, options.n_samples) for ends in (values, times))
+        columns = {problem.parameter: drawn, "t": t}
+        u = problem.on_axis(t, axis.points, axis.edges, drawn)
+    arrays: dict[str, Any] = {
+        "data": np.column_stack(list(columns.values())),
+        "target": add_noise(u, options.noise, rng),
+        "frame": None,
+        "feature_names": list(columns),
+        "target_names": ["u"] if u.ndim == 1 else [f"u{i}" for i in range(axis.size)],
+    }
     if options.as_frame:
         arrays = as_frames(**arrays)
     if options.return_X_y:
@@ -70,41 +82,16 @@ def describe(problem: Problem, values: Interval, times: Interval) -> dict[str, A
     return found
 
 
-def _table(
-    problem: Problem, values: Interval, times: Interval, axis: Axis, options: Options
-) -> dict[str, Any]:
+def _points(
+    problem: Problem, values: Interval, times: Interval, n: int, rng: np.random.RandomState
+) -> tuple[dict[str, Floats], Floats]:
     if values[0] != values[1]:
         raise ValueError(
             f'layout="table" describes one solution, so {problem.parameter} must be one number, '
             f'got the interval {values}; layout="fields" draws from it.'
         )
-    rng = check_random_state(options.random_state)
-    t = rng.uniform(*times, options.n_samples)
-    x = rng.uniform(*problem.domain, options.n_samples)
-    u = problem.field(t, x, np.float64(values[0]))  # type: ignore[arg-type]
-    return {
-        "data": np.column_stack([t, x]),
-        "target": add_noise(u, options.noise, rng),
-        "frame": None,
-        "feature_names": ["t", "x"],
-        "target_names": ["u"],
-    }
-
-
-def _fields(
-    problem: Problem, values: Interval, times: Interval, axis: Axis, options: Options
-) -> dict[str, Any]:
-    rng = check_random_state(options.random_state)
-    parameter = rng.uniform(*values, options.n_samples)
-    t = rng.uniform(*times, options.n_samples)
-    u = problem.on_axis(t, axis.points, axis.edges, parameter)
-    return {
-        "data": np.column_stack([parameter, t]),
-        "target": add_noise(u, options.noise, rng),
-        "frame": None,
-        "feature_names": [problem.parameter, "t"],
-        "target_names": [f"u{i}" for i in range(axis.size)],
-    }
+    t, x = rng.uniform(*times, n), rng.uniform(*problem.domain, n)
+    return {"t": t, "x": x}, problem.field(t, x, np.float64(values[0]))  # type: ignore[arg-type]
 
 
 def add_noise(u: Floats, noise: float, rng: np.random.RandomState) -> Floats:
