@@ -56,33 +56,26 @@ __all__ = [
     "__version__",
 ]
 
-_SUBMODULES = frozenset(
-    {
-        "conditioning",
-        "constraints",
-        "datasets",
-        "estimators",
-        "grids",
-        "inspection",
-        "metrics",
-        "neural",
-        "predictive",
-        "preprocessing",
-    }
-)
-_NEURAL = frozenset({"AttentiveNeuralProcessRegressor", "FNORegressor"})
+_HOMES = {
+    "AttentiveNeuralProcessRegressor": "neural",
+    "BoundaryEnforcedOperator": "estimators",
+    "ConservationConstrainedRegressor": "estimators",
+    "EnsembleRegressor": "estimators",
+    "FNORegressor": "neural",
+    "PointwiseRegressor": "estimators",
+    "make_constrained_pipeline": "estimators",
+}
 _PUBLIC = frozenset(__all__)
 
 if find_spec("torch") is None:  # then `from skphys import *` goes without the nets
-    __all__ = [name for name in __all__ if name not in _NEURAL]
+    __all__ = [name for name in __all__ if _HOMES.get(name) != "neural"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    if name in _PUBLIC:  # the rest of them are submodules
         return importlib.import_module(f"{__name__}.{name}")
-    if name in _PUBLIC:
-        home = "neural" if name in _NEURAL else "estimators"
-        return getattr(importlib.import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -10,6 +10,10 @@ from scipy.sparse import csr_array
 
 from skphys.grids import Components, Grid, Mesh
 
+Space = Grid | Mesh | Components  # where a field lives
+Resolved = dict[str, np.ndarray]  # values of a constraint's parameters, for each field
+Shapes = dict[str, tuple[tuple[int, ...], ...]]  # that these values may have for one field
+
 
 def part_of(grid: Any, component: str | None, name: str = "component") -> tuple[Any, slice]:
     """Return a component's own grid and where its values are in the field.

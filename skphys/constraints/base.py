@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-if TYPE_CHECKING:
-    from skphys.grids import Grid
+from skphys.grids import Grid
 
 
 class Constraint(BaseEstimator):

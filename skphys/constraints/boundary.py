@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,10 @@ from scipy.sparse import csr_array
 from skphys.constraints._conditions import BoundaryCondition, FromInput
 from skphys.constraints._corners import check_corner
 from skphys.constraints._faces import BOTH, Face
-from skphys.constraints._parts import part_of
+from skphys.constraints._parts import Resolved, Shapes, Space, part_of
 from skphys.constraints._values import Column
 from skphys.constraints.base import Constraint
 from skphys.grids import Grid
-
-if TYPE_CHECKING:
-    from skphys.grids import Components
 
 
 class BoundaryConstraint(Constraint):
@@ -104,7 +101,7 @@ class BoundaryConstraint(Constraint):
         parts = (self.component, self.axis, None if self.face == BOTH else self.face)
         return "_".join(part for part in parts if part)
 
-    def rows(self, grid: Grid | Components) -> csr_array:
+    def rows(self, grid: Space) -> csr_array:
         """Return the condition's left-hand side at the points of the face.
 
         Parameters
@@ -124,7 +121,7 @@ class BoundaryConstraint(Constraint):
         """
         return self.on(grid).rows.copy()
 
-    def stencil(self, grid: Grid | Components) -> NDArray[np.float64]:
+    def stencil(self, grid: Space) -> NDArray[np.float64]:
         """Return the condition's left-hand side along the axis, the same for the whole face.
 
         Parameters
@@ -150,7 +147,7 @@ class BoundaryConstraint(Constraint):
             )
         return weights.reshape(-1, weights.shape[-1])[0]
 
-    def declared_values(self, grid: Grid | Components) -> dict[str, Any]:
+    def declared_values(self, grid: Space) -> dict[str, Any]:
         """Return the value in the shape of the face, or where in X to read it.
 
         Parameters
@@ -170,7 +167,7 @@ class BoundaryConstraint(Constraint):
             value = face.over(value, f"value of {self.label!r}")
         return {"value": value}
 
-    def value_shapes(self, grid: Grid | Components) -> dict[str, tuple[tuple[int, ...], ...]]:
+    def value_shapes(self, grid: Space) -> Shapes:
         """Return the shape of the whole face.
 
         Parameters
@@ -185,9 +182,7 @@ class BoundaryConstraint(Constraint):
         """
         return {"value": (self.on(grid).shape or (1,),)}
 
-    def face_values(
-        self, resolved: dict[str, np.ndarray], grid: Grid | Components
-    ) -> NDArray[np.float64]:
+    def face_values(self, resolved: Resolved, grid: Space) -> NDArray[np.float64]:
         """Return the values over the whole face, also at points that have no row here.
 
         Parameters
@@ -206,7 +201,7 @@ class BoundaryConstraint(Constraint):
         values = resolved["value"]
         return np.broadcast_to(values, (len(values), *shape)) if shape else values.reshape(-1)
 
-    def values(self, resolved: dict[str, np.ndarray], grid: Grid | Components) -> np.ndarray:
+    def values(self, resolved: Resolved, grid: Space) -> np.ndarray:
         """Return the values at the points that have rows.
 
         Parameters
@@ -243,11 +238,7 @@ class BoundaryConstraint(Constraint):
             )
 
     def check_beside(
-        self,
-        resolved: dict[str, np.ndarray],
-        other: Constraint,
-        other_resolved: dict[str, np.ndarray],
-        grid: Any,
+        self, resolved: Resolved, other: Constraint, other_resolved: Resolved, grid: Any
     ) -> None:
         """Raise if two faces prescribe different values at the points that they share.
 
@@ -277,9 +268,7 @@ class BoundaryConstraint(Constraint):
                 (self.face_values(resolved, grid), other.face_values(other_resolved, grid)),
             )
 
-    def discretization_error(
-        self, fields: np.ndarray, grid: Grid | Components
-    ) -> NDArray[np.float64]:
+    def discretization_error(self, fields: np.ndarray, grid: Space) -> NDArray[np.float64]:
         """Estimate the stencil's error by how much it changes from order to order.
 
         Parameters
@@ -304,7 +293,7 @@ class BoundaryConstraint(Constraint):
             )
         return self.condition
 
-    def on(self, grid: Grid | Components) -> Face:
+    def on(self, grid: Space) -> Face:
         """Return the condition at its face of a grid, made once for the same grid and parameters.
 
         Parameters

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from skphys.constraints._budget import Budget
-from skphys.constraints._parts import part_of, placed, region
+from skphys.constraints._parts import Resolved, Shapes, Space, part_of, placed, region
 from skphys.constraints._rule_noise import rule_std
 from skphys.constraints.base import Constraint
-from skphys.grids import Mesh
-
-if TYPE_CHECKING:
-    from skphys.grids import Components, Grid
+from skphys.grids import Grid, Mesh
 
 
 class ConservationLaw(Constraint):
@@ -125,7 +122,7 @@ class ConservationLaw(Constraint):
         self.component = component
         self.mask = mask
 
-    def rows(self, grid: Grid | Mesh | Components) -> csr_array:
+    def rows(self, grid: Space) -> csr_array:
         """Return the quadrature rows.
 
         Parameters
@@ -146,9 +143,7 @@ class ConservationLaw(Constraint):
             rows = budget.changes() @ rows
         return placed(rows, np.arange(where.start, where.stop), grid.n_points)
 
-    def value_shapes(
-        self, grid: Grid | Mesh | Components
-    ) -> dict[str, tuple[tuple[int, ...], ...]]:
+    def value_shapes(self, grid: Space) -> Shapes:
         """Return the shapes of what is integrated in time.
 
         Parameters
@@ -166,7 +161,7 @@ class ConservationLaw(Constraint):
         rates, initial = (none, none) if budget is None else (budget.rate_shapes, budget.start)
         return {"initial": initial, "inflow": rates, "outflow": rates}
 
-    def values(self, resolved: dict[str, np.ndarray], grid: Grid | Mesh | Components) -> np.ndarray:
+    def values(self, resolved: Resolved, grid: Space) -> np.ndarray:
         """Return the total, or make it of what was there and what came and went.
 
         Parameters
@@ -189,7 +184,7 @@ class ConservationLaw(Constraint):
             gained = budget.from_start(resolved["initial"], gained)
         return gained.reshape(len(gained), -1)
 
-    def noise_std(self, fields: np.ndarray | None, grid: Grid | Mesh | Components) -> np.ndarray:
+    def noise_std(self, fields: np.ndarray | None, grid: Space) -> np.ndarray:
         """Return `noise`, or estimate the rule's error.
 
         Parameters
@@ -243,9 +238,7 @@ class ConservationLaw(Constraint):
                 f"over={self.over!r} has unknown axis {unknown[0]!r}; the axes are {list(names)}."
             )
 
-    def discretization_error(
-        self, fields: np.ndarray, grid: Grid | Mesh | Components
-    ) -> np.ndarray:
+    def discretization_error(self, fields: np.ndarray, grid: Space) -> np.ndarray:
         """Return a bound of the rule's error from the variation between nodes, in space and time.
 
         Parameters

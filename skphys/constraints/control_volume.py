@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -15,13 +15,10 @@ from skphys.constraints._flux_rows import (
     operator_rows,
     predicted_rows,
 )
-from skphys.constraints._parts import part_of, placed
+from skphys.constraints._parts import Resolved, Shapes, Space, part_of, placed
 from skphys.constraints._time_rule import differences, increments, rule_error
 from skphys.constraints.base import Constraint
 from skphys.grids import ControlVolumes, control_volumes
-
-if TYPE_CHECKING:
-    from skphys.grids import Components, Grid, Mesh
 
 
 class ControlVolumeBalance(Constraint):
@@ -136,7 +133,7 @@ class ControlVolumeBalance(Constraint):
         self.mask = mask
         self.noise = noise
 
-    def rows(self, grid: Grid | Mesh | Components) -> csr_array:
+    def rows(self, grid: Space) -> csr_array:
         """Return the balances of all intervals and volumes.
 
         Parameters
@@ -173,9 +170,7 @@ class ControlVolumeBalance(Constraint):
         kept = self._kept(volumes)
         return rows if kept.all() else rows[np.flatnonzero(np.tile(kept, times.size - 1))]
 
-    def value_shapes(
-        self, grid: Grid | Mesh | Components
-    ) -> dict[str, tuple[tuple[int, ...], ...]]:
+    def value_shapes(self, grid: Space) -> Shapes:
         """Return the shapes of fluxes and sources.
 
         Parameters
@@ -192,7 +187,7 @@ class ControlVolumeBalance(Constraint):
         sizes = {"flux": volumes.n_faces, "source": volumes.n_cells}
         return {p: ((n,), (times.size, n), (times.size - 1, n)) for p, n in sizes.items()}
 
-    def values(self, resolved: dict[str, np.ndarray], grid: Grid | Mesh | Components) -> np.ndarray:
+    def values(self, resolved: Resolved, grid: Space) -> np.ndarray:
         """Return the net in-flux that is given, and the source, integrated.
 
         Parameters
@@ -216,9 +211,7 @@ class ControlVolumeBalance(Constraint):
         gained = (source - outflow)[..., self._kept(volumes)]
         return gained.reshape(len(gained), -1)
 
-    def discretization_error(
-        self, fields: np.ndarray, grid: Grid | Mesh | Components
-    ) -> np.ndarray:
+    def discretization_error(self, fields: np.ndarray, grid: Space) -> np.ndarray:
         """Estimate the error of the rule in time, of a linear flux, and of values on nodes.
 
         Parameters
@@ -244,7 +237,7 @@ class ControlVolumeBalance(Constraint):
             error = error + increments(fluxes, times, 1, self.theta)
         return error[..., self._kept(volumes)].reshape(len(u), -1)
 
-    def _volumes(self, grid: Grid | Mesh | Components) -> tuple[ControlVolumes, np.ndarray, slice]:
+    def _volumes(self, grid: Space) -> tuple[ControlVolumes, np.ndarray, slice]:
         """Return the balanced volumes, the time levels, and where the component is."""
         if not 0.0 <= self.theta <= 1.0:
             raise ValueError(f"theta must be between 0 and 1; got {self.theta!r}.")

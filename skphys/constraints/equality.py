@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skphys.constraints.base import Constraint
-
-if TYPE_CHECKING:
-    from skphys.grids import Grid
+from skphys.grids import Grid
 
 
 class LinearEquality(Constraint):

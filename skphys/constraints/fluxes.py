@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 
-if TYPE_CHECKING:
-    from skphys.grids import ControlVolumes
+from skphys.grids import ControlVolumes
 
 
 class LinearFlux(BaseEstimator):

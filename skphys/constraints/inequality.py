@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from skphys.constraints._parts import part_of, placed
-
-if TYPE_CHECKING:
-    from skphys.grids import Components, Grid, Mesh
+from skphys.grids import Components, Grid, Mesh
 
 Queries = tuple[sparse.csr_array, sparse.csr_array]
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from skphys.constraints._parts import part_of, placed
+from skphys.constraints._parts import Space, part_of, placed
 from skphys.constraints.base import Constraint
-from skphys.grids import Axis, Mesh
-
-if TYPE_CHECKING:
-    from skphys.grids import Components, Grid
+from skphys.grids import Axis, Grid, Mesh
 
 
 class Smoothness(Constraint):
@@ -70,7 +67,7 @@ class Smoothness(Constraint):
         self.correlation = correlation
         self.component = component
 
-    def rows(self, grid: Grid | Mesh | Components) -> sparse.csr_array:
+    def rows(self, grid: Space) -> sparse.csr_array:
         """Return the second differences, in C order.
 
         Parameters
@@ -87,7 +84,7 @@ class Smoothness(Constraint):
         before, after = self._distances(grid)
         return self._placed(grid, _weights(before, after))
 
-    def noise_rows(self, grid: Grid | Mesh | Components) -> tuple[sparse.csr_array, ...]:
+    def noise_rows(self, grid: Space) -> tuple[sparse.csr_array, ...]:
         """Return what each second difference has of three independent errors.
 
         Parameters
@@ -133,9 +130,7 @@ class Smoothness(Constraint):
         """
         self._name(names)
 
-    def discretization_error(
-        self, fields: np.ndarray, grid: Grid | Mesh | Components
-    ) -> np.ndarray:
+    def discretization_error(self, fields: np.ndarray, grid: Space) -> np.ndarray:
         """Return infinity: a true field may bend as it likes.
 
         Parameters
@@ -173,7 +168,7 @@ class Smoothness(Constraint):
             raise ValueError("Smoothness needs the axes of a Grid; a Mesh has none.")
         return part.axes[self._name(part.names)]
 
-    def _distances(self, grid: Grid | Mesh | Components) -> tuple[np.ndarray, np.ndarray]:
+    def _distances(self, grid: Space) -> tuple[np.ndarray, np.ndarray]:
         """Return the distances of each point in the middle to the ones before and after."""
         part = part_of(grid, self.component)[0]
         axis = self._along(part)
@@ -188,9 +183,7 @@ class Smoothness(Constraint):
         gaps = np.append(gaps, axis.points[0] + axis.period - axis.points[-1])
         return np.roll(gaps, 1), gaps
 
-    def _placed(
-        self, grid: Grid | Mesh | Components, weights: tuple[np.ndarray, ...]
-    ) -> sparse.csr_array:
+    def _placed(self, grid: Space, weights: tuple[np.ndarray, ...]) -> sparse.csr_array:
         """Put weights of left, middle and right points on every line along the axis."""
         part, where = part_of(grid, self.component)
         points = np.arange(part.n_points).reshape(part.shape)

@@ -1,3 +1,9 @@
+"""Linear advection of a step, with an exact solution.
+
+u_t + beta u_x = 0 on [0, 1], u(0, x) = 1 for x <= 0.5 and else 0, u(t, 0) = 1.
+u = 1 for x <= 0.5 + beta t and else 0, of mass 0.5 + min(beta t, 0.5).
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -35,11 +41,7 @@ ADVECTION = Problem(
     field=advection,
     cumulative=advection_cumulative,
     front=advection_front,
-    description="""Linear advection of a step, with an exact solution.
-
-u_t + beta u_x = 0 on [0, 1], u(0, x) = 1 for x <= 0.5 and else 0, u(t, 0) = 1.
-u = 1 for x <= 0.5 + beta t and else 0, of mass 0.5 + min(beta t, 0.5).
-""",
+    description=__doc__,
 )
 
 
@@ -142,10 +144,7 @@ def make_advection(
     >>> print(f"{advection.shock_position(0.1):.2f} {advection.mass(0.1):.2f}")
     0.70 0.70
     """
-    return make_dataset(
-        ADVECTION,
-        beta,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(ADVECTION, beta, options)

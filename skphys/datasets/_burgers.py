@@ -1,3 +1,11 @@
+"""Burgers' equation without viscosity, with an exact solution.
+
+u_t + (u^2 / 2)_x = 0 on [-1, 1], u(t, -1) = a, and u(0, x) = -a x for x < 0 and else 0.
+Until t = 1 / a: u = -a x / (1 - a t), cut at a on the left and at 0 on the right. From then on
+a shock at (a t - 1) / 2 with a behind it and 0 ahead.
+Its mass is a / 2 (1 + a t) until the shock leaves at t = 3 / a, and then 2 a.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -51,13 +59,7 @@ BURGERS = Problem(
     field=burgers,
     cumulative=burgers_cumulative,
     front=burgers_front,
-    description="""Burgers' equation without viscosity, with an exact solution.
-
-u_t + (u^2 / 2)_x = 0 on [-1, 1], u(t, -1) = a, and u(0, x) = -a x for x < 0 and else 0.
-Until t = 1 / a: u = -a x / (1 - a t), cut at a on the left and at 0 on the right. From then on
-a shock at (a t - 1) / 2 with a behind it and 0 ahead.
-Its mass is a / 2 (1 + a t) until the shock leaves at t = 3 / a, and then 2 a.
-""",
+    description=__doc__,
 )
 
 
@@ -163,10 +165,7 @@ def make_burgers(
     >>> burgers.mass([0.2, 0.5, 2.0]).round(2)
     array([2.4 , 3.75, 6.  ])
     """
-    return make_dataset(
-        BURGERS,
-        a,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(BURGERS, a, options)

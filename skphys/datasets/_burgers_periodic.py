@@ -1,3 +1,11 @@
+"""Burgers' equation with viscosity on a ring, solved to rounding.
+
+u_t + (u^2 / 2)_x = nu u_xx on [0, 1), periodic, from a random Fourier series.
+By the Cole-Hopf transform u(t, x) is the mean of u(0, y) with the weights
+exp(-((x - y)^2 / (2 t) + integral of u(0) from 0 to y) / (2 nu)) over all y, here by quadrature.
+The input is u at time 0, the output u at the time t.
+"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,24 +16,17 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_random_state
 
+from skphys.constraints import Periodic
 from skphys.datasets._layouts import check_count
 from skphys.datasets._operator_layout import (
     Samples,
     Times,
-    ValueColumns,
     draw,
     drawn,
     operator_dataset,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Burgers' equation with viscosity on a ring, solved to rounding.
-
-u_t + (u^2 / 2)_x = nu u_xx on [0, 1), periodic, from a random Fourier series.
-By the Cole-Hopf transform u(t, x) is the mean of u(0, y) with the weights
-exp(-((x - y)^2 / (2 t) + integral of u(0) from 0 to y) / (2 nu)) over all y, here by quadrature.
-The input is u at time 0, the output u at the time t.
-"""
+from skphys.grids import Axis
 
 TAIL = 12.5  # beyond TAIL sqrt(nu t) the weights are below exp(-TAIL^2 / 4) = 1e-17
 STEPS = 3.0  # quadrature points within one standard deviation of the narrowest weights
@@ -203,19 +204,15 @@ def make_burgers_periodic(
     >>> ring.inputs.mean(axis=1).round(2), ring.target.mean(axis=1).round(2)
     (array([-0.12,  0.78,  0.93]), array([-0.12,  0.78,  0.93]))
     """
-    for name, count, least in (("n_samples", n_samples, 1), ("n_points", n_points, 2)):
-        check_count(name, count, least)
+    check_count("n_samples", n_samples, 1)
+    check_count("n_points", n_points, 2)
     check_count("n_modes", n_modes, 1)
     times = Times.of(t)
     rng = check_random_state(random_state)
-    params = {
-        "nu": draw(rng, n_samples, "nu", nu, above=0.0),
-        "amplitude": draw(rng, n_samples, "amplitude", amplitude),
-        "mean": draw(rng, n_samples, "mean", mean),
-    }
+    params = draw(rng, n_samples, ("nu",), nu=nu, amplitude=amplitude, mean=mean)
     start = _random_series(rng, n_modes, params["amplitude"], params["mean"])
     samples = _samples(params, start, times, n_points)
-    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(nu=nu))
+    return operator_dataset(samples, __doc__, as_frame, return_X_y, columns=drawn(nu=nu))
 
 
 def _random_series(
@@ -230,26 +227,11 @@ def _random_series(
 def _samples(
     params: dict[str, Floats], start: FourierSeries, times: Times, n_points: int
 ) -> Samples:
-    from skphys.grids import Axis, Grid
-
     axis = Axis.periodic(0.0, 1.0, n_points)
     inputs = start.mean[:, None] + start.fluctuation(axis.points)
 
     def later(t: Floats) -> Floats:
         return np.stack([cole_hopf(start, params["nu"], float(one), n_points) for one in t], 1)
 
-    return Samples(
-        inputs=inputs,
-        target=times.after_start(inputs, later).reshape(len(inputs), -1),
-        input_grid=Grid(x=axis),
-        grid=times.grid(x=axis),
-        params=params,
-        boundary=_boundary,
-        description=DESCRIPTION,
-    )
-
-
-def _boundary(value: ValueColumns) -> dict[str, Any]:
-    from skphys.constraints import Periodic
-
-    return {"x": Periodic()}
+    output = times.after_start(inputs, later)
+    return Samples(inputs, output, times, {"x": axis}, params, lambda value: {"x": Periodic()})

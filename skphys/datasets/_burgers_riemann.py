@@ -1,3 +1,13 @@
+"""Burgers' equation with viscosity, from two states, with an exact solution.
+
+u_t + (u^2 / 2)_x = nu u_xx on [0, 1], between the states u_left and u_right.
+start="wave": u = (u_left + u_right) / 2 - d / 2 tanh(d (x - x0 - s t) / (4 nu)), with
+d = u_left - u_right and s = (u_left + u_right) / 2: a front that moves without changing.
+start="step": from the jump at x0, u = u_right + d / (1 + exp(d (x - x0 - s t) / (2 nu)) r), with
+r = erfc(-(x - x0 - u_right t) / sqrt(4 nu t)) / erfc((x - x0 - u_left t) / sqrt(4 nu t)).
+The input is u at time 0, the output u at the time t. Both ends are given (Dirichlet).
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -17,16 +27,6 @@ from skphys.datasets._operator_layout import (
     with_end_values,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Burgers' equation with viscosity, from two states, with an exact solution.
-
-u_t + (u^2 / 2)_x = nu u_xx on [0, 1], between the states u_left and u_right.
-start="wave": u = (u_left + u_right) / 2 - d / 2 tanh(d (x - x0 - s t) / (4 nu)), with
-d = u_left - u_right and s = (u_left + u_right) / 2: a front that moves without changing.
-start="step": from the jump at x0, u = u_right + d / (1 + exp(d (x - x0 - s t) / (2 nu)) r), with
-r = erfc(-(x - x0 - u_right t) / sqrt(4 nu t)) / erfc((x - x0 - u_left t) / sqrt(4 nu t)).
-The input is u at time 0, the output u at the time t. Both ends are given (Dirichlet).
-"""
 
 
 def travelling_wave(
@@ -161,15 +161,10 @@ def make_burgers_riemann(
     check_count("n_points", n_points, 2)
     times = Times.of(t)
     rng = check_random_state(random_state)
-    params = {
-        "nu": draw(rng, n_samples, "nu", nu, above=0.0),
-        "left": draw(rng, n_samples, "left", left),
-        "right": draw(rng, n_samples, "right", right),
-        "x0": draw(rng, n_samples, "x0", x0),
-    }
+    params = draw(rng, n_samples, ("nu",), nu=nu, left=left, right=right, x0=x0)
     _check_start(start, params)
     samples = _samples(params, times, np.linspace(0.0, 1.0, n_points), start)
-    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(nu=nu))
+    return operator_dataset(samples, __doc__, as_frame, return_X_y, columns=drawn(nu=nu))
 
 
 def _check_start(start: str, params: dict[str, Floats]) -> None:
@@ -185,4 +180,4 @@ def _check_start(start: str, params: dict[str, Floats]) -> None:
 def _samples(params: dict[str, Floats], times: Times, x: Floats, start: str) -> Samples:
     by_sample = {name: value[:, None, None] for name, value in params.items()}
     fields = SOLUTIONS[start](np.append(0.0, times.values)[:, None], x, **by_sample)
-    return with_end_values(fields, times, x, params, DESCRIPTION)
+    return with_end_values(fields, times, x, params)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from skphys.datasets._layouts import Interval, even_axis
 from skphys.datasets._problem import Floats, Problem
+from skphys.grids import Grid
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,6 @@ def context_fields(
     request: Request, parameters: Floats, rng: np.random.RandomState
 ) -> dict[str, Any]:
     """Draw target times of each function, one row each, with the exact field on the grid."""
-    from skphys.grids import Grid
-
     if request.points is not None:
         raise ValueError(
             'target_points needs layout="points"; fields have n_points even points at the '

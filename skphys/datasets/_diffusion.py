@@ -1,3 +1,9 @@
+"""Diffusion of a sine, with an exact solution.
+
+u_t = k u_xx on [0, 2 pi], u(0, x) = sin(x), periodic.
+u = exp(-k t) sin(x), of mass 0 at every time. The problem is easy: smooth, and linear.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -30,11 +36,7 @@ DIFFUSION = Problem(
     field=diffusion,
     cumulative=diffusion_cumulative,
     front=None,
-    description="""Diffusion of a sine, with an exact solution.
-
-u_t = k u_xx on [0, 2 pi], u(0, x) = sin(x), periodic.
-u = exp(-k t) sin(x), of mass 0 at every time. The problem is easy: smooth, and linear.
-""",
+    description=__doc__,
 )
 
 
@@ -135,10 +137,7 @@ def make_diffusion(
     >>> float(diffusion.mass(0.5))
     0.0
     """
-    return make_dataset(
-        DIFFUSION,
-        k,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(DIFFUSION, k, options)

@@ -1,3 +1,13 @@
+"""Heat that leaks through both ends, with an exact solution.
+
+u_t = k u_xx on [0, 1], a u + b du/dn = value at both ends, n the outward normal, and
+u(0, x) = the sum over m of c_m cos(m pi x), c_m normal.
+u is the straight line between the surroundings, and a series of the even modes cos(mu s),
+(mu / 2) tan(mu / 2) = a / (2 b), and the odd modes sin(mu s), -(mu / 2) cot(mu / 2) = a / (2 b),
+s = x - 1/2, that decay as exp(-k mu^2 t).
+The input is u at time 0, the output u at the time t. Both ends are Robin.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from sklearn.utils import Bunch, check_random_state
 
+from skphys.constraints import Robin
+from skphys.datasets._heat_rod import undecayed
 from skphys.datasets._layouts import check_count
 from skphys.datasets._operator_layout import (
     Samples,
@@ -18,17 +30,6 @@ from skphys.datasets._operator_layout import (
 )
 from skphys.datasets._problem import Floats
 
-DESCRIPTION = """Heat that leaks through both ends, with an exact solution.
-
-u_t = k u_xx on [0, 1], a u + b du/dn = value at both ends, n the outward normal, and
-u(0, x) = the sum over m of c_m cos(m pi x), c_m normal.
-u is the straight line between the surroundings, and a series of the even modes cos(mu s),
-(mu / 2) tan(mu / 2) = a / (2 b), and the odd modes sin(mu s), -(mu / 2) cot(mu / 2) = a / (2 b),
-s = x - 1/2, that decay as exp(-k mu^2 t).
-The input is u at time 0, the output u at the time t. Both ends are Robin.
-"""
-
-SMALLEST = 1e-16  # modes that have decayed below this are left out
 MAX_MODES = 5_000
 Indices = NDArray[np.intp]
 
@@ -82,17 +83,12 @@ def heat_robin(
     """Return the temperature at times above 0, (B, n_t, n_points); cosines are (B, n_cosines)."""
     a, b = ab
     middle, slope = (ends[0] + ends[1]) / (2.0 * a), (ends[1] - ends[0]) / (a + 2.0 * b)
-    mu = robin_roots(a / (2.0 * b), _n_modes(float(k.min() * t.min())))
+    mu = robin_roots(a / (2.0 * b), undecayed(float(k.min() * t.min()), MAX_MODES))
     products = cosines @ _cosine_products(mu, np.arange(cosines.shape[1])).T
     start = (products - _line_products(mu, middle, slope)) / _norms(mu)
     decay = np.exp(-(k[:, None] * mu**2)[:, None, :] * t[:, None])
     line = middle[:, None] + slope[:, None] * (x - 0.5)
     return line[:, None] + (decay * start[:, None]) @ _modes(mu, x)
-
-
-def _n_modes(kt: float) -> int:
-    wanted = np.sqrt(-np.log(SMALLEST) / max(kt, np.finfo(float).tiny)) / np.pi
-    return int(min(wanted, MAX_MODES)) + 2
 
 
 def make_heat_robin(
@@ -199,37 +195,28 @@ def make_heat_robin(
             raise ValueError(f"{name} must be a finite number above 0, got {value!r}.")
     times = Times.of(t)
     rng = check_random_state(random_state)
-    params = {
-        "k": draw(rng, n_samples, "k", k, above=0.0),
-        "left": draw(rng, n_samples, "left", left),
-        "right": draw(rng, n_samples, "right", right),
-    }
+    params = draw(rng, n_samples, ("k",), k=k, left=left, right=right)
     cosines = rng.standard_normal((n_samples, n_modes + 1)) / (1.0 + np.arange(n_modes + 1))
     samples = _samples(params, cosines, times, np.linspace(0.0, 1.0, n_points), (a, b))
-    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(k=k))
+    return operator_dataset(samples, __doc__, as_frame, return_X_y, columns=drawn(k=k))
 
 
 def _samples(
     params: dict[str, Floats], cosines: Floats, times: Times, x: Floats, ab: tuple[float, float]
 ) -> Samples:
-    from skphys.grids import Grid
-
     ends = params["left"], params["right"]
     start = cosines @ np.cos(np.pi * np.outer(np.arange(cosines.shape[1]), x))
     output = times.after_start(start, lambda t: heat_robin(t, x, params["k"], ends, cosines, ab))
     return Samples(
-        inputs=start,
-        target=output.reshape(len(output), -1),
-        input_grid=Grid(x=x),
-        grid=times.grid(x=x),
-        params=params,
+        start,
+        output,
+        times,
+        {"x": x},
+        params,
         boundary=lambda value: _boundary(value, *ab),
         boundary_values={"left": ends[0], "right": ends[1]},
-        description=DESCRIPTION,
     )
 
 
 def _boundary(value: ValueColumns, a: float, b: float) -> dict[str, Any]:
-    from skphys.constraints import Robin
-
     return {"x": (Robin(a, b, value("left")), Robin(a, b, value("right")))}

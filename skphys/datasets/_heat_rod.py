@@ -1,3 +1,11 @@
+"""Heat in a rod: insulated on the left, heated on the right, exactly solved.
+
+u_t = k u_xx on [0, 1], u(0, x) = cos(omega pi x), u_x(t, 0) = 0, u_x(t, 1) = U sin(pi t).
+u is the steady oscillation Im(U cosh(q x) / (q sinh(q)) exp(i pi t)), k q^2 = i pi, and a
+cosine series whose modes decay as exp(-k n^2 pi^2 t).
+The input is u at time 0, the output u at the time t. Both ends have given fluxes (Neumann).
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Bunch, check_random_state
 
+from skphys.constraints import Neumann
 from skphys.datasets._layouts import check_count
 from skphys.datasets._operator_layout import (
     Samples,
@@ -16,14 +25,6 @@ from skphys.datasets._operator_layout import (
     operator_dataset,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Heat in a rod: insulated on the left, heated on the right, exactly solved.
-
-u_t = k u_xx on [0, 1], u(0, x) = cos(omega pi x), u_x(t, 0) = 0, u_x(t, 1) = U sin(pi t).
-u is the steady oscillation Im(U cosh(q x) / (q sinh(q)) exp(i pi t)), k q^2 = i pi, and a
-cosine series whose modes decay as exp(-k n^2 pi^2 t).
-The input is u at time 0, the output u at the time t. Both ends have given fluxes (Neumann).
-"""
 
 SMALLEST = 1e-16  # modes that have decayed below this are left out
 MAX_MODES = 20_000
@@ -39,15 +40,16 @@ def heat_rod(t: Floats, x: Floats, k: Floats, omega: Floats, amplitude: Floats) 
     """Return the temperature at times above 0; parameters (B, 1), result (B, n_t, n_points)."""
     wave = amplitude[:, :, None] * oscillation(x, k[:, :, None])
     steady = np.imag(wave * np.exp(1j * np.pi * t)[:, None])
-    n = np.arange(_n_modes(float(k.min() * t.min())))
+    n = np.arange(undecayed(float(k.min() * t.min())))
     start = _start_coefficients(n, omega) - amplitude * _oscillation_coefficients(n, k)
     decay = np.exp(-(k * (n * np.pi) ** 2)[:, None, :] * t[:, None])
     return steady + (decay * start[:, None, :]) @ np.cos(np.pi * np.outer(n, x))
 
 
-def _n_modes(kt: float) -> int:
+def undecayed(kt: float, most: int = MAX_MODES) -> int:
+    """Return how many modes have not yet decayed."""
     wanted = np.sqrt(-np.log(SMALLEST) / max(kt, np.finfo(float).tiny)) / np.pi
-    return int(min(wanted, MAX_MODES)) + 2
+    return int(min(wanted, most)) + 2
 
 
 def _start_coefficients(n: NDArray[np.intp], omega: Floats) -> Floats:
@@ -164,34 +166,18 @@ def make_heat_rod(
     check_count("n_points", n_points, 2)
     times = Times.of(t)
     rng = check_random_state(random_state)
-    params = {
-        "k": draw(rng, n_samples, "k", k, above=0.0),
-        "omega": draw(rng, n_samples, "omega", omega, above=0.0),
-        "amplitude": draw(rng, n_samples, "amplitude", amplitude),
-    }
+    params = draw(rng, n_samples, ("k", "omega"), k=k, omega=omega, amplitude=amplitude)
     samples = _samples(params, times, np.linspace(0.0, 1.0, n_points))
-    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(k=k))
+    return operator_dataset(samples, __doc__, as_frame, return_X_y, columns=drawn(k=k))
 
 
 def _samples(params: dict[str, Floats], times: Times, x: Floats) -> Samples:
-    from skphys.grids import Grid
-
     k, omega, amplitude = (value[:, None] for value in params.values())
     start = np.cos(omega * np.pi * x)
     output = times.after_start(start, lambda t: heat_rod(t, x, k, omega, amplitude))
-    return Samples(
-        inputs=start,
-        target=output.reshape(len(output), -1),
-        input_grid=Grid(x=x),
-        grid=times.grid(x=x),
-        params=params,
-        boundary=_boundary,
-        boundary_values={"heater": times.value(amplitude * np.sin(np.pi * times.values))},
-        description=DESCRIPTION,
-    )
+    flux = {"heater": times.value(amplitude * np.sin(np.pi * times.values))}
+    return Samples(start, output, times, {"x": x}, params, _boundary, flux)
 
 
 def _boundary(value: ValueColumns) -> dict[str, Any]:
-    from skphys.constraints import Neumann
-
     return {"x": (Neumann(0.0), Neumann(value("heater")))}

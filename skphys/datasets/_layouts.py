@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
@@ -15,9 +15,7 @@ from skphys.datasets._problem import (
     Floats,
     Problem,
 )
-
-if TYPE_CHECKING:
-    from skphys.grids import Axis
+from skphys.grids import Axis, Grid
 
 Interval = tuple[float, float]
 
@@ -47,14 +45,24 @@ def make_dataset(
     values = parameter_interval(problem, parameter)
     times = time_interval(problem, options.t)
     axis = even_axis(problem, options.n_points, options.location)
-    draw = {"table": _table, "fields": _fields}[options.layout]
-    arrays = draw(problem, values, times, axis, options)
+    rng = check_random_state(options.random_state)
+    if options.layout == "table":
+        columns, u = _points(problem, values, times, options.n_samples, rng)
+    else:
+        drawn, t = (rng.uniform(*ends, options.n_samples) for ends in (values, times))
+        columns = {problem.parameter: drawn, "t": t}
+        u = problem.on_axis(t, axis.points, axis.edges, drawn)
+    arrays: dict[str, Any] = {
+        "data": np.column_stack(list(columns.values())),
+        "target": add_noise(u, options.noise, rng),
+        "frame": None,
+        "feature_names": list(columns),
+        "target_names": ["u"] if u.ndim == 1 else [f"u{i}" for i in range(axis.size)],
+    }
     if options.as_frame:
-        arrays = _as_frames(**arrays)
+        arrays = as_frames(**arrays)
     if options.return_X_y:
         return arrays["data"], arrays["target"]
-    from skphys.grids import Grid
-
     return Bunch(**arrays, grid=Grid(x=axis), **describe(problem, values, times))
 
 
@@ -74,41 +82,16 @@ def describe(problem: Problem, values: Interval, times: Interval) -> dict[str, A
     return found
 
 
-def _table(
-    problem: Problem, values: Interval, times: Interval, axis: Axis, options: Options
-) -> dict[str, Any]:
+def _points(
+    problem: Problem, values: Interval, times: Interval, n: int, rng: np.random.RandomState
+) -> tuple[dict[str, Floats], Floats]:
     if values[0] != values[1]:
         raise ValueError(
             f'layout="table" describes one solution, so {problem.parameter} must be one number, '
             f'got the interval {values}; layout="fields" draws from it.'
         )
-    rng = check_random_state(options.random_state)
-    t = rng.uniform(*times, options.n_samples)
-    x = rng.uniform(*problem.domain, options.n_samples)
-    u = problem.field(t, x, np.float64(values[0]))  # type: ignore[arg-type]
-    return {
-        "data": np.column_stack([t, x]),
-        "target": add_noise(u, options.noise, rng),
-        "frame": None,
-        "feature_names": ["t", "x"],
-        "target_names": ["u"],
-    }
-
-
-def _fields(
-    problem: Problem, values: Interval, times: Interval, axis: Axis, options: Options
-) -> dict[str, Any]:
-    rng = check_random_state(options.random_state)
-    parameter = rng.uniform(*values, options.n_samples)
-    t = rng.uniform(*times, options.n_samples)
-    u = problem.on_axis(t, axis.points, axis.edges, parameter)
-    return {
-        "data": np.column_stack([parameter, t]),
-        "target": add_noise(u, options.noise, rng),
-        "frame": None,
-        "feature_names": [problem.parameter, "t"],
-        "target_names": [f"u{i}" for i in range(axis.size)],
-    }
+    t, x = rng.uniform(*times, n), rng.uniform(*problem.domain, n)
+    return {"t": t, "x": x}, problem.field(t, x, np.float64(values[0]))  # type: ignore[arg-type]
 
 
 def add_noise(u: Floats, noise: float, rng: np.random.RandomState) -> Floats:
@@ -118,16 +101,15 @@ def add_noise(u: Floats, noise: float, rng: np.random.RandomState) -> Floats:
 
 def even_axis(problem: Problem, n_points: int, location: str) -> Axis:
     """Return equally spaced nodes, or cells of equal width, on the domain of a problem."""
-    from skphys.grids import Axis
-
     if location == "nodes":
         return Axis(np.linspace(*problem.domain, n_points))
     return Axis.cells(np.linspace(*problem.domain, n_points + 1))
 
 
-def _as_frames(
+def as_frames(
     data: Floats, target: Floats, feature_names: list[str], target_names: list[str], **_: Any
 ) -> dict[str, Any]:
+    """Return data and target as pandas objects, with the frame of both."""
     try:
         pd = import_module("pandas")
     except ImportError as error:

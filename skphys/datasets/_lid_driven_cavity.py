@@ -1,3 +1,11 @@
+"""Flow in a cavity whose lid moves, solved by finite differences.
+
+Navier-Stokes equations for an incompressible fluid in the unit square, at the Reynolds number
+U / nu, from rest or from random vortices. The walls hold the fluid: u = v = 0, and u is U times the
+profile of the lid on y = 1. Solver: vorticity and stream function, second order in space.
+The input is (u, v) at time 0, the output (u, v) at the times t. All walls are Dirichlet.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,6 +15,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_memory
 
+from skphys.constraints import Dirichlet
 from skphys.datasets._cavity_solver import solve_cavity
 from skphys.datasets._layouts import check_count
 from skphys.datasets._operator_layout import (
@@ -20,14 +29,6 @@ from skphys.datasets._operator_layout import (
 )
 from skphys.datasets._problem import Floats
 from skphys.datasets._vortices import Vortices, random_vortices
-
-DESCRIPTION = """Flow in a cavity whose lid moves, solved by finite differences.
-
-Navier-Stokes equations for an incompressible fluid in the unit square, at the Reynolds number
-U / nu, from rest or from random vortices. The walls hold the fluid: u = v = 0, and u is U times the
-profile of the lid on y = 1. Solver: vorticity and stream function, second order in space.
-The input is (u, v) at time 0, the output (u, v) at the times t. All walls are Dirichlet.
-"""
 
 PROFILES = ("regularized", "uniform")
 
@@ -167,15 +168,20 @@ def make_lid_driven_cavity(
         raise ValueError(f"profile must be one of {list(PROFILES)}, got {profile!r}.")
     times = Times.of(np.arange(1, 26) * 0.08 if t is None else t)
     rng = check_random_state(random_state)
-    params = {
-        "lid_speed": draw(rng, n_samples, "lid_speed", lid_speed, above=0.0),
-        "reynolds": draw(rng, n_samples, "reynolds", reynolds, above=0.0),
-        "strength": draw(rng, n_samples, "strength", strength),
-    }
+    params = draw(
+        rng,
+        n_samples,
+        ("lid_speed", "reynolds"),
+        lid_speed=lid_speed,
+        reynolds=reynolds,
+        strength=strength,
+    )
     start = random_vortices(rng, n_modes, params["strength"])
     solve = check_memory(memory).cache(solve_cavity)
     samples = _samples(params, start, times, shape, profile, refinement, solve)
-    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(reynolds=reynolds))
+    return operator_dataset(
+        samples, __doc__, as_frame, return_X_y, columns=drawn(reynolds=reynolds)
+    )
 
 
 def _samples(
@@ -187,8 +193,6 @@ def _samples(
     refinement: int,
     solve: Any,
 ) -> Samples:
-    from skphys.grids import Components, Grid
-
     x, y = (np.linspace(0.0, 1.0, n) for n in shape)
     lid = lid_profile(x, profile)
     inputs = start.velocity(x, y)
@@ -198,18 +202,16 @@ def _samples(
         fields = _solve(params, start, t, shape, profile, refinement, solve)
         return fields.swapaxes(1, 2)
 
-    output = times.after_start(inputs, later).swapaxes(1, 2)
-    space, outputs = Grid(x=x, y=y), times.grid(x=x, y=y)
     along = lid if times.single else np.tile(lid, (times.values.size, 1))
     return Samples(
-        inputs=inputs.reshape(len(inputs), -1),
-        target=output.reshape(len(output), -1),
-        input_grid=Components(u=space, v=space),
-        grid=Components(u=outputs, v=outputs),
-        params=params,
+        inputs,
+        times.after_start(inputs, later).swapaxes(1, 2),
+        times,
+        {"x": x, "y": y},
+        params,
         boundary=lambda value: _boundary(value, along),
         boundary_values={"lid": params["lid_speed"]},
-        description=DESCRIPTION,
+        components=("u", "v"),
         extras={"lid_profile": lid},
     )
 
@@ -238,8 +240,6 @@ def _solve(
 
 
 def _boundary(value: ValueColumns, lid: Floats) -> dict[str, Any]:
-    from skphys.constraints import Dirichlet
-
     still = Dirichlet(0.0), Dirichlet(0.0)
     moving = Dirichlet(0.0), Dirichlet(value("lid", lid))
     return {"u": {"x": still, "y": moving}, "v": {"x": still, "y": still}}

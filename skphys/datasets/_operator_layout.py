@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
-from skphys.datasets._layouts import as_interval, check_count
+from skphys.constraints import Column, Dirichlet
+from skphys.datasets._layouts import as_frames, as_interval, check_count
 from skphys.datasets._problem import Floats
-
-if TYPE_CHECKING:
-    from skphys.grids import Components, Grid
-
-    Space = Grid | Components
+from skphys.grids import Components, Grid
 
 
 class FaceValues:
@@ -68,11 +64,7 @@ class ValueColumns:
         start = self.first + self.flat.index(columns[0])
         if columns != [name] or profile is not None:
             return FaceValues(columns, range(start, start + len(columns)), profile)
-        if self.as_frame:
-            return name
-        from skphys.constraints import Column
-
-        return Column(start)
+        return name if self.as_frame else Column(start)
 
     @property
     def flat(self) -> list[str]:
@@ -82,84 +74,78 @@ class ValueColumns:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a problem hands over; B fields, n_t output times."""
+    """What a problem hands over; B fields on (*space), n_t output times."""
 
-    inputs: Floats  # (B, points of the input grid)
-    target: Floats  # (B, points of the grid)
-    input_grid: Space
-    grid: Space
+    inputs: Floats  # (B, *space), or (B, n_components, *space)
+    output: Floats  # (B, n_t, *space), or (B, n_components, n_t, *space)
+    times: Times
+    space: dict[str, Any]  # axes
     params: dict[str, Floats]  # (B,) each
     boundary: Callable[[ValueColumns], dict[str, Any]]
-    description: str
     boundary_values: dict[str, Floats] = field(default_factory=dict)  # (B,) or (B, n_t) each
+    components: tuple[str, ...] = ()  # names of several
     extras: dict[str, Any] = field(default_factory=dict)  # more attributes of the Bunch
+
+    def of_components(self, grid: Grid) -> Grid | Components:
+        """Return the grid, or one for each of the components."""
+        return Components(**dict.fromkeys(self.components, grid)) if self.components else grid
 
 
 def operator_dataset(
-    samples: Samples, as_frame: bool, return_X_y: bool, columns: Sequence[str] = ()
+    samples: Samples,
+    description: str,
+    as_frame: bool,
+    return_X_y: bool,
+    columns: Sequence[str] = (),
 ) -> Bunch | tuple[Any, Any]:
     """Lay the samples out as X and y; the parameters named by `columns` are columns of X too."""
+    input_grid = samples.of_components(Grid(**samples.space))
+    grid = samples.of_components(samples.times.grid(**samples.space))
     values = samples.boundary_values | {name: samples.params[name] for name in columns}
-    fields = field_names(samples.input_grid, "0")
+    fields = field_names(input_grid, "0")
     behind = ValueColumns(_column_names(values), len(fields), as_frame)
-    parts = [samples.inputs, *(value.reshape(len(value), -1) for value in values.values())]
-    data: Any = np.concatenate(parts, axis=1)
-    target: Any = samples.target
-    frame = None
-    feature_names, target_names = fields + behind.flat, field_names(samples.grid)
+    inputs = samples.inputs.reshape(len(samples.inputs), -1)
+    parts = [inputs, *(value.reshape(len(value), -1) for value in values.values())]
+    arrays: dict[str, Any] = {
+        "data": np.concatenate(parts, axis=1),
+        "target": samples.output.reshape(len(inputs), -1),
+        "frame": None,
+        "feature_names": fields + behind.flat,
+        "target_names": field_names(grid),
+    }
     if as_frame:
-        data, target, frame = _as_frames(data, target, feature_names, target_names)
+        arrays = as_frames(**arrays)
     if return_X_y:
-        return data, target
+        return arrays["data"], arrays["target"]
     return Bunch(
-        data=data,
-        target=target,
-        frame=frame,
-        feature_names=feature_names,
-        target_names=target_names,
-        grid=samples.grid,
-        input_grid=samples.input_grid,
-        inputs=samples.inputs,
+        **arrays,
+        grid=grid,
+        input_grid=input_grid,
+        inputs=inputs,
         boundary=samples.boundary(behind),
         boundary_values=samples.boundary_values,
         params=samples.params,
-        DESCR=samples.description,
+        DESCR=description,
         **samples.extras,
     )
 
 
-def with_end_values(
-    fields: Floats, times: Times, x: Floats, params: dict[str, Floats], description: str
-) -> Samples:
+def with_end_values(fields: Floats, times: Times, x: Floats, params: dict[str, Floats]) -> Samples:
     """Return samples on the nodes `x` whose values at both ends are prescribed.
 
     `fields` (B, 1 + n_t, n_points) holds the input in front of the output times.
     """
-    from skphys.grids import Grid
-
-    output = fields[:, 1:]
+    ends = {"left": times.value(fields[:, 1:, 0]), "right": times.value(fields[:, 1:, -1])}
     return Samples(
-        inputs=fields[:, 0],
-        target=output.reshape(len(output), -1),
-        input_grid=Grid(x=x),
-        grid=times.grid(x=x),
-        params=params,
-        boundary=_end_values,
-        boundary_values={
-            "left": times.value(output[:, :, 0]),
-            "right": times.value(output[:, :, -1]),
-        },
-        description=description,
+        fields[:, 0], fields[:, 1:], times, {"x": x}, params, _end_values, boundary_values=ends
     )
 
 
 def _end_values(value: ValueColumns) -> dict[str, Any]:
-    from skphys.constraints import Dirichlet
-
     return {"x": (Dirichlet(value("left")), Dirichlet(value("right")))}
 
 
-def field_names(grid: Space, suffix: str = "") -> list[str]:
+def field_names(grid: Grid | Components, suffix: str = "") -> list[str]:
     """Name the values of a field, or of several components, one after another."""
     parts = getattr(grid, "grids", {"u": grid})
     return [f"{name}{suffix}_{i}" for name, part in parts.items() for i in range(part.n_points)]
@@ -170,20 +156,6 @@ def _column_names(values: Mapping[str, Floats]) -> dict[str, list[str]]:
         name: [name] if value.ndim == 1 else [f"{name}_{i}" for i in range(value.shape[1])]
         for name, value in values.items()
     }
-
-
-def _as_frames(
-    data: Floats, target: Floats, feature_names: list[str], target_names: list[str]
-) -> tuple[Any, Any, Any]:
-    try:
-        pd = import_module("pandas")
-    except ImportError as error:
-        raise ImportError(
-            "as_frame=True needs pandas: install it, or use as_frame=False."
-        ) from error
-    features = pd.DataFrame(data, columns=feature_names)
-    outputs = pd.DataFrame(target, columns=target_names)
-    return features, outputs, pd.concat([features, outputs], axis=1)
 
 
 @dataclass(frozen=True)
@@ -207,8 +179,6 @@ class Times:
 
     def grid(self, **space: Any) -> Grid:
         """Return the grid of the output field."""
-        from skphys.grids import Grid
-
         return Grid(**space) if self.single else Grid(t=self.values, **space)
 
     def after_start(self, start: Floats, solve: Callable[[Floats], Floats]) -> Floats:
@@ -227,13 +197,16 @@ class Times:
 
 
 def draw(
-    rng: np.random.RandomState, n_samples: int, name: str, value: Any, above: float = -np.inf
-) -> Floats:
-    """Draw a parameter for each sample: uniformly from a pair, or the same number for all."""
-    low, high = as_interval(name, value)
-    if not low > above:
-        raise ValueError(f"{name} must be above {above:g}, got {value!r}.")
-    return rng.uniform(low, high, n_samples)
+    rng: np.random.RandomState, n_samples: int, positive: Sequence[str] = (), **values: Any
+) -> dict[str, Floats]:
+    """Draw parameters for each sample: uniformly from a pair, or the same number for all."""
+    params = {}
+    for name, value in values.items():
+        low, high = as_interval(name, value)
+        if name in positive and not low > 0.0:
+            raise ValueError(f"{name} must be above 0, got {value!r}.")
+        params[name] = rng.uniform(low, high, n_samples)
+    return params
 
 
 def drawn(**values: Any) -> tuple[str, ...]:

@@ -1,3 +1,10 @@
+"""Porous medium equation, with an exact solution.
+
+u_t = (u^m u_x)_x on [0, 1], u(0, x) = 0, u(t, 0) = (m t)^(1/m).
+u = (m max(t - x, 0))^(1/m): a front of speed 1, the steeper the larger m.
+Its mass is m^(1 + 1/m) / (m + 1) t^(1 + 1/m) until the front reaches x = 1 at t = 1.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -32,12 +39,7 @@ POROUS_MEDIUM = Problem(
     field=porous_medium,
     cumulative=porous_medium_cumulative,
     front=None,
-    description="""Porous medium equation, with an exact solution.
-
-u_t = (u^m u_x)_x on [0, 1], u(0, x) = 0, u(t, 0) = (m t)^(1/m).
-u = (m max(t - x, 0))^(1/m): a front of speed 1, the steeper the larger m.
-Its mass is m^(1 + 1/m) / (m + 1) t^(1 + 1/m) until the front reaches x = 1 at t = 1.
-""",
+    description=__doc__,
 )
 
 
@@ -140,10 +142,7 @@ def make_porous_medium(
     >>> fields.mass(fields.data).shape
     (20,)
     """
-    return make_dataset(
-        POROUS_MEDIUM,
-        m,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(POROUS_MEDIUM, m, options)

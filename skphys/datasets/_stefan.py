@@ -1,3 +1,11 @@
+"""Stefan problem, with an exact solution.
+
+u_t = (k(u) u_x)_x on [0, 1], k = 1 where u >= u_star and else 0, u(0, x) = 0, u(t, 0) = 1.
+u = 1 - (1 - u_star) erf(x / (2 sqrt(t))) / erf(z) left of the front 2 z sqrt(t), and 0 right
+of it, where u_star erf(z) z exp(z^2) = (1 - u_star) / sqrt(pi): a jump from u_star to 0.
+Its mass is 2 sqrt(t / pi) (1 - u_star) / erf(z) until the front reaches x = 1.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -72,13 +80,7 @@ STEFAN = Problem(
     field=stefan,
     cumulative=stefan_cumulative,
     front=stefan_front,
-    description="""Stefan problem, with an exact solution.
-
-u_t = (k(u) u_x)_x on [0, 1], k = 1 where u >= u_star and else 0, u(0, x) = 0, u(t, 0) = 1.
-u = 1 - (1 - u_star) erf(x / (2 sqrt(t))) / erf(z) left of the front 2 z sqrt(t), and 0 right
-of it, where u_star erf(z) z exp(z^2) = (1 - u_star) / sqrt(pi): a jump from u_star to 0.
-Its mass is 2 sqrt(t / pi) (1 - u_star) / erf(z) until the front reaches x = 1.
-""",
+    description=__doc__,
 )
 
 
@@ -184,10 +186,7 @@ def make_stefan(
     >>> print(f"{stefan.shock_position(0.05):.4f} {stefan.mass(0.05):.4f}")
     0.2351 0.1859
     """
-    return make_dataset(
-        STEFAN,
-        u_star,
-        Options(
-            n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
-        ),
+    options = Options(
+        n_samples, t, layout, n_points, location, noise, as_frame, return_X_y, random_state
     )
+    return make_dataset(STEFAN, u_star, options)

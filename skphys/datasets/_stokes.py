@@ -1,3 +1,10 @@
+"""Stokes' second problem, with an exact solution.
+
+u_t = nu u_xx on [0, 1], above a plate that oscillates at x = 0: u(t, 0) = U cos(omega t).
+u = U exp(-k x) cos(k x - omega t), k = sqrt(omega / (2 nu)).
+The input is u at time 0, the output u at the time t. Both ends are given (Dirichlet).
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -16,13 +23,6 @@ from skphys.datasets._operator_layout import (
     with_end_values,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Stokes' second problem, with an exact solution.
-
-u_t = nu u_xx on [0, 1], above a plate that oscillates at x = 0: u(t, 0) = U cos(omega t).
-u = U exp(-k x) cos(k x - omega t), k = sqrt(omega / (2 nu)).
-The input is u at time 0, the output u at the time t. Both ends are given (Dirichlet).
-"""
 
 
 def stokes(t: Floats, x: Floats, nu: Floats, amplitude: Floats, omega: Floats) -> Floats:
@@ -129,16 +129,12 @@ def make_stokes(
     check_count("n_points", n_points, 2)
     times = Times.of(t)
     rng = check_random_state(random_state)
-    params = {
-        "nu": draw(rng, n_samples, "nu", nu, above=0.0),
-        "omega": draw(rng, n_samples, "omega", omega, above=0.0),
-        "amplitude": draw(rng, n_samples, "amplitude", amplitude),
-    }
+    params = draw(rng, n_samples, ("nu", "omega"), nu=nu, omega=omega, amplitude=amplitude)
     samples = _samples(params, times, np.linspace(0.0, 1.0, n_points))
-    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(nu=nu))
+    return operator_dataset(samples, __doc__, as_frame, return_X_y, columns=drawn(nu=nu))
 
 
 def _samples(params: dict[str, Floats], times: Times, x: Floats) -> Samples:
     by_sample = {name: value[:, None, None] for name, value in params.items()}
     fields = stokes(np.append(0.0, times.values)[:, None], x, **by_sample)
-    return with_end_values(fields, times, x, params, DESCRIPTION)
+    return with_end_values(fields, times, x, params)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skphys.datasets._problem import Floats
-
-if TYPE_CHECKING:
-    from skphys.grids import Components
+from skphys.grids import Components
 
 
 @dataclass(frozen=True)

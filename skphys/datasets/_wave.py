@@ -1,3 +1,10 @@
+"""Waves between rigid walls, with an exact solution.
+
+u_tt = c^2 (u_xx + u_yy) on the unit square, normal derivative 0 on the walls, u_t(0) = 0.
+u = sum of a_mn cos(m pi x) cos(n pi y) cos(c sqrt(m^2 + n^2) pi t), a_mn normal.
+The input is u at time 0, the output u at the time t. All walls are Neumann.
+"""
+
 from __future__ import annotations
 
 from typing import Any
@@ -6,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_random_state
 
+from skphys.constraints import Neumann
 from skphys.datasets._layouts import check_count
 from skphys.datasets._operator_layout import (
     Samples,
@@ -17,13 +25,6 @@ from skphys.datasets._operator_layout import (
     plane_shape,
 )
 from skphys.datasets._problem import Floats
-
-DESCRIPTION = """Waves between rigid walls, with an exact solution.
-
-u_tt = c^2 (u_xx + u_yy) on the unit square, normal derivative 0 on the walls, u_t(0) = 0.
-u = sum of a_mn cos(m pi x) cos(n pi y) cos(c sqrt(m^2 + n^2) pi t), a_mn normal.
-The input is u at time 0, the output u at the time t. All walls are Neumann.
-"""
 
 
 def wave(t: Floats, x: Floats, y: Floats, c: Floats, amplitudes: Floats) -> Floats:
@@ -132,13 +133,10 @@ def make_wave(
     check_count("n_modes", n_modes, 1)
     shape, times = plane_shape(n_points, 2), Times.of(t)
     rng = check_random_state(random_state)
-    params = {
-        "c": draw(rng, n_samples, "c", c, above=0.0),
-        "amplitude": draw(rng, n_samples, "amplitude", amplitude),
-    }
+    params = draw(rng, n_samples, ("c",), c=c, amplitude=amplitude)
     amplitudes = _random_amplitudes(rng, n_modes, params["amplitude"])
     samples = _samples(params, amplitudes, times, shape)
-    return operator_dataset(samples, as_frame, return_X_y, columns=drawn(c=c))
+    return operator_dataset(samples, __doc__, as_frame, return_X_y, columns=drawn(c=c))
 
 
 def _random_amplitudes(rng: np.random.RandomState, n_modes: int, amplitude: Floats) -> Floats:
@@ -152,22 +150,10 @@ def _random_amplitudes(rng: np.random.RandomState, n_modes: int, amplitude: Floa
 def _samples(
     params: dict[str, Floats], amplitudes: Floats, times: Times, shape: tuple[int, int]
 ) -> Samples:
-    from skphys.grids import Grid
-
     x, y = (np.linspace(0.0, 1.0, n) for n in shape)
     fields = wave(np.append(0.0, times.values), x, y, params["c"], amplitudes)
-    return Samples(
-        inputs=fields[:, 0].reshape(len(fields), -1),
-        target=fields[:, 1:].reshape(len(fields), -1),
-        input_grid=Grid(x=x, y=y),
-        grid=times.grid(x=x, y=y),
-        params=params,
-        boundary=_boundary,
-        description=DESCRIPTION,
-    )
+    return Samples(fields[:, 0], fields[:, 1:], times, {"x": x, "y": y}, params, _boundary)
 
 
 def _boundary(value: ValueColumns) -> dict[str, Any]:
-    from skphys.constraints import Neumann
-
-    return {"x": (Neumann(0.0), Neumann(0.0)), "y": (Neumann(0.0), Neumann(0.0))}
+    return dict.fromkeys("xy", (Neumann(0.0), Neumann(0.0)))

@@ -2,6 +2,7 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from conditioning_cases import STRUCTURES, make_covariance, relative_miss
@@ -345,7 +346,8 @@ def test_contradicting_equalities_are_told_apart():
 def test_fields_are_solved_in_parallel():
     prior, H, lower, upper, G, values, _ = problem("dense", "positive_rising", 1)
     one = project(prior, H, lower, upper, G, values)
-    two = project(prior, H, lower, upper, G, values, n_jobs=2)
+    with joblib.parallel_config(n_jobs=2):
+        two = project(prior, H, lower, upper, G, values)
     np.testing.assert_array_equal(one, two)
 
 

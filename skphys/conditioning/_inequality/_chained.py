@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from skphys.conditioning._inequality._chains import Chains, carry, find_chains
+from skphys.conditioning._inequality._problem import Problem
 from skphys.conditioning._inequality._search import Chained, project_pieces, search
 
 CHUNK = 1 << 16  # values of the fields that are projected together
@@ -16,32 +17,15 @@ FLAT = 1e-200  # a share of the largest variance as small as this is none
 TOLERANCE = 1e-10
 
 
-def project_chained(
-    mean: np.ndarray,
-    variance: np.ndarray,
-    H: sparse.csr_array,
-    lower: np.ndarray,
-    upper: np.ndarray,
-    rows: sparse.csr_array,
-    values: np.ndarray,
-    noise: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray] | None:
+def project_chained(problem: Problem, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Project fields of independent points, if the inequalities are chains and bounds.
 
     Parameters
     ----------
-    mean, variance : ndarray of shape (n_fields, n_points)
-        The Gaussians.
-    H : csr_array of shape (n_inequalities, n_points)
-        Rows of the inequalities.
-    lower, upper : ndarray of shape (n_fields, n_inequalities)
-        Their bounds.
-    rows : csr_array of shape (n_rows, n_points)
-        ``G``.
-    values : ndarray of shape (n_fields, n_rows)
-        ``b``.
-    noise : ndarray of shape (n_fields, n_rows)
-        Standard deviations of ``b``.
+    problem : Problem
+        Several fields.
+    variance : ndarray of shape (n_fields, n_points)
+        Of their points.
 
     Returns
     -------
@@ -51,13 +35,14 @@ def project_chained(
         False where a field is left to other methods.
         None in place of both where the inequalities have another form.
     """
-    found = find_chains(H, lower, upper)
+    found = find_chains(problem.H, problem.lower, problem.upper)
     if found is None:
         return None
     chains, low, high = found
     order = chains.order
     fixed = variance <= FLAT * variance.max(axis=1, keepdims=True)
-    mean, fixed, pins = _pinned(mean, fixed, rows, values, noise)
+    rows = sparse.csr_array(problem.rows)
+    mean, fixed, pins = _pinned(problem, rows, fixed)
     tolerance = TOLERANCE * np.abs(mean).max(axis=1, keepdims=True)
     *bounds, feasible, solvable = carry(chains, low, high, fixed, mean, tolerance)
     positive = np.where(fixed, 1e-30 * variance.max(axis=1, keepdims=True) + 1e-300, variance)
@@ -69,12 +54,8 @@ def project_chained(
     if max(len(own) for _, own in parts) > 1:
         return mean, np.zeros(len(mean), dtype=bool)
     for points, own in parts:
-        fields, met = _solve(
-            part.take(some, points),
-            ordered[own][:, points],
-            values[some][:, own],
-            noise[some][:, own],
-        )
+        sides = (side[some][:, own] for side in (problem.values, problem.noise))
+        fields, met = _solve(part.take(some, points), ordered[own][:, points], *sides)
         out[np.ix_(some, points)] = fields
         solved[some] &= met
     restored = np.empty_like(out)
@@ -83,19 +64,17 @@ def project_chained(
 
 
 def _pinned(
-    mean: np.ndarray,
-    fixed: np.ndarray,
-    rows: sparse.csr_array,
-    values: np.ndarray,
-    noise: np.ndarray,
+    problem: Problem, rows: sparse.csr_array, fixed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Move the points that exact rows name one by one, and fix them there."""
-    pins = np.flatnonzero((np.diff(rows.indptr) == 1) & (noise == 0).all(axis=0))
+    mean = problem.mean
+    pins = np.flatnonzero((np.diff(rows.indptr) == 1) & (problem.noise == 0).all(axis=0))
     if len(pins):
         points = rows.indices[rows.indptr[pins]]
         scale = rows.data[rows.indptr[pins]]
         mean, fixed = mean.copy(), fixed.copy()
-        mean[:, points] = np.where(fixed[:, points], mean[:, points], values[:, pins] / scale)
+        given = problem.values[:, pins] / scale
+        mean[:, points] = np.where(fixed[:, points], mean[:, points], given)
         fixed[:, points] = True
     return mean, fixed, pins
 
@@ -128,14 +107,11 @@ def _solve(
     out, met = np.empty((n_fields, n_points)), np.ones(n_fields, dtype=bool)
     bare = noise.shape[1] == 0
     row = np.zeros(n_points) if bare else rows.toarray()[0]
-    for at in _chunks(n_fields, max(1, CHUNK // n_points)):
+    size = max(1, CHUNK // n_points)
+    for at in (slice(start, start + size) for start in range(0, n_fields, size)):
         chunk = part.take(at, slice(None))
         if bare:
             out[at] = project_pieces(chunk, row, np.zeros(len(chunk.mean))).fields(chunk.mean.shape)
         else:
             out[at], met[at] = search(chunk, row, values[at, 0], noise[at, 0] ** 2)
     return out, met
-
-
-def _chunks(n_fields: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, n_fields, size))

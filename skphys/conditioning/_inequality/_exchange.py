@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy import sparse
 
-from skphys.conditioning._inequality._linear import bordered
+from skphys.conditioning._inequality._linear import bordered, dense
 from skphys.conditioning._inequality._problem import Found, Point, Posed
 
 ROUNDS, PATIENCE = 24, 4  # the latter without fewer changes
@@ -114,11 +112,7 @@ class _Face:
         if sparse.issparse(posed.C) and sparse.issparse(posed.E):
             rows = sparse.vstack([posed.E, C[self.other]]).tocsr()
         else:
-            rows = np.vstack([_dense(posed.E), _dense(posed.C)[self.other]])
+            rows = np.vstack([dense(posed.E), dense(posed.C)[self.other]])
         part = rows[:, self.free]
         self.kept = np.flatnonzero((part * part).sum(axis=1) > GONE)
         self.part = part[self.kept]
-
-
-def _dense(matrix: Any) -> np.ndarray:
-    return matrix.toarray() if sparse.issparse(matrix) else matrix

@@ -46,8 +46,8 @@ def bordered(D: Any, R: Any) -> Solve:
         K = sparse.csc_array(around @ sparse.block_array([[D, R.T], [R, None]]) @ around)
         solve = _sparse(K, n)
     else:
-        D = _dense(D) * scale[:n, None] * scale[:n]
-        R = _dense(R) * scale[n:, None] * scale[:n]
+        D = dense(D) * scale[:n, None] * scale[:n]
+        R = dense(R) * scale[n:, None] * scale[:n]
         K = np.block([[D, R.T], [R, np.zeros((len(R), len(R)))]])
         solve = _by_complement(D, R) or _by_pivots(K, n)
 
@@ -110,5 +110,6 @@ def _by_pivots(K: np.ndarray, n: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda right: linalg.lu_solve(factors, right, check_finite=False)
 
 
-def _dense(matrix: Any) -> np.ndarray:
+def dense(matrix: Any) -> np.ndarray:
+    """Return a matrix written out."""
     return matrix.toarray() if sparse.issparse(matrix) else matrix

@@ -7,14 +7,13 @@ is solved knows no units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from skphys.conditioning._inequality._obey import UNEQUAL, obeying
-
+EQUAL, UNEQUAL = 1e-12, 1e-9  # what may be left of equalities and of inequalities, as promised
 DENSE = 0.3  # share of entries in a root above which all is kept dense
 SMALL = 64  # points of a field for which dense matrices take less time than sparse ones
 STUCK = 1e-10  # a share of its points' standard deviations as small as this is none
@@ -23,26 +22,26 @@ CLOSE = 1e-14  # a violation, relative to its row, that is rounding
 
 @dataclass(frozen=True)
 class Problem:
-    """One field, its equalities and its inequalities.
+    """A field, or several, with equalities and inequalities.
 
     Attributes
     ----------
-    mean : ndarray of shape (n_points,)
+    mean : ndarray of shape (n_points,) or (n_fields, n_points)
         The mean.
-    root : tuple
-        ``T`` and ``P``.
+    root : tuple or None
+        ``T`` and ``P`` of one field.
     rows : sparse or dense array of shape (n_rows, n_points)
         ``G``.
-    values, noise : ndarray of shape (n_rows,)
+    values, noise : ndarray of shape (n_rows,) or (n_fields, n_rows)
         ``b`` and the standard deviations of ``b``.
     H : csr_array of shape (n_inequalities, n_points)
         The rows of the inequalities.
-    lower, upper : ndarray of shape (n_inequalities,)
+    lower, upper : ndarray of shape (n_inequalities,) or (n_fields, n_inequalities)
         Their bounds.
     """
 
     mean: np.ndarray
-    root: tuple[Any, Any]
+    root: Any
     rows: Any
     values: np.ndarray
     noise: np.ndarray
@@ -56,15 +55,34 @@ class Problem:
         rows = np.concatenate([np.flatnonzero(low), np.flatnonzero(high)])
         return rows, np.repeat([1.0, -1.0], [low.sum(), high.sum()])
 
-    def obeys(self, field: np.ndarray) -> bool:
-        """Say whether a field meets all of it to the tolerances."""
-        bounds = self.lower[None], self.upper[None]
-        equalities = self.rows, self.values[None], self.noise[None]
-        return bool(obeying(field[None], self.mean[None], self.H, *bounds, *equalities)[0])
+    def take(self, part: Any, root: Any = None) -> Problem:
+        """Return some of the fields, or one with its root."""
+        own = {name: getattr(self, name)[part] for name in ("mean", "values", "noise")}
+        return replace(self, root=root, lower=self.lower[part], upper=self.upper[part], **own)
+
+    def obeyed(self, fields: np.ndarray) -> np.ndarray:
+        """Say for each field (..., n_points) whether it meets all of it to the tolerances.
+
+        Rows with noise need not be met.
+        """
+        product = (self.H @ fields.T).T
+        terms = np.maximum(np.abs(fields), np.abs(self.mean))
+        size = (abs(self.H) @ terms.T).T
+        above = product >= self.lower - UNEQUAL * (size + _finite(self.lower))
+        below = product <= self.upper + UNEQUAL * (size + _finite(self.upper))
+        reach = (abs(self.rows) @ terms.T).T + np.abs(self.values)
+        missed = np.abs((self.rows @ fields.T).T - self.values)
+        met = (self.noise > 0) | (missed <= EQUAL * reach)
+        return np.asarray(above.all(axis=-1) & below.all(axis=-1) & met.all(axis=-1))
 
     def sizes(self, H: sparse.csr_array, bound: np.ndarray) -> np.ndarray:
         """Return what rows of inequalities are measured by."""
         return np.asarray(abs(H) @ np.abs(self.mean) + np.abs(bound))
+
+
+def _finite(bound: np.ndarray) -> np.ndarray:
+    """Return the size of bounds, 0 where there is none."""
+    return np.abs(np.where(np.isfinite(bound), bound, 0.0))
 
 
 @dataclass(frozen=True)
@@ -156,7 +174,7 @@ class Posed:
     def found(self, v: np.ndarray, active: np.ndarray, settled: bool) -> Found | None:
         """Return the field at ``v``, or None if it does not obey."""
         field = self._snapped(v, active)
-        if not self.problem.obeys(field):
+        if not self.problem.obeyed(field):
             return None
         v = v + self.away
         return Found(field, active, float(v @ (self.P @ v)), settled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -14,7 +15,6 @@ from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality._chained import project_chained
 from skphys.conditioning._inequality._conflict import find_conflict
 from skphys.conditioning._inequality._field import solve_field
-from skphys.conditioning._inequality._obey import obeying
 from skphys.conditioning._inequality._problem import Problem
 from skphys.conditioning._roots import Roots
 
@@ -75,7 +75,6 @@ def project(
     *,
     start: np.ndarray | None = None,
     solver: str = "auto",
-    n_jobs: int | None = None,
 ) -> np.ndarray:
     """Find the most probable fields that obey inequalities, and equalities too.
 
@@ -103,9 +102,6 @@ def project(
     solver : {"auto", "clarabel", "scipy"}, default="auto"
         What finds the active inequalities where a guess does not: "scipy" is the package's own
         interior-point method, which "auto" takes too; clarabel is a peer to compare with.
-    n_jobs : int, default=None
-        Number of joblib workers for fields that are solved one by one; None means one, or what a
-        surrounding `joblib.parallel_config` says.
 
     Returns
     -------
@@ -127,7 +123,8 @@ def project(
     isotonic regression, many fields at a time. Anything else is solved field by field: the active
     rows of the field before are exchanged until multipliers and slacks have the right signs; where
     that runs in circles an interior-point method on the sparse system finds them. Time and memory
-    then grow nearly linearly with the non-zeros, also for errors that are Markov chains.
+    then grow nearly linearly with the non-zeros, also for errors that are Markov chains. These
+    fields are handed to as many workers as a surrounding `joblib.parallel_config` says.
 
     Examples
     --------
@@ -157,9 +154,8 @@ def project(
     left = np.flatnonzero(((product < lower) | (product > upper)).any(axis=1))
     if not len(left):
         return out.reshape(mean.shape)
-    fields = _Fields(gaussian.covariance, batch, left, mean.reshape(-1, n_points)[left])
-    fields.pose(H, lower[left], upper[left], rows, values[left], noise[left])
-    out[left] = fields.solve(solver, n_jobs)
+    problem = Problem(mean.reshape(-1, n_points), None, rows, values, noise, H, lower, upper)
+    out[left] = _Fields(gaussian.covariance, batch, left, problem.take(left)).solve(solver)
     return out.reshape(mean.shape)
 
 
@@ -190,58 +186,34 @@ def _equalities(
     return rows, _flat(values, batch, n_rows), _flat(noise, batch, n_rows)
 
 
+@dataclass(frozen=True)
 class _Fields:
     """The fields of a call that do not obey yet."""
 
-    def __init__(
-        self, covariance: Covariance, batch: tuple[int, ...], left: np.ndarray, mean: np.ndarray
-    ) -> None:
-        self.covariance = covariance
-        self.batch = batch
-        self.left = left
-        self.mean = mean
+    covariance: Covariance
+    batch: tuple[int, ...]
+    left: np.ndarray
+    problem: Problem
 
-    def pose(
-        self,
-        H: sparse.csr_array,
-        lower: np.ndarray,
-        upper: np.ndarray,
-        rows: Any,
-        values: np.ndarray,
-        noise: np.ndarray,
-    ) -> None:
-        """Take what must hold for them."""
-        self.H, self.lower, self.upper = H, lower, upper
-        self.rows, self.values, self.noise = rows, values, noise
-
-    def solve(self, solver: str, n_jobs: int | None) -> np.ndarray:
+    def solve(self, solver: str) -> np.ndarray:
         """Project all of them: on chains where possible, the rest one by one."""
-        out, solved = self.mean.copy(), np.zeros(len(self.mean), dtype=bool)
+        out, solved = self.problem.mean.copy(), np.zeros(len(self.left), dtype=bool)
         parts = self.covariance.parts()
         if parts is not None and parts[0] is not None and parts[1] is None:
-            chained = project_chained(
-                self.mean,
-                self._of_left(parts[0]),
-                self.H,
-                self.lower,
-                self.upper,
-                sparse.csr_array(self.rows),
-                self.values,
-                self.noise,
-            )
+            chained = project_chained(self.problem, self._of_left(parts[0]))
             if chained is not None:
                 out, solved = chained
-                solved &= self.obey(out)
+                solved &= self.problem.obeyed(out)
         rest = np.flatnonzero(~solved)
         if len(rest):
-            out[rest] = self._one_by_one(rest, solver, n_jobs)
+            out[rest] = self._one_by_one(rest, solver)
         return out
 
-    def _one_by_one(self, rest: np.ndarray, solver: str, n_jobs: int | None) -> np.ndarray:
+    def _one_by_one(self, rest: np.ndarray, solver: str) -> np.ndarray:
         parts = [rest[i : i + TOGETHER] for i in range(0, len(rest), TOGETHER)]
         solve = joblib.delayed(_solve_in_turn)
         roots = self.covariance.roots()
-        found = joblib.Parallel(n_jobs=n_jobs)(
+        found = joblib.Parallel()(
             solve([self._problem(i, roots) for i in part], solver) for part in parts
         )
         for part, fields in zip(parts, found, strict=True):
@@ -256,34 +228,12 @@ class _Fields:
                 f"Inequalities of this kind are solved with dense matrices, of fields with at most "
                 f"{MAX_RANK:,} points; got {root[0].shape[0]:,}. {_SIMPLER}"
             )
-        return Problem(
-            self.mean[i],
-            root,
-            self.rows,
-            self.values[i],
-            self.noise[i],
-            self.H,
-            self.lower[i],
-            self.upper[i],
-        )
+        return self.problem.take(i, root)
 
     def _of_left(self, array: np.ndarray) -> np.ndarray:
         """Return what an array with the batch's leading axes holds for the fields left."""
         full = np.broadcast_to(array, (*self.batch, array.shape[-1]))
         return full[np.unravel_index(self.left, self.batch)] if self.batch else full[None]
-
-    def obey(self, fields: np.ndarray, part: Any = slice(None)) -> np.ndarray:
-        """Say which fields obey, of shape (n_fields,)."""
-        return obeying(
-            fields,
-            self.mean[part],
-            self.H,
-            self.lower[part],
-            self.upper[part],
-            self.rows,
-            self.values[part],
-            self.noise[part],
-        )
 
     def _raise(self, i: int, roots: Roots) -> None:
         """Say what cannot be met together."""

@@ -6,7 +6,7 @@ predict the target one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,8 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 
 from skphys.predictive._backbone import predict_mean
 from skphys.predictive._checks import by_rows
-from skphys.predictive._prediction import Array, Prediction
-from skphys.predictive._registry import Adapter
+from skphys.predictive._prediction import Prediction
+from skphys.predictive._registry import Adapter, Predict, always
 
 
 def _tree_means(forest: Any, X: Any) -> Iterator[Any]:
@@ -34,13 +34,9 @@ def _tree_means(forest: Any, X: Any) -> Iterator[Any]:
 
 def _bag_means(bagging: Any, X: Any) -> Iterator[Any]:
     """Yield the members' predictions, each from the features that it was fitted on."""
+    formats = ["csr", "csc"]
     X = validate_data(
-        bagging,
-        X,
-        dtype=None,
-        accept_sparse=["csr", "csc"],
-        ensure_all_finite=False,
-        reset=False,
+        bagging, X, dtype=None, accept_sparse=formats, ensure_all_finite=False, reset=False
     )
     pairs = zip(bagging.estimators_, bagging.estimators_features_, strict=True)
     return (predict_mean(member, X[:, features]) for member, features in pairs)
@@ -50,26 +46,22 @@ def _voter_means(voting: Any, X: Any) -> Iterator[Any]:
     return (predict_mean(voter, X) for voter in voting.estimators_)
 
 
-def _stack(means: Iterator[Any], estimator: Any, X: Any, rows: str) -> Array:
-    return by_rows(np.stack(list(means)), estimator, _num_samples(X), rows, "members' mean")
+def _averaging(means_of: Callable[[Any, Any], Iterator[Any]]) -> Predict:
+    def predict(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+        check_is_fitted(estimator, "estimators_")
+        means = np.stack(list(means_of(estimator, X)))
+        means = by_rows(means, estimator, _num_samples(X), rows, "members' mean")
+        return Prediction(means.mean(axis=0), member_means=means)
 
-
-def _predict_forest(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
-    check_is_fitted(estimator, "estimators_")
-    return _of_points(_stack(_tree_means(estimator, X), estimator, X, rows))
-
-
-def _predict_bagging(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
-    check_is_fitted(estimator, "estimators_")
-    return _of_points(_stack(_bag_means(estimator, X), estimator, X, rows))
+    return predict
 
 
 def _predict_voting(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
     """Predict by voters; unequal weights leave moments, since members have equal weights."""
-    check_is_fitted(estimator, "estimators_")
-    means = _stack(_voter_means(estimator, X), estimator, X, rows)
+    prediction = _averaging(_voter_means)(estimator, X, rows=rows, want_cov=want_cov)
     if not _is_weighted(estimator):
-        return _of_points(means)
+        return prediction
+    means: Any = prediction.member_means
     weights = np.asarray(estimator._weights_not_none, dtype=np.float64)
     weights = weights / weights.sum()
     mean = np.tensordot(weights, means, axes=1)
@@ -78,10 +70,6 @@ def _predict_voting(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Pre
     if not want_cov:
         return Prediction(mean, std)
     return Prediction(mean, std, cov=np.einsum("kbi,kbj->bij", deviations, deviations))
-
-
-def _of_points(means: Array) -> Prediction:
-    return Prediction(means.mean(axis=0), member_means=means)
 
 
 def _is_weighted(voting: Any) -> bool:
@@ -96,12 +84,8 @@ def _members_of_voting(estimator: Any, rows: str) -> bool:
     return not _is_weighted(estimator)
 
 
-def _always(estimator: Any, rows: str) -> bool:
-    return True
-
-
 ADAPTERS = (
-    Adapter((RandomForestRegressor, ExtraTreesRegressor), _predict_forest, members=_always),
-    Adapter(BaggingRegressor, _predict_bagging, members=_always),
+    Adapter((RandomForestRegressor, ExtraTreesRegressor), _averaging(_tree_means), members=always),
+    Adapter(BaggingRegressor, _averaging(_bag_means), members=always),
     Adapter(VotingRegressor, _predict_voting, _covariance_of_voting, _members_of_voting),
 )

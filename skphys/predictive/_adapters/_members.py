@@ -8,7 +8,7 @@ from sklearn.utils.validation import _num_samples
 
 from skphys.predictive._checks import by_rows
 from skphys.predictive._prediction import Prediction
-from skphys.predictive._registry import Adapter
+from skphys.predictive._registry import Adapter, always
 
 
 def _matches(estimator: Any) -> bool:
@@ -34,8 +34,4 @@ def _predict(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction
     return Prediction(means.mean(axis=0), member_means=means, member_stds=stds)
 
 
-def _always(estimator: Any, rows: str) -> bool:
-    return True
-
-
-ADAPTERS = (Adapter(_matches, _predict, members=_always),)
+ADAPTERS = (Adapter(_matches, _predict, members=always),)
