@@ -120,7 +120,7 @@ def condition(
     Raises
     ------
     ValueError
-        If rows or values do not fit the fields.
+        If rows or values do not fit the fields, or noise is negative or not finite.
     InconsistentConstraintsError
         If exact rows contradict each other, or a field without variance cannot meet them.
 
@@ -138,6 +138,7 @@ def condition(
     mean = floating(gaussian.mean)
     _check_shapes(mean, rows, values)
     noise = like(noise, mean)
+    check_noise(noise)
     if not (sparse.issparse(rows) and is_float64_numpy(mean)):
         rows = like(to_dense_rows(rows), mean)
     values = like(values, mean)
@@ -146,6 +147,13 @@ def condition(
     if metric is None:
         return Gaussian(gain.correct(mean, values), Conditioned(gaussian.covariance, gain))
     return Gaussian(gain.correct(mean, values), Corrected(gaussian.covariance, gain, metric))
+
+
+def check_noise(noise: Array) -> None:
+    """Raise unless noise is a standard deviation."""
+    xp = array_namespace(noise)
+    if not bool((xp.isfinite(noise) & (noise >= 0)).all()):
+        raise ValueError("noise is a standard deviation: it must be finite and not negative.")
 
 
 def _check_shapes(mean: Array, rows: Any, values: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,10 @@ def locate(key: Any, n_columns: int, names: Sequence[str] | None) -> int | str:
         are `key`.
     """
     if not isinstance(key, str):
-        return int(key) % n_columns if -n_columns <= key < n_columns else "outside"
+        if not isinstance(key, Integral) or type(key) is bool:
+            raise TypeError(f"A column is given by its name or its position; got {key!r}.")
+        place = int(key)
+        return place % n_columns if -n_columns <= place < n_columns else "outside"
     if names is None:
         return "unnamed"
     known = list(names)
@@ -118,7 +122,7 @@ def codes(X: Any, j: int, key: Key) -> NDArray[np.intp]:
         found = np.zeros(len(values), dtype=np.intp) if missing.any() else _array_codes(values)
     if missing.any():
         raise ValueError(
-            f"column {key!r} tells the fields apart and must not have missing values; it has "
+            f"column {key!r} tells the fields apart and must not have missing values (NaN); it has "
             f"{missing.sum()}, the first in row {np.flatnonzero(missing)[0]}: fill or drop them."
         )
     return found
