@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -72,10 +71,9 @@ def locate(key: Any, n_columns: int, names: Sequence[str] | None) -> int | str:
         are `key`.
     """
     if not isinstance(key, str):
-        if not isinstance(key, Integral) or type(key) is bool:
+        if isinstance(key, bool) or not isinstance(key, int | np.integer):
             raise TypeError(f"A column is given by its name or its position; got {key!r}.")
-        place = int(key)
-        return place % n_columns if -n_columns <= place < n_columns else "outside"
+        return int(key) % n_columns if -n_columns <= key < n_columns else "outside"
     if names is None:
         return "unnamed"
     known = list(names)
