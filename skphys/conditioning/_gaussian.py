@@ -120,7 +120,7 @@ def condition(
     Raises
     ------
     ValueError
-        If rows or values do not fit the fields.
+        If rows or values do not fit the fields, values or noise are not finite, or noise is negative.
     InconsistentConstraintsError
         If exact rows contradict each other, or a field without variance cannot meet them.
 
@@ -138,14 +138,29 @@ def condition(
     mean = floating(gaussian.mean)
     _check_shapes(mean, rows, values)
     noise = like(noise, mean)
+    check_noise(noise)
     if not (sparse.issparse(rows) and is_float64_numpy(mean)):
         rows = like(to_dense_rows(rows), mean)
     values = like(values, mean)
+    check_finite(values, "values")
     noise = array_namespace(mean).broadcast_to(noise, (*noise.shape[:-1], rows.shape[0]))
     gain = factor(gaussian.covariance if metric is None else metric, rows, noise**2)
     if metric is None:
         return Gaussian(gain.correct(mean, values), Conditioned(gaussian.covariance, gain))
     return Gaussian(gain.correct(mean, values), Corrected(gaussian.covariance, gain, metric))
+
+
+def check_noise(noise: Array) -> None:
+    """Raise unless noise is a standard deviation; in a training NaN is the loss's business."""
+    fine = ~(noise < 0) if is_torch_array(noise) else np.isfinite(noise) & (noise >= 0)
+    if not bool(fine.all()):
+        raise ValueError("noise is a standard deviation: it must be finite and not negative.")
+
+
+def check_finite(array: Array, name: str) -> None:
+    """Raise if a NumPy array has NaN or infinite values."""
+    if not is_torch_array(array) and not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite; got NaN or infinite values.")
 
 
 def _check_shapes(mean: Array, rows: Any, values: Any) -> None:

@@ -94,7 +94,7 @@ class ConstraintSet:
         Returns
         -------
         EqualitySystem
-            All rows, in the order of the constraints.
+            All rows, in the order of the constraints. Its values are NaN where they are not known.
         """
         given = values or {}
         if given:
@@ -102,7 +102,9 @@ class ConstraintSet:
         stated = [s.values(table, given.get(s.name)) for s in self.statements]
         if len(stated) > 1:
             self.check_together([resolved for _, resolved in stated])
-        noise = [s.noise(fields) for s in self.statements]
+        noise = [
+            s.noise(fields, table, v) for s, (v, _) in zip(self.statements, stated, strict=True)
+        ]
         n_fields = table.n_fields
         return EqualitySystem(
             self._stated.rows,
@@ -141,8 +143,10 @@ class ConstraintSet:
     @property
     def columns(self) -> list[str | int]:
         """The columns of X that values are taken from."""
-        specs = (getattr(c, p) for _, c in self.named for p in c.value_parameters)
-        return [key for spec in specs for key in columns_of(spec)]
+        specs = [getattr(c, p) for _, c in self.named for p in c.value_parameters]
+        noise = [(c.noise, c.noise_rules) for _, c in self.named if isinstance(c, Constraint)]
+        keys = [key for spec in specs for key in columns_of(spec)]
+        return keys + [key for spec, rules in noise for key in columns_of(spec, rules)]
 
     def check_columns(self, X: Any) -> None:
         """Raise if there is no such column in X."""
@@ -169,6 +173,12 @@ class ConstraintSet:
         if unknown:
             raise ValueError(
                 f"constraint_values has unknown name(s) {unknown}; the constraints are {names}."
+            )
+        missing = [name for name, value in given.items() if value is None]
+        if missing:
+            raise ValueError(
+                f"constraint_values[{missing[0]!r}] is None; leave it out for the declared values, "
+                f"or give NaN for each field whose value is not known."
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import zip_longest
@@ -12,7 +12,13 @@ import numpy as np
 from scipy import sparse
 
 from skphys.constraints._rows import Rows, compact, entries, stack
-from skphys.constraints._values import FieldTable, Resolved, one_a_field, resolve_value
+from skphys.constraints._values import (
+    FieldTable,
+    Resolved,
+    columns_of,
+    one_a_field,
+    resolve_value,
+)
 from skphys.constraints.base import Constraint
 
 
@@ -25,7 +31,7 @@ class EqualitySystem:
     rows : ndarray or csr_array of shape (n_rows, n_points)
         ``G``; sparse where a constraint states sparse rows and that pays.
     values : ndarray of shape (n_samples, n_rows)
-        ``b``.
+        ``b``; NaN where it is not known, see `by_known`.
     noise : ndarray of shape (n_rows,) or (n_samples, n_rows)
         Standard deviation of each row's value; the second where it differs between fields.
     names : tuple of str
@@ -53,10 +59,27 @@ class EqualitySystem:
             noise_rows=_stacked_rows(systems, n_points),
         )
 
-    def take(self, part: slice) -> EqualitySystem:
+    def take(self, part: Any) -> EqualitySystem:
         """Return the system of some of the fields."""
         noise = self.noise if self.noise.ndim == 1 else self.noise[part]
         return replace(self, values=self.values[part], noise=noise)
+
+    def by_known(self) -> Iterator[tuple[np.ndarray, EqualitySystem]]:
+        """Yield the fields for which the same values are known, and the system of these rows."""
+        patterns, which = np.unique(~np.isnan(self.values), axis=0, return_inverse=True)
+        for k, known in enumerate(patterns):
+            fields, rows = np.flatnonzero(which.reshape(-1) == k), np.flatnonzero(known)
+            part = self.take(fields)
+            yield (
+                fields,
+                EqualitySystem(
+                    part.rows[rows],
+                    part.values[:, rows],
+                    part.noise[..., rows],
+                    tuple(part.names[row] for row in rows),
+                    tuple(each[rows] for each in part.noise_rows),
+                ),
+            )
 
     def under(self, prior: Any) -> EqualitySystem:
         """Return the system with the noise that it has for fields of some uncertainty.
@@ -144,15 +167,15 @@ class Statement:
 
     def values(self, table: FieldTable, given: Any = None) -> tuple[np.ndarray, Resolved | None]:
         """Return ``b`` of shape (n_samples, n_rows); and as declared, if that is what holds."""
-        resolved = self.resolved(table) if given is None else self._replaced(given, table)
+        resolved = self.resolved(table, True) if given is None else self._replaced(given, table)
         if resolved is None:
             values = self._right_hand_side(given, table)
         else:
             values = np.asarray(self.constraint.values(resolved, self.grid), dtype=np.float64)
         return np.broadcast_to(values, (table.n_fields, self.n_rows)), resolved
 
-    def resolved(self, table: FieldTable) -> Resolved:
-        """Return the declared values as arrays, by parameter."""
+    def resolved(self, table: FieldTable, unknown: bool = False) -> Resolved:
+        """Return the declared values as arrays, by parameter; `unknown` lets them be NaN."""
         return {
             parameter: resolve_value(
                 spec,
@@ -160,6 +183,7 @@ class Statement:
                 f"{parameter} of constraint {self.name!r}",
                 self.n_rows,
                 self.shapes.get(parameter),
+                unknown=unknown,
             )
             for parameter, spec in self.declared.items()
         }
@@ -175,11 +199,14 @@ class Statement:
         shapes = self.shapes.get(parameter)
         if shapes is None or np.shape(given)[1:] == (self.n_rows,):
             return None
-        return {parameter: resolve_value(lambda _: given, table, self._given, self.n_rows, shapes)}
+        values = resolve_value(
+            lambda _: given, table, self._given, self.n_rows, shapes, unknown=np.ndim(given) > 0
+        )
+        return {parameter: values}
 
     def _right_hand_side(self, given: Any, table: FieldTable) -> np.ndarray:
         values = one_a_field(given, table.n_fields, ((self.n_rows,),), self._given)
-        if not np.isfinite(values).all():
+        if not (np.isfinite(values) | (np.isnan(values) & (np.ndim(given) > 0))).all():
             raise ValueError(f"{self._given} is not finite for every field.")
         return values
 
@@ -187,30 +214,40 @@ class Statement:
     def _given(self) -> str:
         return f"constraint_values[{self.name!r}]"
 
-    def noise(self, fields: np.ndarray | None) -> np.ndarray:
+    def noise(self, fields: np.ndarray | None, table: FieldTable, values: np.ndarray) -> np.ndarray:
         """Return the noise's standard deviation, of shape (n_rows,) or (n_samples, n_rows)."""
-        noise = self._noise_of(fields)
-        n_fields = 1 if fields is None else fields.shape[-2]
-        if noise.shape not in {(), (1,), (self.n_rows,), (n_fields, self.n_rows)}:
+        noise = self._noise_of(fields, table)
+        if noise.shape not in {(), (1,), (self.n_rows,), (table.n_fields, self.n_rows)}:
             raise ValueError(
                 f"noise of constraint {self.name!r} has shape {noise.shape}; pass a number, or one "
                 f"for each of its {self.n_rows} rows."
             )
-        if not np.isfinite(noise).all() or (noise < 0).any():
+        if not ((np.isfinite(noise) & (noise >= 0)) | np.isnan(values)).all():
             raise ValueError(
                 f"noise of constraint {self.name!r} is a standard deviation: it must be finite and "
                 f"not negative; got {self.constraint.noise!r}."
             )
         return noise if noise.ndim > 1 else np.broadcast_to(noise, (self.n_rows,))
 
-    def _noise_of(self, fields: np.ndarray | None) -> np.ndarray:
+    def _noise_of(self, fields: np.ndarray | None, table: FieldTable) -> np.ndarray:
         """Return the constraint's noise; of members, the root of the mean square over them."""
+        spec = self.constraint.noise
+        if callable(spec) or columns_of(spec, self.constraint.noise_rules):
+            return self._noise_in(table)
         members = [fields] if fields is None or fields.ndim == 2 else fields
         noise = np.asarray(self.constraint.noise_std(members[0], self.grid), dtype=np.float64)
         if noise.ndim == 2 and len(members) > 1:
             square = sum(np.square(self.constraint.noise_std(m, self.grid)) for m in members)
             noise = np.sqrt(square / len(members))
         return noise[0] if noise.ndim == 2 and len(noise) == 1 else noise
+
+    def _noise_in(self, table: FieldTable) -> np.ndarray:
+        """Return noise that comes with X; once, if all fields have the same."""
+        name = f"noise of constraint {self.name!r}"
+        spec, n_rows = self.constraint.noise, self.n_rows
+        noise = resolve_value(spec, table, name, n_rows, unknown=True)
+        noise = np.broadcast_to(noise, (len(noise), n_rows))
+        return noise[0] if len(noise) and (noise == noise[0]).all() else noise
 
 
 def stacked_noise(noise: Sequence[np.ndarray], n_samples: int) -> np.ndarray:

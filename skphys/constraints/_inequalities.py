@@ -32,7 +32,7 @@ class InequalitySystem:
     upper: np.ndarray
     names: tuple[str, ...]
 
-    def take(self, part: slice) -> InequalitySystem:
+    def take(self, part: Any) -> InequalitySystem:
         """Return the system of some of the fields."""
         return InequalitySystem(self.rows, self.lower[part], self.upper[part], self.names)
 

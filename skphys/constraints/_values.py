@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils import _safe_indexing
 
-from skphys.grids import locate
+from skphys.grids import locate, missing_values
 
 Shapes = tuple[tuple[int, ...], ...]
 Resolved = dict[str, np.ndarray]  # values as arrays, by parameter
@@ -69,6 +69,10 @@ class FieldTable:
         values = _safe_indexing(self.X, position, axis=1)
         return np.asarray(values.toarray().ravel() if sparse.issparse(values) else values)
 
+    def numbers(self, key: str | int, name: str = "") -> np.ndarray:
+        """Return a column as float64, NaN where a value is missing."""
+        return _numeric(self.column(key), name or f"column {key!r}")
+
 
 def find_column(X: Any, key: str | int, feature_names: Any = None) -> int:
     """Return the position of a column, or raise an error that tells what there is."""
@@ -88,10 +92,10 @@ def find_column(X: Any, key: str | int, feature_names: Any = None) -> int:
     )
 
 
-def columns_of(spec: Any) -> list[str | int]:
-    """Return the keys of the columns that a value refers to."""
+def columns_of(spec: Any, rules: Sequence[str] = ()) -> list[str | int]:
+    """Return the keys of the columns that a value refers to; `rules` are strings that do not."""
     if isinstance(spec, str):
-        return [spec]
+        return [] if spec in rules else [spec]
     return [spec.key] if isinstance(spec, Column) else []
 
 
@@ -102,6 +106,7 @@ def resolve_value(
     n_rows: int,
     shapes: Shapes | None = None,
     infinite: bool = False,
+    unknown: bool = False,
 ) -> np.ndarray:
     """Turn the value of a constraint into an array (n_samples or 1, n_rows or 1).
 
@@ -121,18 +126,24 @@ def resolve_value(
         shorter than another.
     infinite : bool, default=False
         Whether the value may be infinite, as a bound that does not bound.
+    unknown : bool, default=False
+        Whether a value that comes with X may be NaN: not known for that field.
     """
     shapes = ((n_rows,),) if shapes is None else shapes
     keys = columns_of(spec)
     if keys:
-        values = one_a_field(table.column(keys[0]), table.n_fields, shapes, f"{name}={spec!r}")
+        name = f"{name}={spec!r}"
+        values = one_a_field(table.numbers(keys[0], name), table.n_fields, shapes, name)
     elif callable(spec):
         values = one_a_field(spec(table.X), table.n_fields, shapes, name)
-    elif isinstance(spec, (Real, Integral)):
+    elif isinstance(spec, Real):
         values = np.full((1, 1), float(spec))
     else:
         values = _for_all_fields(spec, shapes, name)
-    if not (np.isfinite(values) | (infinite & np.isinf(values))).all():
+    fine = np.isfinite(values) | (infinite & np.isinf(values))
+    if unknown and (keys or callable(spec)):
+        fine |= np.isnan(values)
+    if not fine.all():
         raise ValueError(f"{name} is not finite for every field; give a number for each of them.")
     return values.reshape(len(values), *(1,) * (1 + _ndim(shapes) - values.ndim), *values.shape[1:])
 
@@ -143,7 +154,11 @@ def _ndim(shapes: Shapes) -> int:
 
 def _numeric(values: Any, name: str) -> np.ndarray:
     try:
-        return np.asarray(values, dtype=np.float64)
+        array = np.asarray(values)
+        if array.dtype.kind == "O" and array.ndim:
+            missing = missing_values(array.ravel()).reshape(array.shape)
+            array = np.where(missing, np.nan, array)
+        return np.asarray(array, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be numeric; got {type(values).__name__}.") from error
 

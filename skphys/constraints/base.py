@@ -21,7 +21,8 @@ class Constraint(BaseEstimator):
     - `rows` states ``G`` on a grid.
     - `value_parameters` names the constructor parameters that hold values. Each of these may be a
       number, an array with one entry a row, a column of X (a string, or `Column`), or a picklable
-      callable of X. skphys turns them into arrays before it calls `values`.
+      callable of X. The last two may hold NaN where the value of a field is not known: its rows
+      then do not act. skphys turns all of them into arrays before it calls `values`.
     - `value_shapes` says what shape an array has for one field, where it does not hold one entry a
       row but, say, values over time levels or at faces; such a value may be None and is then left
       out.
@@ -30,8 +31,9 @@ class Constraint(BaseEstimator):
     - `values` makes ``b`` of them; by default ``b`` is the first value parameter.
     - `check_beside` is asked whether the values fit those of another constraint, where that does
       not show in the rows.
-    - `noise` is the standard deviation of ``b``, in its units: a number or one for each row. Make
-      it a constructor parameter to let users set it; without it the constraint is exact.
+    - `noise` is the standard deviation of ``b``, in its units: a number, or any of what a value may
+      be. Make it a constructor parameter to let users set it; without it the constraint is exact.
+      Strings in `noise_rules` are no columns, but rules of `noise_std`.
     - `noise_std` is asked for that noise, together with the predicted fields, so that a constraint
       may judge by them how far its rows can be trusted; by default it is `noise`.
     - `noise_rows` states noise that grows with the predicted uncertainty.
@@ -40,6 +42,7 @@ class Constraint(BaseEstimator):
     """
 
     value_parameters: ClassVar[tuple[str, ...]] = ()
+    noise_rules: ClassVar[tuple[str, ...]] = ()
     noise: Any = 0.0
 
     @abstractmethod
@@ -106,11 +109,6 @@ class Constraint(BaseEstimator):
         grid : Grid
             The grid of `rows`.
         """
-        if isinstance(self.noise, str):
-            raise ValueError(
-                f"noise of {type(self).__name__} must be a number, or one for each row; got "
-                f"{self.noise!r}."
-            )
         return self.noise
 
     def noise_rows(self, grid: Grid) -> Sequence[Any]:

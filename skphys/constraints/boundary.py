@@ -40,7 +40,7 @@ class BoundaryConstraint(Constraint):
     corners : sequence of (str, str), default=()
         Other faces, as (axis, face), that state the points which they share with this one: they
         have no rows here. `boundary_constraints` fills this in.
-    noise : float or array of shape (n_rows,), default=0.0
+    noise : float, array of shape (n_rows,), str, Column or callable, default=0.0
         Standard deviation of the values; 0 makes the condition exact.
 
     Attributes

@@ -33,8 +33,10 @@ class ConservationLaw(Constraint):
         number; an array holds one total for each remaining index of the grid, in C order, never
         one for each sample; a string or `Column` names a column of X; a callable gets X, one row a
         field (in a long table: the `by` columns), and returns (n_samples,) or (n_samples, n_rows).
-    noise : float, array of shape (n_rows,) or "auto", default=0.0
-        Standard deviation of the total, in its units. 0 makes the law exact. "auto" is the error of
+        NaN in a column, or from a callable, is not known: the field is left as predicted.
+    noise : float, array of shape (n_rows,), str, Column, callable or "auto", default=0.0
+        Standard deviation of the total, in its units; where it comes from X as for `total`. 0 makes
+        the law exact. "auto" is the error of
         the quadrature rule, for a total that is the analytic one: for each field it is estimated
         by comparing the rule with that on every second node, in what is predicted (in the members,
         where there are any). It is 0 on cell averages, and too small where the prediction blurs a
@@ -96,6 +98,7 @@ class ConservationLaw(Constraint):
     """
 
     value_parameters = ("total", "initial", "inflow", "outflow")
+    noise_rules = ("auto",)
 
     def __init__(
         self,

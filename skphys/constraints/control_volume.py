@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -239,7 +240,8 @@ class ControlVolumeBalance(Constraint):
 
     def _volumes(self, grid: Space) -> tuple[ControlVolumes, np.ndarray, slice]:
         """Return the balanced volumes, the time levels, and where the component is."""
-        if not 0.0 <= self.theta <= 1.0:
+        theta: Any = self.theta
+        if not isinstance(theta, Real) or not 0.0 <= float(theta) <= 1.0:
             raise ValueError(f"theta must be between 0 and 1; got {self.theta!r}.")
         part, where = part_of(grid, self.component)
         volumes = control_volumes(part, self.time)

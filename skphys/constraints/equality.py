@@ -20,8 +20,9 @@ class LinearEquality(Constraint):
         The rows.
     b : float, array of shape (n_rows,), str, Column or callable, default=0.0
         The right-hand side: a number, one entry a row, a column of X, or a callable of X that
-        returns (n_samples,) or (n_samples, n_rows).
-    noise : float or array of shape (n_rows,), default=0.0
+        returns (n_samples,) or (n_samples, n_rows). NaN in the last two is not known: such a row
+        does not act on that field.
+    noise : float, array of shape (n_rows,), str, Column or callable, default=0.0
         Standard deviation of `b`, in its units; 0 makes the rows exact.
 
     See Also

@@ -429,11 +429,12 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         ndarray of shape (n_fields, n_rows)
             ``G mean - b``, rows in the order of the constraints; in a long table fields stand in
-            the order in which they first occur in X. Rounding only, unless there is noise.
+            the order in which they first occur in X. Rounding only, unless there is noise; NaN
+            where the value of a row is not known.
         """
         residuals, first = [], []
         for fields, field in self._posteriors(self._checked(X), constraint_values, False):
-            residuals.append(field.mean @ fields.system.rows.T - fields.system.values)
+            residuals.append(field.mean @ fields.declared.rows.T - fields.declared.values)
             first.append(fields.first_rows())
         return np.concatenate(residuals)[np.argsort(np.concatenate(first))]
 
@@ -458,11 +459,13 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         truth = None if y is None else np.asarray(y, dtype=np.float64)
         if truth is not None and (len(truth) != shape[0] or truth.size != np.prod(shape)):
             raise ValueError(f"y must have the shape of predict(X), {shape}; got {truth.shape}.")
+        if truth is not None and not np.isfinite(truth).all():
+            raise ValueError("y has NaN or infinite values; leave those fields out.")
         parts, first = [], []
         for fields, field in self._posteriors(X):
             known = None if truth is None else truth.reshape(shape)[fields.index]
             prior = self.error_model_.prior(fields)
-            parts.append(report(prior, field, fields.system, fields.shown, known))
+            parts.append(report(prior, field, fields.declared, fields.shown, known))
             first.append(fields.first_rows())
         return joined(parts, np.argsort(np.concatenate(first)))
 

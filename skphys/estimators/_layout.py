@@ -7,7 +7,7 @@ the output. Everything behind it sees fields only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,13 @@ class PredictedFields:
         What the mean must obey besides.
     where : Where
         Where the points are, and how errors there may be correlated.
-    index : slice or ndarray of int of shape (n_fields, n_outputs)
-        Where the outputs belong: ``out[index] = values``.
+    index : slice, ndarray of int of shape (n_fields,) or (n_fields, n_outputs)
+        Where the outputs belong: ``out[index] = values``. Two axes are those of a long table.
     shown : slice or ndarray of int of shape (n_outputs,)
         The points that are returned; in a long table with nodes not all of them.
+    stated : EqualitySystem or None
+        With rows whose values are not known for these fields, NaN; `system` is without them. None
+        where there are none.
     """
 
     prediction: Prediction
@@ -58,12 +61,36 @@ class PredictedFields:
     where: Where
     index: Any
     shown: Any = field(default_factory=lambda: ALL)
+    stated: EqualitySystem | None = None
+
+    @property
+    def declared(self) -> EqualitySystem:
+        """All rows, with NaN where a value is not known."""
+        return self.system if self.stated is None else self.stated
+
+    def by_known(self) -> Iterator[PredictedFields]:
+        """Yield the batch in parts, in each of which the same values are known."""
+        if not np.isnan(self.system.values).any():
+            yield self
+            return
+        index = self.index
+        if isinstance(index, slice):
+            index = index.start + np.arange(len(self.prediction.mean))
+        for part, system in self.system.by_known():
+            yield replace(
+                self,
+                prediction=self.prediction.take(part),
+                system=system,
+                inequalities=self.inequalities.take(part),
+                index=index[part],
+                stated=self.system.take(part),
+            )
 
     def first_rows(self) -> np.ndarray:
         """Return the row of X at which each field first occurs, of shape (n_fields,)."""
         if isinstance(self.index, slice):
             return self.index.start + np.arange(len(self.prediction.mean))
-        return self.index.min(axis=1)
+        return self.index if self.index.ndim == 1 else self.index.min(axis=1)
 
 
 class FieldRows:
@@ -134,7 +161,8 @@ class FieldRows:
         for start in range(0, max(size, 1), step):
             part = slice(start, start + step)
             some = prediction if step >= size else prediction.take(part)
-            yield PredictedFields(some, system.take(part), also.take(part), Where(grid), part)
+            fields = PredictedFields(some, system.take(part), also.take(part), Where(grid), part)
+            yield from fields.by_known()
 
     def systems(
         self, X: Any, prediction: Prediction, values: Mapping[str, Any] | None = None
@@ -232,14 +260,14 @@ class PointRows:
             given = {k: _by_field(v, group, X.shape[0], k) for k, v in (values or {}).items()}
             system = stated.equalities(table, given, at_law)
             n_queries = prediction.mean.shape[1] - group.n_nodes if group.n_nodes else 0
-            yield PredictedFields(
+            yield from PredictedFields(
                 prediction,
                 _widened(system, n_queries),
                 stated.inequalities(table),
                 Where(group.grid, group.interpolation),
                 group.index,
                 _shown(group),
-            )
+            ).by_known()
 
     def labels(self, X: Any) -> np.ndarray:
         """Number the fields."""
@@ -265,7 +293,9 @@ def checked_rows(X: Any, grid: Any) -> Any:
             f"X must be 2-D, one row a {'point' if table else 'field'}; got shape {X.shape}. "
             f"Reshape your data, X.reshape(1, -1) for a single row."
         )
-    return check_array(X, input_name="X") if table and not hasattr(X, "columns") else X
+    # What the columns hold is the business of those who read them.
+    plain = table and not hasattr(X, "columns")
+    return check_array(X, input_name="X", ensure_all_finite=False) if plain else X
 
 
 def likely_fields(prediction: Prediction) -> np.ndarray:
@@ -320,6 +350,7 @@ def _by_field(values: Any, group: FieldGroup, n_rows: int, name: str) -> Any:
             f"for each of the {n_rows} rows of X."
         )
     by_field = array[group.index]
-    if (by_field != by_field[:, :1]).any():
+    first = by_field[:, :1]
+    if ((by_field != first) & ((by_field == by_field) | (first == first))).any():
         raise ValueError(f"constraint_values[{name!r}] varies within a field.")
     return by_field[:, 0]

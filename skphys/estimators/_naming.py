@@ -23,7 +23,7 @@ def _named(
 ) -> ValueError:
     names = dict.fromkeys(fields.system.names[row] for row in error.rows)
     place = f"row {fields.first_rows()[error.sample[-1]]} of X"
-    if not isinstance(fields.index, slice):
+    if not isinstance(fields.index, slice) and fields.index.ndim > 1:
         place = f"the field of {place}"
     if isinstance(error, InfeasibleInequalitiesError):
         names.update(dict.fromkeys(fields.inequalities.names[row] for row in error.inequalities))

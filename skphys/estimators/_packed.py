@@ -114,6 +114,11 @@ def _packed(
             continue
         if name in given:
             packed.append(_over_face(given[name], constraint, grid, n_samples))
+            if not np.isfinite(packed[-1]).all():
+                raise ValueError(
+                    f"constraint_values[{name!r}] is not finite for every field; a value that is "
+                    f"not known (NaN) needs method='project'."
+                )
         else:
             face = values[name].reshape(len(values[name]), -1)
             packed.append(np.broadcast_to(face, (n_samples, face.shape[1])))

@@ -25,6 +25,8 @@ class ConstraintReport:
     if the conditioned Gaussian is right; then projecting always gains. So ask first whether it is:
     `z` should be about 1 in size, and the actual changes near the expected ones.
 
+    Rows whose value is not known for a field are NaN there.
+
     Parameters
     ----------
     names : tuple of str
@@ -171,7 +173,7 @@ def report(
         system.names,
         residual,
         np.broadcast_to(system.noise, residual.shape),
-        np.divide(residual, np.sqrt(variance), out=np.zeros_like(residual), where=variance > 0),
+        np.divide(residual, np.sqrt(variance), out=0.0 * residual, where=variance > 0),
         np.mean((means[2] - means[1]) ** 2 - (means[0] - means[1]) ** 2, axis=-1),
         _expected_ll_change(means, spreads),
         _probability(before.mean, model, field.mean, weights),
@@ -251,6 +253,7 @@ def _row_variance(prior: Sequence[Gaussian], before: Any, rows: Any) -> Array:
 
 
 def _rms(values: Array) -> float:
+    values = values[~np.isnan(values)]  # those that are known
     return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
 
 

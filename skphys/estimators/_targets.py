@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from skphys.constraints import BoundaryConstraint, ConstraintSet, FieldTable, columns_of
+from skphys.constraints import (
+    BoundaryConstraint,
+    ConstraintSet,
+    EqualitySystem,
+    FieldTable,
+    columns_of,
+)
 from skphys.estimators._layout import FieldRows, Layout, PointRows
 from skphys.grids import ColumnGrid, IncompleteFieldError
 
@@ -31,6 +37,7 @@ def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
         parts = _complete_fields(layout, X, y)
         _state_where_it_acts(layout, X, equalities=not parts)
     found: dict[str, tuple[float, float]] = {}
+    _check_known([stated.equalities(table, fields=fields) for stated, table, fields in parts])
     for part in parts:
         for name, excess, size in _violations(*part):
             before = found.get(name, (0.0, 0.0))
@@ -56,7 +63,8 @@ def _violations(
         start = own.stop
         error = statement.constraint.discretization_error(fields, stated.grid)
         beyond = residual[:, own] - error - 3.0 * noise[:, own] - ROUNDING * scale[:, own]
-        yield statement.name, beyond.max(initial=0.0), residual[:, own].max(initial=0.0)
+        most = [np.nan_to_num(each).max(initial=0.0) for each in (beyond, residual[:, own])]
+        yield statement.name, most[0], most[1]
 
 
 def _complete_fields(layout: PointRows, X: Any, y: np.ndarray) -> list[Part]:
@@ -81,11 +89,28 @@ def _state_where_it_acts(layout: PointRows, X: Any, equalities: bool) -> None:
         groups = layout.groups(X)
     except IncompleteFieldError:
         return  # scattered points, whose fields are not known
+    systems = []
     for group in groups:
         stated, table = layout.stated(X, group)
         stated.inequalities(table)
         if equalities:
-            stated.equalities(table, fields=np.zeros((1, group.grid.n_points)))
+            systems.append(stated.equalities(table, fields=np.zeros((1, group.grid.n_points))))
+    _check_known(systems)
+
+
+def _check_known(systems: Sequence[EqualitySystem]) -> None:
+    """Raise if the values of a constraint are known for no field."""
+    known: dict[str, bool] = {}
+    for system in systems:
+        some = ~np.isnan(system.values).all(axis=0)
+        for name, row in zip(system.names, some, strict=True):
+            known[name] = known.get(name, False) or bool(row)
+    unknown = [name for name, some in known.items() if not some]
+    if unknown:
+        raise ValueError(
+            f"The values of constraint {unknown[0]!r} are not finite for any field of the training "
+            f"data; NaN is for single fields whose value is not known."
+        )
 
 
 def warn_if_outside(layout: Layout, X: Any) -> None:
@@ -123,7 +148,7 @@ def _cause(constraint: Any, layout: Layout, X: Any, y: np.ndarray) -> str:
     outermost = "Make the constrained estimator the outermost one."
     for parameter in constraint.value_parameters:
         for key in columns_of(getattr(constraint, parameter)):
-            values = layout.constraints.table(X).column(key)
+            values = layout.constraints.table(X).numbers(key)
             if _standardised(values.reshape(-1, 1)):
                 return (
                     f"Column {key!r} has mean 0 and standard deviation 1: it seems to come from a "

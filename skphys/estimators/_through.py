@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.constraints import Constraint, ConstraintSet
+from skphys.constraints import Constraint, ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, with_hook
 from skphys.estimators._covariances import Where
 from skphys.grids import ColumnGrid
@@ -19,6 +19,7 @@ from skphys.neural import ConstraintBatch
 from skphys.predictive import is_frozen, last_step
 
 HOOK = "constraint"
+FAR = 1e9  # of what a row of the largest field adds up: noise of a value that is not known
 MAX_CORRELATED = 1 << 12  # points whose correlations are written out: 128 MiB
 
 
@@ -98,11 +99,21 @@ class TrainedThrough(Backbone):
         """Fit the regressor, with the constraints' values for the rows of X."""
         stated = self.constraints
         system = stated.equalities(stated.table(X), fields=np.reshape(y, (len(y), -1)))
-        told = system.rows, system.values, system.noise, system.noise_rows
+        values, noise = _where_known(system, y)
+        told = system.rows, values, noise, system.noise_rows
         correlation = _correlation(stated.grid, self.correlation_length)
         batch = ConstraintBatch(*told, self.metric, correlation)
         self.regressor, hook = with_hook(self.regressor, HOOK)
         return super().fit(X, y, **{**fit_params, hook: batch})
+
+
+def _where_known(system: EqualitySystem, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and noise; what is not known is 0, with a noise beside which nothing counts."""
+    unknown = np.isnan(system.values)
+    if not unknown.any():
+        return system.values, system.noise
+    far = FAR * (np.abs(y).max() or 1.0) * np.asarray(abs(system.rows).sum(axis=1))
+    return np.where(unknown, 0.0, system.values), np.where(unknown, far, system.noise)
 
 
 def _correlation(grid: Any, correlation_length: Any) -> np.ndarray | None:

@@ -30,6 +30,7 @@ from skphys.grids._stencils import SIDES as SIDES
 from skphys.grids._stencils import end_weights as end_weights
 from skphys.grids._stencils import support as support
 from skphys.grids._tables import locate as locate
+from skphys.grids._tables import missing_values as missing_values
 from skphys.grids._tables import stack_tables as stack_tables
 
 IncompleteFieldError.__module__ = __name__  # as users name it

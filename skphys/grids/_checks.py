@@ -110,7 +110,7 @@ def _require_finite(numbers: Vector, name: str) -> None:
     if bad.size:
         raise ValueError(
             f"{name} must be finite, got {numbers.flat[bad[0]]} at position {bad[0]}; "
-            "drop or fill missing values."
+            "drop or fill missing values (NaN)."
         )
 
 

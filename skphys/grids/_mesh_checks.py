@@ -53,11 +53,11 @@ def as_faces(values: Any, n_cells: int) -> NDArray[np.intp]:
             f"face; got dtype {faces.dtype} and shape {faces.shape}."
         )
     faces = faces.astype(np.intp)
-    bad = ((faces < OUTSIDE) | (faces >= n_cells)).any(axis=1) | (faces == OUTSIDE).all(axis=1)
+    bad = ((faces < OUTSIDE) | (faces >= n_cells)).any(axis=1) | (faces[:, 0] == faces[:, 1])
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"faces must join the cells 0 to {n_cells - 1}, or one of them and the outside, -1; "
+            f"faces must join two of the cells 0 to {n_cells - 1}, or one and the outside, -1; "
             f"face {first} is {faces[first].tolist()}."
         )
     return faces

@@ -75,6 +75,12 @@ def _checked(vertices: Any, simplices: Any) -> tuple[Vector, NDArray[np.intp]]:
         )
     if simplices.min() < 0 or simplices.max() >= len(vertices):
         raise ValueError(f"simplices must name the vertices 0 to {len(vertices) - 1}.")
+    _, first, counts = np.unique(
+        np.sort(simplices, axis=1), axis=0, return_index=True, return_counts=True
+    )
+    if counts.max() > 1:
+        twice = simplices[first[counts.argmax()]].tolist()
+        raise ValueError(f"simplices overlap: {twice} is given {counts.max()} times.")
     return vertices, simplices.astype(np.intp)
 
 

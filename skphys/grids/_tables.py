@@ -71,6 +71,8 @@ def locate(key: Any, n_columns: int, names: Sequence[str] | None) -> int | str:
         are `key`.
     """
     if not isinstance(key, str):
+        if isinstance(key, bool) or not isinstance(key, int | np.integer):
+            raise TypeError(f"A column is given by its name or its position; got {key!r}.")
         return int(key) % n_columns if -n_columns <= key < n_columns else "outside"
     if names is None:
         return "unnamed"
@@ -118,7 +120,7 @@ def codes(X: Any, j: int, key: Key) -> NDArray[np.intp]:
         found = np.zeros(len(values), dtype=np.intp) if missing.any() else _array_codes(values)
     if missing.any():
         raise ValueError(
-            f"column {key!r} tells the fields apart and must not have missing values; it has "
+            f"column {key!r} tells the fields apart and must not have missing values (NaN); it has "
             f"{missing.sum()}, the first in row {np.flatnonzero(missing)[0]}: fill or drop them."
         )
     return found

@@ -19,6 +19,7 @@ from skphys.metrics import (
     coverage_curve,
     predict_mean_std,
 )
+from skphys.predictive import as_coverage
 
 BAND = 2.0  # standard errors, to either side
 
@@ -173,8 +174,7 @@ class CoverageDisplay:
         """
         import_pyplot(f"{cls.__name__}.from_predictions")
         nominal = _check_levels(np.arange(1, 100) / 100 if levels is None else levels)
-        if not 0.0 < coverage < 1.0:
-            raise ValueError(f"coverage must be between 0 and 1; got {coverage!r}.")
+        coverage = as_coverage(coverage)
         pairs = y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
         coverages, errors, widths = {}, {}, {}
         for name, pair in pairs.items():

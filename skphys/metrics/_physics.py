@@ -44,7 +44,8 @@ def conservation_error(
     Returns
     -------
     ndarray of shape (n_samples, n_rows)
-        ``G u - b`` for all rows of the constraints, one after another. With a ColumnGrid, the
+        ``G u - b`` for all rows of the constraints, one after another; NaN where a value is not
+        known. With a ColumnGrid, the
         fields come in the order in which they first occur in X.
 
     Raises
@@ -179,7 +180,7 @@ def constraint_misses(
 
 def _row_misses(fields: Floats, system: EqualitySystem, relative: bool) -> Floats:
     """Return ``|G u - b|`` of fields for each row, divided by ``|G| |u| + |b|`` if `relative`."""
-    miss = np.abs(fields @ system.rows.T - system.values)
+    miss = np.nan_to_num(np.abs(fields @ system.rows.T - system.values))  # 0 where not known
     if not relative:
         return miss
     terms = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)

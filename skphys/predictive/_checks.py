@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,14 @@ WHAT = {
 
 # Variances this far below zero, as a fraction of the largest one, are rounding errors.
 ROUNDING = 1e-8
+
+
+def as_coverage(coverage: Any) -> float:
+    """Return the probability of an interval, or raise."""
+    number = coverage.item() if getattr(coverage, "shape", None) == () else coverage
+    if not isinstance(number, Real) or not 0.0 < float(number) < 1.0:
+        raise ValueError(f"coverage must be between 0 and 1; got {coverage!r}. Give one number.")
+    return float(number)
 
 
 def as_float(values: Any, estimator: Any, what: str) -> Array:
@@ -106,6 +115,18 @@ def check_prediction(prediction: Any, estimator: Any, n_samples: int, rows: str)
 
     prediction = prediction._mapped(checked)
     return replace(prediction, std=prediction.standard_deviation())
+
+
+def as_std(variance: Any, estimator: Any) -> Array:
+    """Return the roots of variances; one that is negative by rounding counts as zero."""
+    variance = as_float(variance, estimator, "variance")
+    lowest = variance.min(initial=0.0)
+    if lowest < -ROUNDING * np.abs(variance).max(initial=0.0):
+        raise ValueError(
+            f"The variance of {_name(estimator)} has {np.sum(variance < 0)} negative value(s), the "
+            f"smallest {lowest:.3g}; return variances (not log-variances), at least 0."
+        )
+    return np.sqrt(np.maximum(variance, 0.0))
 
 
 def _check_sign(std: Array, estimator: Any, what: str) -> None:

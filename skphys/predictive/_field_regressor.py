@@ -19,6 +19,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
+from skphys.predictive._checks import as_coverage
 from skphys.predictive._prediction import ALL, Array, Prediction
 
 MAX_SEED = 2**31
@@ -176,8 +177,7 @@ class FieldRegressorMixin(RegressorMixin):
 
     def _interval(self, X: Any, coverage: float, **options: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return what `predict_interval` does."""
-        if not 0.0 < coverage < 1.0:
-            raise ValueError(f"coverage must be between 0 and 1; got {coverage!r}.")
+        coverage = as_coverage(coverage)
         mean, std = self._answer(X, return_std=True, **options)
         half = norm.ppf(0.5 + 0.5 * coverage) * std
         return mean - half, mean + half
@@ -215,7 +215,7 @@ class FieldRegressorMixin(RegressorMixin):
 
         Yields
         ------
-        index : slice or ndarray of int of shape (n_fields, n_outputs)
+        index : slice, ndarray of int of shape (n_fields,) or (n_fields, n_outputs)
             The rows of X that are these fields; in a long table the row of each point.
         shown : slice or ndarray of int of shape (n_outputs,)
             The points of the fields that are returned.
@@ -302,8 +302,8 @@ def _put(out: Array | None, X: Any, index: Any, values: Array, square: bool = Fa
 
     With `square` there are two axes of outputs; in a long table they become two axes of rows.
     """
-    in_rows = isinstance(index, slice)
-    if out is None and in_rows and index == ALL and values.flags.writeable:
+    in_rows = np.ndim(index) < 2
+    if out is None and isinstance(index, slice) and index == ALL and values.flags.writeable:
         return values
     if out is None:
         n_rows = _num_samples(X)

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skphys import ConservationConstrainedRegressor, EnsembleRegressor
+from skphys.conditioning import Diagonal, Gaussian, condition
 from skphys.constraints import Bounds, Column, ConservationLaw, LinearEquality, Smoothness
 from skphys.datasets import make_stefan
 from skphys.grids import ColumnGrid, Grid
@@ -215,3 +216,20 @@ def test_with_a_calibrated_uncertainty(own):
     mean, std = model.predict(X, return_std=True)
     np.testing.assert_allclose(mean @ GRID.weights(), X["mass"], rtol=0, atol=1e-12)
     assert (std > 0).all()
+
+
+def test_values_that_are_not_known_do_not_teach():
+    """Their rows have a noise beside which nothing counts."""
+    X, y = np.random.default_rng(0).uniform(1.0, 2.0, (8, 2)), STEFAN.target[:8]
+    X[2, 1] = np.nan
+    law = [ConservationLaw("x", Column(1)), LinearEquality(np.eye(16)[:1], 1.0, noise=0.1)]
+    model = ConservationConstrainedRegressor(
+        Listener(), law, GRID, constrain_training=True, drop_value_columns=True
+    )
+    with pytest.warns(UserWarning, match="violate"):
+        told = model.fit(X, y).estimator_.constraint_.checked(8, 16)
+    prior = Gaussian(np.ones(16), Diagonal(np.full(16, 0.1)))
+    after = condition(prior, told.rows, told.values[2], told.noise[2]).mean
+    only = condition(prior, told.rows[1:], told.values[2, 1:], told.noise[2, 1:]).mean
+    np.testing.assert_allclose(after, only, rtol=1e-12)
+    assert told.noise[0].tolist() == [0.0, 0.1]

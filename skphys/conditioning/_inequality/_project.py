@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from skphys.conditioning._covariance import Covariance
-from skphys.conditioning._gaussian import Gaussian, condition
+from skphys.conditioning._gaussian import Gaussian, check_finite, check_noise, condition
 from skphys.conditioning._inequality._chained import project_chained
 from skphys.conditioning._inequality._conflict import find_conflict
 from skphys.conditioning._inequality._field import solve_field
@@ -135,6 +135,7 @@ def project(
     array([0., 0., 3.])
     """
     mean = np.asarray(gaussian.mean, dtype=np.float64)
+    check_finite(mean, "the mean of gaussian")
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {SOLVERS}; got {solver!r}.")
     n_points, batch = mean.shape[-1], mean.shape[:-1]
@@ -183,6 +184,9 @@ def _equalities(
     if rows is None:
         rows, values = np.zeros((0, n_points)), np.zeros(0)
     n_rows = rows.shape[0]
+    values = np.asarray(values, dtype=np.float64)
+    check_finite(values, "values")
+    check_noise(np.asarray(noise, dtype=np.float64))
     return rows, _flat(values, batch, n_rows), _flat(noise, batch, n_rows)
 
 

@@ -11,9 +11,13 @@ from sklearn.dummy import DummyRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.utils.validation import _num_samples
 
-from skphys.predictive._checks import as_float, stated
+from skphys.predictive._checks import as_float, as_std, stated
 from skphys.predictive._prediction import Array, Prediction, with_variance
 from skphys.predictive._registry import Adapter
+
+# What libraries call the moments of a distribution, as attributes or as methods.
+STDS = ("std", "stddev", "standard_deviation")
+VARIANCES = ("var", "variance")
 
 
 def _names(method: Any) -> set[str]:
@@ -88,16 +92,21 @@ def _predict_with_std_method(estimator: Any, X: Any, *, rows: str, want_cov: boo
 def _predict_with_variance_method(
     estimator: Any, X: Any, *, rows: str, want_cov: bool
 ) -> Prediction:
-    variance = as_float(estimator.predict_var(X), estimator, "variance")
-    return stated(estimator, X, rows, estimator.predict(X), np.sqrt(variance))
+    std = as_std(estimator.predict_var(X), estimator)
+    return stated(estimator, X, rows, estimator.predict(X), std)
 
 
 def _predict_from_distribution(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
     distribution = estimator.pred_dist(X)
-    for location, scale in (("mean", "std"), ("loc", "scale")):
-        mean, std = _value(distribution, location), _value(distribution, scale)
-        if mean is not None and std is not None:
-            return stated(estimator, X, rows, mean, std)
+    mean, std = _value(distribution, "mean"), _value(distribution, *STDS)
+    if std is None and (variance := _value(distribution, *VARIANCES)) is not None:
+        std = as_std(variance, estimator)
+    location, scale = _value(distribution, "loc"), _value(distribution, "scale")
+    # A location that is not the mean belongs to a distribution of the logarithm, say.
+    if std is None and location is not None and (mean is None or np.allclose(mean, location)):
+        mean, std = location, scale
+    if mean is not None and std is not None:
+        return stated(estimator, X, rows, mean, std)
     raise ValueError(
         f"pred_dist of the backbone {type(estimator).__name__} returned a "
         f"{type(distribution).__name__} that has neither mean and std nor loc and scale; see "
@@ -105,10 +114,17 @@ def _predict_from_distribution(estimator: Any, X: Any, *, rows: str, want_cov: b
     )
 
 
-def _value(distribution: Any, name: str) -> Any:
-    """Return an attribute, or what it returns if it is a method."""
-    value = getattr(distribution, name, None)
-    return value() if callable(value) else value
+def _value(distribution: Any, *names: str) -> Any:
+    """Return the first attribute that there is, or what it returns if it is a method."""
+    for name in names:
+        try:
+            value = getattr(distribution, name)
+            value = value() if callable(value) else value
+        except (AttributeError, NotImplementedError):
+            continue
+        if value is not None:
+            return value.detach().cpu() if hasattr(value, "detach") else value
+    return None
 
 
 def _predict_mean(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
