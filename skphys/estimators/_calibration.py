@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from skphys.conditioning import Gaussian
+from skphys.constraints import merge_inequalities
 from skphys.estimators._error_model import HeldOut
 from skphys.estimators._stated_errors import StatedErrors, law_misfit, widening
 from skphys.metrics import crps
@@ -23,6 +24,9 @@ EXPONENTS = np.linspace(0.0, 1.0, 21)
 SURE = 1.0  # standard errors by which a choice has to be likelier than none
 MOST_ROWS = 64  # under more rows correlated errors are dense, and not tried
 FEWEST_FIELDS = 10  # by fewer nothing but the scale is judged
+# Squared misfit, in units of the variance along the law, below which the backbone keeps the law by
+# itself: what is left is the rounding of its own arithmetic, and follows nothing.
+KEPT = 1e-6
 ROUNDS = 3  # of the scale, which moves the mean if the law has noise
 
 
@@ -98,7 +102,12 @@ class CalibratedErrors(StatedErrors):
         return self.shrink
 
     def fit(self, held_out: Sequence[HeldOut]) -> CalibratedErrors:
-        """Return what is most likely on held-out fields."""
+        """Return what is most likely on held-out fields.
+
+        Standard deviations are those of the Gaussian before the inequalities, so they are judged
+        there: of means that were moved onto bounds errors are other, mostly smaller ones.
+        """
+        held_out = [_without_inequalities(part) for part in held_out]
         found = _evidence(held_out, self)
         stated = found.stated
         if not found.n_points.any():
@@ -163,7 +172,7 @@ def _with_scale(
 def _law_exponent(found: Evidence) -> tuple[float, float]:
     """Return how the variance follows the law's test, and that test's usual value."""
     level = float(np.mean(found.z2)) if len(found.z2) >= FEWEST_FIELDS else 0.0
-    if not 0.0 < level < np.inf:
+    if not KEPT < level < np.inf:
         return 0.0, 1.0
     tried = [found.log_likelihood(widening(found.z2 / level, e)) for e in EXPONENTS]
     return float(EXPONENTS[_likeliest(tried)]), level
@@ -216,6 +225,12 @@ def _part_evidence(judged: Judged) -> Evidence:
     )
 
 
+def _without_inequalities(part: HeldOut) -> HeldOut:
+    fields = part.fields
+    none = merge_inequalities([], fields.prediction.mean.shape[1], len(part.truth))
+    return replace(part, fields=replace(fields, inequalities=none))
+
+
 def _judged(part: HeldOut, errors: CalibratedErrors) -> Judged:
     """Return a batch of held-out fields as an error model predicts them."""
     fields = part.fields
@@ -226,8 +241,7 @@ def _judged(part: HeldOut, errors: CalibratedErrors) -> Judged:
 
 def _test(judged: Judged) -> np.ndarray:
     """Return the law's test of each field, nan where there is none."""
-    conditioned = getattr(judged.field, "field", judged.field)  # without the inequalities
     z2 = None
-    if len(judged.prior) == 1 and isinstance(conditioned, Gaussian):
-        z2 = law_misfit(judged.prior[0], conditioned, judged.part.fields.system)
+    if len(judged.prior) == 1 and isinstance(judged.field, Gaussian):
+        z2 = law_misfit(judged.prior[0], judged.field, judged.part.fields.system)
     return np.full(len(judged.mean), np.nan) if z2 is None else z2

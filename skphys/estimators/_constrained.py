@@ -31,7 +31,7 @@ from skphys.estimators._layout import (
     layout_of,
 )
 from skphys.estimators._naming import naming
-from skphys.estimators._on_grid import check_restated, interpolated, more_features
+from skphys.estimators._on_grid import check_restated, interpolated, more_features, rename
 from skphys.estimators._random import set_random_states
 from skphys.estimators._report import ConstraintReport, joined, report
 from skphys.estimators._stated_errors import StatedErrors
@@ -505,7 +505,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         more = more_features(self.estimator_, backbone.regressor, constraints, n_features)
         if more:
             moved.n_features_in_ = n_features + more
-            moved.__dict__.pop("feature_names_in_", None)
+            rename(moved, constraints, self.grid_, more)
         errors = self.error_model_
         if isinstance(errors, StatedErrors) and errors.residual_std is not None:
             std = interpolated(errors.residual_std, self.grid_, grid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import copy
 from typing import Any
 
@@ -11,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skphys.constraints import Constraint, ConstraintSet
-from skphys.grids import Components
+from skphys.grids import Components, grid_parts, renamed
 
 
 def on_grid(estimator: Any, grid: Any) -> Any:
@@ -76,6 +77,26 @@ def more_features(regressor: Any, moved: Any, constraints: ConstraintSet, n_feat
                 f"Count value columns from the end, Column(-1), or name them in a DataFrame."
             )
     return int(after - before)
+
+
+def rename(moved: Any, constraints: ConstraintSet, grid: Any, more: int) -> None:
+    """Give a copy, and its constraints, the names of its columns, which are `more` than on `grid`.
+
+    Names that do not tell fields by running numbers are not known there.
+    """
+    old, new = (grid_parts(g)[0][0].n_points for g in (grid, constraints.grid))
+    names = moved.__dict__.pop("feature_names_in_", None)
+    constraints.feature_names = renamed(names, old, new, more)
+    if constraints.feature_names is not None:
+        moved.feature_names_in_ = constraints.feature_names
+    elif names is not None:
+        warnings.warn(
+            f"The columns of fields are not named <prefix>0, <prefix>1, ..., so their names on "
+            f"another grid are not known: {type(moved).__name__} takes columns by their position "
+            f"there.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def interpolated(values: np.ndarray, grid: Any, other: Any) -> np.ndarray:

@@ -15,6 +15,8 @@ from skphys.estimators._error_model import ErrorModel, impose
 from skphys.estimators._layout import PredictedFields
 from skphys.predictive import Prediction
 
+ROUNDING = 1e-13  # part of a law's terms by which predictions that obey it may miss it
+
 
 @dataclass(frozen=True, eq=False)
 class StatedErrors(ErrorModel):
@@ -150,10 +152,12 @@ def law_misfit(prior: Gaussian, conditioned: Gaussian, system: EqualitySystem) -
     """Return how far predictions are from the law, squared, in units of their variance along it.
 
     Shape (n_samples,), the mean over rows of ``r' (G S G' + R)^-1 r`` with ``r = b - G mu``; None
-    if the correction was not made in the metric of the covariance.
+    if the correction was not made in the metric of the covariance. Rounding is no misfit.
     """
     if not isinstance(conditioned.covariance, Conditioned):
         return None
     gain = conditioned.covariance.gain
     residual = system.values - gain.along(prior.mean)
+    terms = np.abs(system.values) + gain.reach(np.abs(prior.mean))
+    residual = np.where(np.abs(residual) > ROUNDING * terms, residual, 0.0)
     return np.clip(np.mean(residual * gain.solve(residual), axis=-1), 0.0, None)

@@ -25,6 +25,7 @@ from skphys.grids._components import shared_grid as shared_grid
 from skphys.grids._incidence import time_levels as time_levels
 from skphys.grids._integrals import axis_weights as axis_weights
 from skphys.grids._integrals import rules_by_axis as rules_by_axis
+from skphys.grids._resample import renamed as renamed
 from skphys.grids._resample import resample as resample
 from skphys.grids._stencils import SIDES as SIDES
 from skphys.grids._stencils import end_weights as end_weights

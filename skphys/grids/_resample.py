@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,24 @@ def resample(fields: Any, grid: Grid, other: Grid) -> NDArray[np.float64]:
         if not np.array_equal(axis.points, new.points):
             values = _along(values, axis, new.points, number)
     return values.reshape(len(fields), -1)
+
+
+def renamed(names: Sequence[str] | None, old: int, new: int, more: int) -> NDArray[Any] | None:
+    """Return the names of columns when fields of `old` values have `new` ones, and all `more`.
+
+    Fields are found by their names, a prefix and a running number; None where that does not
+    explain how many columns there are more.
+    """
+    found: list[str] = []
+    rest = list(() if names is None else names)
+    while rest:
+        prefix, digits = re.fullmatch(r"(.*?)(\d*)", str(rest[0]), re.DOTALL).groups()  # type: ignore[union-attr]
+        own = [f"{prefix}{int(digits or 0) + k:0{len(digits)}d}" for k in range(max(old, new))]
+        is_field = bool(digits) and rest[:old] == own[:old]
+        found += own[:new] if is_field else rest[:1]
+        rest = rest[old if is_field else 1 :]
+    known = names is not None and len(found) == len(names) + more
+    return np.asarray(found, dtype=object) if known else None
 
 
 def _along(values: NDArray[Any], axis: Axis, points: Any, number: int) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skphys.grids import Components, Grid
+from skphys.grids import Components, Grid, renamed
 from skphys.neural._layout import (
     check_extent,
     common_grid,
@@ -383,6 +383,11 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
         model.grid, model.grid_ = grid, inner
         model.net_ = net_on_points(self.net_, [axis.points for axis in inner.axes.values()])
         model.n_features_in_ = self._n_channels * inner.n_points
+        more = model.n_features_in_ - self.n_features_in_
+        old, names = self.grid_.n_points, getattr(self, "feature_names_in_", None)
+        names = renamed(names, old, inner.n_points, more)
+        if names is not None:
+            model.feature_names_in_ = names
         return model
 
     def predict(
