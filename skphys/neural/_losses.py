@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-LOSSES = ("relative_l2", "mse", "nll")
-
 # Norms below this part of the training fields' mean norm count as this part of it.
 SMALLEST_NORM = 1e-2
 

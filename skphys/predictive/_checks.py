@@ -12,13 +12,6 @@ from sklearn.utils.validation import _num_samples
 from skphys.predictive._prediction import Array, Prediction, with_variance
 
 ROWS = ("fields", "points")
-WHAT = {
-    "mean": "mean",
-    "std": "standard deviation",
-    "cov": "covariance",
-    "member_means": "members' mean",
-    "member_stds": "members' standard deviation",
-}
 
 # Variances this far below zero, as a fraction of the largest one, are rounding errors.
 ROUNDING = 1e-8
@@ -102,19 +95,32 @@ def check_prediction(prediction: Any, estimator: Any, n_samples: int, rows: str)
         )
     mean = as_float(prediction.mean, estimator, "mean")
     shape = (1, n_samples) if rows == "points" else (n_samples, mean.shape[-1])
-    members = () if prediction.member_means is None else prediction.member_means
-    of_members = max(len(members), 1), *shape
-    shapes = {"cov": (*shape, shape[-1]), "member_means": of_members, "member_stds": of_members}
+    _check_shape(mean, shape, estimator, "mean")
+    members, member_stds = prediction.member_means, None
+    cov, std = prediction.cov, prediction.std
+    if members is not None:
+        members, member_stds = _checked_members(prediction, estimator, shape)
+    if cov is not None:
+        cov = _checked_cov(cov, estimator, (*shape, shape[-1]))
+    if std is not None:
+        std = _checked_std(std, estimator, shape, "standard deviation")
+    checked = replace(
+        prediction, mean=mean, std=std, cov=cov, member_means=members, member_stds=member_stds
+    )
+    follows = std is None and (members is not None or cov is not None)
+    return replace(checked, std=checked.standard_deviation()) if follows else checked
 
-    def checked(name: str, values: Array) -> Array:
-        array = as_float(values, estimator, WHAT[name])
-        _check_shape(array, shapes.get(name, shape), estimator, WHAT[name])
-        if name in ("std", "member_stds"):
-            _check_sign(array, estimator, WHAT[name])
-        return _checked_cov(array, estimator) if name == "cov" else array
 
-    prediction = prediction._mapped(checked)
-    return replace(prediction, std=prediction.standard_deviation())
+def _checked_members(
+    prediction: Prediction, estimator: Any, shape: tuple[int, ...]
+) -> tuple[Array, Array | None]:
+    means = as_float(prediction.member_means, estimator, "members' mean")
+    shape = (max(len(means), 1), *shape)
+    _check_shape(means, shape, estimator, "members' mean")
+    if prediction.member_stds is None:
+        return means, None
+    stds = _checked_std(prediction.member_stds, estimator, shape, "members' standard deviation")
+    return means, stds
 
 
 def as_std(variance: Any, estimator: Any) -> Array:
@@ -129,16 +135,21 @@ def as_std(variance: Any, estimator: Any) -> Array:
     return np.sqrt(np.maximum(variance, 0.0))
 
 
-def _check_sign(std: Array, estimator: Any, what: str) -> None:
+def _checked_std(values: Any, estimator: Any, shape: tuple[int, ...], what: str) -> Array:
+    std = as_float(values, estimator, what)
+    _check_shape(std, shape, estimator, what)
     if (std < 0).any():
         raise ValueError(
             f"The {what} of {_name(estimator)} has {np.sum(std < 0)} negative value(s), the "
             f"smallest {std.min():.3g}; return standard deviations (not log-variances), at least 0."
         )
+    return std
 
 
-def _checked_cov(cov: Array, estimator: Any) -> Array:
+def _checked_cov(values: Any, estimator: Any, shape: tuple[int, ...]) -> Array:
     """Check covariances; a diagonal that is negative by rounding becomes zero."""
+    cov = as_float(values, estimator, "covariance")
+    _check_shape(cov, shape, estimator, "covariance")
     variance = np.diagonal(cov, axis1=1, axis2=2)
     if not (variance < 0).any():
         return cov

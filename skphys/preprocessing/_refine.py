@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from skphys.grids import Grid
 from skphys.preprocessing._channels import Channel
 from skphys.preprocessing._columns import Table, field_names, stem
-
-Moves = Mapping[int, tuple[int, ...]]
 
 
 def refine(channels: Sequence[Channel], singles: Sequence[int], grid: Grid, table: Table) -> tuple:

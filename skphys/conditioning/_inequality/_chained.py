@@ -9,6 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from skphys.conditioning._inequality._chains import Chains, carry, find_chains
+from skphys.conditioning._inequality._linear import singles
 from skphys.conditioning._inequality._problem import Problem
 from skphys.conditioning._inequality._search import Chained, project_pieces, search
 
@@ -35,7 +36,7 @@ def project_chained(problem: Problem, variance: np.ndarray) -> tuple[np.ndarray,
         False where a field is left to other methods.
         None in place of both where the inequalities have another form.
     """
-    found = find_chains(problem.H, problem.lower, problem.upper)
+    found = find_chains(problem)
     if found is None:
         return None
     chains, low, high = found
@@ -68,10 +69,8 @@ def _pinned(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Move the points that exact rows name one by one, and fix them there."""
     mean = problem.mean
-    pins = np.flatnonzero((np.diff(rows.indptr) == 1) & (problem.noise == 0).all(axis=0))
+    pins, points, scale = singles(rows, (problem.noise == 0).all(axis=0))
     if len(pins):
-        points = rows.indices[rows.indptr[pins]]
-        scale = rows.data[rows.indptr[pins]]
         mean, fixed = mean.copy(), fixed.copy()
         given = problem.values[:, pins] / scale
         mean[:, points] = np.where(fixed[:, points], mean[:, points], given)

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
+
+from skphys.conditioning._inequality._linear import singles
+from skphys.conditioning._inequality._problem import Problem
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,13 @@ class Chains:
             first += length * count
 
 
-def find_chains(
-    H: sparse.csr_array, lower: np.ndarray, upper: np.ndarray
-) -> tuple[Chains, np.ndarray, np.ndarray] | None:
+def find_chains(problem: Problem) -> tuple[Chains, np.ndarray, np.ndarray] | None:
     """Read inequalities as chains and bounds of points, or return None if they are neither.
 
     Parameters
     ----------
-    H : csr_array of shape (n_rows, n_points)
-        Rows without explicit zeros.
-    lower, upper : ndarray of shape (n_fields, n_rows)
-        Bounds of ``H u``.
+    problem : Problem
+        Several fields. There are no explicit zeros in its rows.
 
     Returns
     -------
@@ -80,23 +78,17 @@ def find_chains(
     point_lower, point_upper : ndarray of shape (n_fields, n_points)
         The bounds of each point, in the points' own order.
     """
-    count = np.diff(H.indptr)
-    if not np.isin(count, (1, 2)).all():
-        return None
-    edges = _edges(H, lower, upper, np.flatnonzero(count == 2))
-    chains = None if edges is None else _paths(edges, H.shape[1])
-    if chains is None:
-        return None
-    return chains, *_point_bounds(H, lower, upper, np.flatnonzero(count == 1))
+    count = np.diff(problem.H.indptr)
+    edges = _edges(problem, np.flatnonzero(count == 2)) if np.isin(count, (1, 2)).all() else None
+    chains = None if edges is None else _paths(edges, problem.H.shape[1])
+    return None if chains is None else (chains, *_point_bounds(problem))
 
 
-def _edges(
-    H: sparse.csr_array, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray
-) -> np.ndarray | None:
+def _edges(problem: Problem, rows: np.ndarray) -> np.ndarray | None:
     """Return pairs (i, j) of points with ``u_i <= u_j``, one for each two-point row."""
-    first = H.indptr[rows]
+    H, first = problem.H, problem.H.indptr[rows]
     a, b = H.data[first], H.data[first + 1]
-    low, high = lower[:, rows], upper[:, rows]
+    low, high = problem.lower[:, rows], problem.upper[:, rows]
     rising = ((low == 0) & np.isposinf(high)).all(axis=0)
     falling = ((high == 0) & np.isneginf(low)).all(axis=0)
     if (a != -b).any() or not (rising | falling).all():
@@ -126,15 +118,12 @@ def _paths(edges: np.ndarray, n_points: int) -> Chains | None:
     return Chains(order, length[heads])
 
 
-def _point_bounds(
-    H: sparse.csr_array, lower: np.ndarray, upper: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _point_bounds(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds that one-point rows set on their points."""
-    first = H.indptr[rows]
-    points, scale = H.indices[first], H.data[first]
-    low, high = lower[:, rows] / scale, upper[:, rows] / scale
+    rows, points, scale = singles(problem.H)
+    low, high = problem.lower[:, rows] / scale, problem.upper[:, rows] / scale
     low, high = np.where(scale > 0, low, high), np.where(scale > 0, high, low)
-    shape = (len(lower), H.shape[1])
+    shape = problem.mean.shape
     point_lower, point_upper = np.full(shape, -np.inf), np.full(shape, np.inf)
     np.maximum.at(point_lower.T, points, low.T)
     np.minimum.at(point_upper.T, points, high.T)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from skphys.conditioning._inequality._linear import bordered, dense
+from skphys.conditioning._inequality._linear import bordered, dense, singles
 from skphys.conditioning._inequality._problem import Found, Point, Posed
 
 ROUNDS, PATIENCE = 24, 4  # the latter without fewer changes
@@ -103,11 +103,10 @@ class _Face:
 
     def __init__(self, posed: Posed, active: np.ndarray) -> None:
         C = sparse.csr_array(posed.C)
-        alone = np.diff(C.indptr) == 1
-        fixing, self.other = np.flatnonzero(active & alone), np.flatnonzero(active & ~alone)
-        self.columns, first = np.unique(C.indices[C.indptr[fixing]], return_index=True)
-        self.fixing = fixing[first]
-        self.entries = C.data[C.indptr[self.fixing]]
+        fixing, columns, entries = singles(C, active)
+        self.columns, first = np.unique(columns, return_index=True)
+        self.fixing, self.entries = fixing[first], entries[first]
+        self.other = np.setdiff1d(np.flatnonzero(active), fixing)
         self.free = np.setdiff1d(np.arange(C.shape[1]), self.columns)
         if sparse.issparse(posed.C) and sparse.issparse(posed.E):
             rows = sparse.vstack([posed.E, C[self.other]]).tocsr()

@@ -17,6 +17,13 @@ _TINY = np.finfo(np.float64).tiny
 Solve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
+def singles(matrix: Any, among: Any = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which rows (of csr) or columns (of csc) hold one entry, where it is, and the entry."""
+    which = np.flatnonzero((np.diff(matrix.indptr) == 1) & among)
+    first = matrix.indptr[which]
+    return which, matrix.indices[first], matrix.data[first]
+
+
 def gram(C: Any, weight: np.ndarray) -> Any:
     """Return ``C' diag(weight) C``, sparse or dense as C is."""
     if sparse.issparse(C):

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skphys.conditioning._inequality._linear import singles
+
 EQUAL, UNEQUAL = 1e-12, 1e-9  # what may be left of equalities and of inequalities, as promised
 DENSE = 0.3  # share of entries in a root above which all is kept dense
 SMALL = 64  # points of a field for which dense matrices take less time than sparse ones
@@ -182,9 +184,8 @@ class Posed:
     def _snapped(self, v: np.ndarray, active: np.ndarray) -> np.ndarray:
         """Return the field with bounds of points, where active or passed by rounding, exact."""
         field = self.field(v)
-        alone = np.flatnonzero(np.diff(self.H.indptr) == 1)
-        first = self.H.indptr[alone]
-        points, factor, bound = self.H.indices[first], self.H.data[first], self.bound[alone]
+        alone, points, factor = singles(self.H)
+        bound = self.bound[alone]
         passed = factor * field[points] - bound
         size = np.abs(factor) * np.abs(self.problem.mean[points]) + np.abs(bound)
         at = active[alone] | ((passed < 0) & (passed >= -CLOSE * size))
@@ -245,10 +246,9 @@ def _moving(
     """
     T, known = problem.root[0], problem.mean.copy()
     moving = np.asarray(abs(T).sum(axis=1)).ravel() > 0
-    pins = np.flatnonzero((np.diff(G.indptr) == 1) & (noise == 0))
-    points = G.indices[G.indptr[pins]]
+    pins, points, entries = singles(G, noise == 0)
     moving[points] = False
-    known[points] = b[pins] / G.data[G.indptr[pins]]
+    known[points] = b[pins] / entries
     return moving, known
 
 
@@ -256,14 +256,12 @@ def _origin(
     mean: np.ndarray, T: sparse.csc_array, H: sparse.csr_array, bound: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a bound of each point that has one and a coordinate of its own, else the mean."""
-    own = np.flatnonzero(np.diff(T.indptr) == 1)
-    points, entries = T.indices[T.indptr[own]], T.data[T.indptr[own]]
+    own, points, entries = singles(T)
     single = np.bincount(T.indices, minlength=len(mean))[points] == 1
     own, points, entries = own[single], points[single], entries[single]
-    alone = np.flatnonzero(np.diff(H.indptr) == 1)[::-1]  # lower bounds come first and win
-    first = H.indptr[alone]
+    alone, at, factor = (part[::-1] for part in singles(H))  # lower bounds come first and win
     target = mean.copy()
-    target[H.indices[first]] = bound[alone] / H.data[first]
+    target[at] = bound[alone] / factor
     origin, away = mean.copy(), np.zeros(T.shape[1])
     origin[points] = target[points]
     away[own] = (target - mean)[points] / entries

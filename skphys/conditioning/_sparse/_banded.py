@@ -7,6 +7,7 @@ The entries of the inverse in the band come from the block recursion of Takahash
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -22,16 +23,28 @@ MIN_BLOCK = 16
 CHUNK = 1 << 21  # values in the blocks that are inverted at once
 
 
-def narrow(row: np.ndarray, column: np.ndarray, size: int) -> tuple[np.ndarray, int]:
-    """Return an order of the rows that brings entries near the diagonal, and the band's width.
+class Symmetric(NamedTuple):
+    """Symmetric matrices, one for each field, with entries in the same places.
 
-    Parameters
+    Attributes
     ----------
     row, column : ndarray of shape (n_pairs,)
-        Where there are entries off the diagonal, one triangle of a symmetric matrix.
-    size : int
-        The number of rows.
+        Where there are entries below the diagonal.
+    diagonal : ndarray of shape (n_fields, n_rows)
+        The diagonals; not above 1.
+    lower : ndarray of shape (n_pairs, n_fields)
+        The entries below.
     """
+
+    row: np.ndarray
+    column: np.ndarray
+    diagonal: np.ndarray
+    lower: np.ndarray
+
+
+def narrow(matrix: Symmetric) -> tuple[np.ndarray, int]:
+    """Return an order of the rows that brings entries near the diagonal, and the band's width."""
+    row, column, size = matrix.row, matrix.column, matrix.diagonal.shape[1]
     natural = np.arange(size)
     width = int(abs(row - column).max(initial=0))
     if width <= NARROW:
@@ -51,12 +64,8 @@ class BandedFactor:
 
     Parameters
     ----------
-    row, column : ndarray of shape (n_pairs,)
-        Where there are entries below the diagonal.
-    diagonal : ndarray of shape (n_fields, n_rows)
-        The diagonals; not above 1.
-    lower : ndarray of shape (n_pairs, n_fields)
-        The entries below.
+    matrix : Symmetric
+        What to factor.
     order : ndarray of shape (n_rows,)
         Order of the rows in the band.
     width : int
@@ -71,23 +80,16 @@ class BandedFactor:
     """
 
     def __init__(
-        self,
-        row: np.ndarray,
-        column: np.ndarray,
-        diagonal: np.ndarray,
-        lower: np.ndarray,
-        order: np.ndarray,
-        width: int,
-        shift: float = SHIFT,
+        self, matrix: Symmetric, order: np.ndarray, width: int, shift: float = SHIFT
     ) -> None:
         position = np.empty_like(order)
         position[order] = np.arange(len(order))
-        row, column = position[row], position[column]
+        row, column = position[matrix.row], position[matrix.column]
         self.order = order
         self._from, self._to = np.minimum(row, column), np.maximum(row, column)
-        bands = np.zeros((width + 1, *diagonal.shape))
-        bands[0] = diagonal[:, order]
-        bands[self._to - self._from, :, self._from] = lower
+        bands = np.zeros((width + 1, *matrix.diagonal.shape))
+        bands[0] = matrix.diagonal[:, order]
+        bands[self._to - self._from, :, self._from] = matrix.lower
         self.shift, self._bands = np.zeros((bands.shape[1], 1)), bands
         cholesky = _cholesky(bands)
         if cholesky is None:

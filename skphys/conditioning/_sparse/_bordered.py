@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
-from skphys.conditioning._sparse._banded import BandedFactor, narrow
+from skphys.conditioning._sparse._banded import BandedFactor, Symmetric, narrow
 
 MOST_HUBS = 8
 FEWEST_ROWS = 32
@@ -12,10 +15,11 @@ TOUCHED = 0.5  # a row that shares points with more than this share of the other
 REGULAR = 1e-4  # a pivot below this costs digits that one factorization of the whole keeps
 
 
+@dataclass(frozen=True, eq=False)
 class BorderedFactor:
     """``[[T, C'], [C, H]]`` with a banded ``T``, by its Schur complement ``E = H - C T^-1 C'``.
 
-    Parameters
+    Attributes
     ----------
     inner : BandedFactor
         ``T``, regular.
@@ -31,59 +35,52 @@ class BorderedFactor:
         ``E^-1``.
     """
 
-    shift = 0.0
-
-    def __init__(
-        self,
-        inner: BandedFactor,
-        rest: np.ndarray,
-        hubs: np.ndarray,
-        row: np.ndarray,
-        column: np.ndarray,
-        border: np.ndarray,
-        solved: np.ndarray,
-        complement: np.ndarray,
-    ) -> None:
-        self._inner, self._rest, self._hubs = inner, rest, hubs
-        self._row, self._column = row, column
-        self._border, self._solved, self._complement = border, solved, complement
+    inner: BandedFactor
+    rest: np.ndarray
+    hubs: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    border: np.ndarray
+    solved: np.ndarray
+    complement: np.ndarray
+    shift: ClassVar[float] = 0.0
 
     def dependent(self) -> tuple[np.ndarray, np.ndarray]:
         """Say of no field that rows follow from others: nothing else is factored so."""
-        none = np.zeros(len(self._border), dtype=bool)
+        none = np.zeros(len(self.border), dtype=bool)
         return none, none
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Solve for right sides of shape (n_fields, k, n_rows)."""
-        first = self._inner.solve(right[..., self._rest])
-        missing = right[..., self._hubs] - first @ self._border.swapaxes(-1, -2)
-        found = missing @ self._complement
+        first = self.inner.solve(right[..., self.rest])
+        missing = right[..., self.hubs] - first @ self.border.swapaxes(-1, -2)
+        found = missing @ self.complement
         result = np.empty_like(right)
-        result[..., self._hubs] = found
-        result[..., self._rest] = first - found @ self._solved
+        result[..., self.hubs] = found
+        result[..., self.rest] = first - found @ self.solved
         return result
 
     def inverse_entries(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the inverse's entries on the diagonal and at the pairs."""
-        diagonal, lower = self._inner.inverse_entries()
-        n_fields, n_rows = len(diagonal), len(self._rest) + len(self._hubs)
+        diagonal, lower = self.inner.inverse_entries()
+        n_fields, n_rows = len(diagonal), len(self.rest) + len(self.hubs)
         # Rows of the inverse at the hubs, and what the hubs add to the rest.
-        at_hubs = np.empty((n_fields, len(self._hubs), n_rows))
-        at_hubs[..., self._rest] = -self._complement @ self._solved
-        at_hubs[..., self._hubs] = self._complement
+        at_hubs = np.empty((n_fields, len(self.hubs), n_rows))
+        at_hubs[..., self.rest] = -self.complement @ self.solved
+        at_hubs[..., self.hubs] = self.complement
         spread = np.zeros_like(at_hubs)
-        spread[..., self._rest] = self._solved
+        spread[..., self.rest] = self.solved
         whole = np.empty((n_fields, n_rows))
-        whole[:, self._rest] = diagonal
+        whole[:, self.rest] = diagonal
         whole -= np.sum(spread * at_hubs, axis=1)
-        whole[:, self._hubs] = np.diagonal(self._complement, axis1=1, axis2=2)
-        number = _numbers(self._hubs, n_rows)
+        whole[:, self.hubs] = np.diagonal(self.complement, axis1=1, axis2=2)
+        number = _numbers(self.hubs, n_rows)
         return whole, self._pairs(lower, at_hubs, spread, number)
 
     def _pairs(
         self, lower: np.ndarray, at_hubs: np.ndarray, spread: np.ndarray, number: np.ndarray
     ) -> np.ndarray:
-        row, column = self._row, self._column
+        row, column = self.row, self.column
         first, second = number[row], number[column]
         inside = (first < 0) & (second < 0)
         entries = np.empty((len(row), len(at_hubs)))
@@ -95,22 +92,12 @@ class BorderedFactor:
         return entries
 
 
-def bordered(
-    row: np.ndarray, column: np.ndarray, diagonal: np.ndarray, lower: np.ndarray, most: int
-) -> BorderedFactor | None:
+def bordered(matrix: Symmetric, most: int) -> BorderedFactor | None:
     """Factor matrices of a band with a few rows across it, if they are that, and regular.
 
-    Parameters
-    ----------
-    row, column : ndarray of shape (n_pairs,)
-        Where there are entries below the diagonal.
-    diagonal : ndarray of shape (n_fields, n_rows)
-        The diagonals; not above 1.
-    lower : ndarray of shape (n_pairs, n_fields)
-        The entries below.
-    most : int
-        The widest band.
+    The band may not be wider than `most`.
     """
+    row, column, diagonal, lower = matrix
     n_rows = diagonal.shape[1]
     degree = np.bincount(np.concatenate([row, column]), minlength=n_rows)
     hubs = np.flatnonzero(degree > TOUCHED * n_rows)
@@ -120,10 +107,11 @@ def bordered(
     number, place = _numbers(hubs, n_rows), _numbers(rest, n_rows)
     inside = (place[row] >= 0) & (place[column] >= 0)
     pairs = place[row[inside]], place[column[inside]]
-    order, width = narrow(*pairs, len(rest))
+    band = Symmetric(*pairs, diagonal[:, rest], lower[inside])
+    order, width = narrow(band)
     if width > most:
         return None
-    inner = BandedFactor(*pairs, diagonal[:, rest], lower[inside], order, width)
+    inner = BandedFactor(band, order, width)
     if inner.shift.any() or not inner.least_pivot() > REGULAR:
         return None
     across = np.zeros((len(diagonal), len(hubs), n_rows))

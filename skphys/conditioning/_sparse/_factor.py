@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from skphys.conditioning._sparse._banded import SHIFT, WEAK, BandedFactor, narrow
+from skphys.conditioning._sparse._banded import SHIFT, WEAK, BandedFactor, Symmetric, narrow
 from skphys.conditioning._sparse._bordered import BorderedFactor, bordered
 from skphys.conditioning._sparse._products import Products, times
 from skphys.conditioning._whitened import rounding
@@ -59,15 +59,9 @@ class DiagonalFactor:
 class LUFactor:
     """One SuperLU factorization a field, ordered by minimum degree, without pivoting."""
 
-    def __init__(
-        self,
-        row: np.ndarray,
-        column: np.ndarray,
-        diagonal: np.ndarray,
-        lower: np.ndarray,
-        shift: float,
-    ) -> None:
+    def __init__(self, symmetric: Symmetric, shift: float) -> None:
         self.shift = shift
+        row, column, diagonal, lower = symmetric
         n_rows = diagonal.shape[1]
         own = np.arange(n_rows)
         rows, columns = np.concatenate([own, row, column]), np.concatenate([own, column, row])
@@ -138,19 +132,20 @@ class InnerMatrix:
     def _make(self, diagonal: np.ndarray, shift: float) -> Factor:
         """Scale, and choose how to factor."""
         products, scale = self._products, self._scale.reshape(self._n_fields, -1)
-        row, column, n_rows = products.row, products.column, scale.shape[1]
-        self._unit = np.where(scale > 0, diagonal * scale**2, 1.0)
-        if not len(row):
-            return DiagonalFactor(self._unit, shift)
+        row, column = products.row, products.column
+        unit = np.where(scale > 0, diagonal * scale**2, 1.0)
         both = (scale[:, row] * scale[:, column]).T
-        self._lower = np.where(both > 0, products.lower * both, 0.0)
-        hubs = bordered(row, column, self._unit, self._lower, NARROW)
+        lower = np.where(both > 0, products.lower * both, 0.0)
+        matrix = self._matrix = Symmetric(row, column, unit, lower)
+        if not len(row):
+            return DiagonalFactor(unit, shift)
+        hubs = bordered(matrix, NARROW)
         if hubs is not None:
             return hubs
-        order, width = self._band = narrow(row, column, n_rows)
-        if width <= NARROW or n_rows * width**2 <= SMALL_WORK:
-            return BandedFactor(row, column, self._unit, self._lower, order, width, shift)
-        return LUFactor(row, column, self._unit, self._lower, shift)
+        order, width = self._band = narrow(matrix)
+        if width <= NARROW or unit.shape[1] * width**2 <= SMALL_WORK:
+            return BandedFactor(matrix, order, width, shift)
+        return LUFactor(matrix, shift)
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Return ``A^-1 @ right`` (of the shifted, scaled matrix) for right (..., n_rows)."""
@@ -224,20 +219,19 @@ class InnerMatrix:
 
     def _inverse_entries(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return entries of the scaled inverse on the diagonal and at the pairs."""
-        products = self._products
+        row, column, unit, below = self._matrix
         if isinstance(self._factor, DiagonalFactor):
-            present = self._unit > SHIFT
-            return np.where(present, 1.0 / np.where(present, self._unit, 1.0), 0.0), products.lower
+            present = unit > SHIFT
+            return np.where(present, 1.0 / np.where(present, unit, 1.0), 0.0), below
         if isinstance(self._factor, BandedFactor | BorderedFactor):
             return self._factor.inverse_entries()
-        (order, width), n_rows = self._band, self._unit.shape[1]
+        (order, width), n_rows = self._band, unit.shape[1]
         if n_rows * width**2 > INVERSE_WORK or n_rows * width > INVERSE_VALUES:
             return None
-        diagonal, lower = np.empty_like(self._unit), np.empty_like(self._lower)
+        diagonal, lower = np.empty_like(unit), np.empty_like(below)
         for f in range(self._n_fields):
             part = slice(f, f + 1)
-            banded = BandedFactor(
-                products.row, products.column, self._unit[part], self._lower[:, part], order, width
-            )
+            one = Symmetric(row, column, unit[part], below[:, part])
+            banded = BandedFactor(one, order, width)
             diagonal[part], lower[:, part] = banded.inverse_entries()
         return diagonal, lower
