@@ -172,6 +172,7 @@ def _shaped(array: np.ndarray, shapes: Shapes) -> np.ndarray | None:
 
 
 def one_a_field(values: Any, n_fields: int, shapes: Shapes, name: str) -> np.ndarray:
+    """Return values that come with X as (n_samples or 1, *shape), or say what was expected."""
     array = _numeric(values, name)
     if array.ndim == 0:
         return array.reshape(1, 1)
