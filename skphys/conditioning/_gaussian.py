@@ -120,7 +120,7 @@ def condition(
     Raises
     ------
     ValueError
-        If rows or values do not fit the fields, values or noise are not finite, or noise is negative.
+        If rows or values do not fit the fields or are not finite, or noise is negative.
     InconsistentConstraintsError
         If exact rows contradict each other, or a field without variance cannot meet them.
 

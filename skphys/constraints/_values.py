@@ -172,7 +172,7 @@ def _shaped(array: np.ndarray, shapes: Shapes) -> np.ndarray | None:
 
 
 def one_a_field(values: Any, n_fields: int, shapes: Shapes, name: str) -> np.ndarray:
-    """Return values for each field, (n_fields or 1, 1) or (n_fields or 1, *shape)."""
+    """Return values that come with X as (n_samples or 1, *shape), or say what was expected."""
     array = _numeric(values, name)
     if array.ndim == 0:
         return array.reshape(1, 1)

@@ -171,7 +171,8 @@ def _with_scale(
 
 def _law_exponent(found: Evidence) -> tuple[float, float]:
     """Return how the variance follows the law's test, and that test's usual value."""
-    level = float(np.mean(found.z2)) if len(found.z2) >= FEWEST_FIELDS else 0.0
+    tested = found.z2[~np.isnan(found.z2)]  # there is no test where no value is known
+    level = float(np.mean(tested)) if len(tested) >= FEWEST_FIELDS else 0.0
     if not KEPT < level < np.inf:
         return 0.0, 1.0
     tried = [found.log_likelihood(widening(found.z2 / level, e)) for e in EXPONENTS]

@@ -238,8 +238,10 @@ def _settled(prediction: Prediction, system: EqualitySystem) -> Prediction:
     assert prediction.member_means is not None
     if system.rows.shape[0] == 0:
         return prediction
-    prior = Gaussian(prediction.member_means, Diagonal(_metric(prediction)))
-    means = condition(prior, system.rows, system.values).mean
+    means, metric = prediction.member_means.copy(), _metric(prediction)
+    for fields, known in system.by_known():
+        prior = Gaussian(means[:, fields], Diagonal(metric[fields]))
+        means[:, fields] = condition(prior, known.rows, known.values).mean
     return replace(prediction, mean=means.mean(axis=0), member_means=means, std=None)
 
 

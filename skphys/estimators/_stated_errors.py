@@ -144,8 +144,11 @@ def _once(std: np.ndarray) -> np.ndarray:
 
 
 def widening(z2: np.ndarray, exponent: Any) -> np.ndarray:
-    """Return the factor of the variance where the law is missed by `z2` times the usual."""
-    return (0.5 * (1.0 + z2)) ** exponent
+    """Return the factor of the variance where the law is missed by `z2` times the usual.
+
+    It is 1 where there is no test, NaN.
+    """
+    return (0.5 * (1.0 + np.nan_to_num(z2, nan=1.0))) ** exponent
 
 
 def law_misfit(prior: Gaussian, conditioned: Gaussian, system: EqualitySystem) -> np.ndarray | None:

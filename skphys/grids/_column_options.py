@@ -10,7 +10,7 @@ import numpy as np
 
 from skphys.grids._axis import Axis
 from skphys.grids._checks import Vector, as_numbers, naming
-from skphys.grids._geometry import COVERING, Domain
+from skphys.grids._geometry import Domain, rounding
 from skphys.grids._tables import Key
 
 
@@ -72,7 +72,7 @@ def read_nodes(value: Any, space: tuple[Key, ...]) -> list[Vector]:
 def check_nodes(nodes: Sequence[Vector], domain: Domain) -> None:
     """Raise unless the nodes span the domain, no more and no less."""
     for axis, (key, (low, high)) in zip(nodes, domain.items(), strict=True):
-        if max(abs(axis[0] - low), abs(axis[-1] - high)) > COVERING * (high - low):
+        if max(abs(axis[0] - low), abs(axis[-1] - high)) > rounding(low, high):
             raise ValueError(
                 f"nodes of {key!r} must span the domain [{low:g}, {high:g}], since the law "
                 f"acts on them, but they span [{axis[0]:g}, {axis[-1]:g}]; put nodes on its ends."

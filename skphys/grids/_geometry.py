@@ -14,6 +14,12 @@ from skphys.grids._tables import Key
 
 Domain = Mapping[Key, tuple[float, float]]
 COVERING = 1e-9  # a gap at the ends of a domain that is rounding, relative to its width
+SINGLE = 2.0**-24  # what a coordinate may be off by that was stored in float32
+
+
+def rounding(low: float, high: float) -> float:
+    """Return the distance from the ends of a domain that is rounding."""
+    return COVERING * (high - low) + SINGLE * max(abs(low), abs(high))
 
 
 def join_codes(columns: Sequence[NDArray[np.intp]], n_rows: int) -> NDArray[np.intp]:
@@ -64,26 +70,35 @@ def tensor_axes(points: Vector, keys: Sequence[Key]) -> list[Vector]:
 def check_covers(axes: Sequence[Vector], domain: Domain, source: str) -> None:
     """Raise unless each axis reaches both ends of its domain."""
     for axis, (key, (low, high)) in zip(axes, domain.items(), strict=True):
-        slack = COVERING * (high - low)
+        slack = rounding(low, high)
         if axis[0] > low + slack or axis[-1] < high - slack:
             raise IncompleteFieldError(
                 f"it covers only {float(axis[0])!r} <= {key} <= {float(axis[-1])!r} of the domain "
                 f"{low!r} <= {key} <= {high!r} ({source}). The law acts on the whole domain: on "
                 "a part of it, all of the total would go into that part. Query points that "
-                f"cover it, or pass nodes=np.linspace({low!r}, {high!r}, 101), say, to ColumnGrid."
+                f"cover it, or pass {_nodes_over(domain)}, say, to ColumnGrid."
             )
 
 
 def check_inside(points: Vector, domain: Domain, source: str) -> None:
     """Raise if a point lies outside the domain."""
     for values, (key, (low, high)) in zip(points.T, domain.items(), strict=True):
-        slack = COVERING * (high - low)
+        slack = rounding(low, high)
         outside = values[(values < low - slack) | (values > high + slack)]
         if outside.size:
             raise IncompleteFieldError(
                 f"it has a point at {key}={float(outside[0])!r}, outside the domain {low!r} <= "
-                f"{key} <= {high!r} ({source}); drop it, or widen the domain."
+                f"{key} <= {high!r} ({source}); drop it, or widen the domain"
+                f"{', nodes and all' if 'nodes' in source else ''}."
             )
+
+
+def _nodes_over(domain: Domain) -> str:
+    """Return the argument that puts nodes on a domain."""
+    lines = {key: f"np.linspace({low!r}, {high!r}, 101)" for key, (low, high) in domain.items()}
+    if len(lines) == 1:
+        return f"nodes={next(iter(lines.values()))}"
+    return f"nodes={{{', '.join(f'{key!r}: {line}' for key, line in lines.items())}}}"
 
 
 def _coordinates(keys: Sequence[Key], point: Sequence[float] | Vector) -> str:

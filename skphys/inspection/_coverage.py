@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from skphys.inspection._models import by_name
-from skphys.inspection._plotting import import_pyplot, style
+from skphys.inspection._plotting import check_coverage, import_pyplot, style
 from skphys.metrics import (
     Floats,
     as_finite,
@@ -19,7 +19,6 @@ from skphys.metrics import (
     coverage_curve,
     predict_mean_std,
 )
-from skphys.predictive import as_coverage
 
 BAND = 2.0  # standard errors, to either side
 
@@ -174,7 +173,7 @@ class CoverageDisplay:
         """
         import_pyplot(f"{cls.__name__}.from_predictions")
         nominal = _check_levels(np.arange(1, 100) / 100 if levels is None else levels)
-        coverage = as_coverage(coverage)
+        check_coverage(coverage)
         pairs = y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
         coverages, errors, widths = {}, {}, {}
         for name, pair in pairs.items():

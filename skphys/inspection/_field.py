@@ -8,9 +8,8 @@ import numpy as np
 from scipy.stats import norm
 
 from skphys.grids import Components, Grid
-from skphys.inspection._plotting import cell_edges, import_pyplot, style
+from skphys.inspection._plotting import cell_edges, check_coverage, import_pyplot, style
 from skphys.inspection._select import Selection, predict_sample
-from skphys.predictive import as_coverage
 
 PANELS = ("truth", "mean", "error", "std")
 
@@ -247,7 +246,7 @@ class FieldDisplay:
         (self.line_,) = ax.plot(x, self.mean, **line)
         if self.std is None or coverage is None:
             return
-        coverage = as_coverage(coverage)
+        check_coverage(coverage)
         half = norm.ppf(0.5 + 0.5 * coverage) * np.asarray(self.std)
         defaults = {"color": self.line_.get_color(), "alpha": 0.25, "linewidth": 0}
         if label is None:

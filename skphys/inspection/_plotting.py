@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -43,3 +44,9 @@ def cell_edges(axis: Axis) -> np.ndarray:
     middle = axis.points[:-1] + 0.5 * np.diff(axis.points)
     first, last = axis.points[0], axis.points[-1]
     return np.concatenate([[2.0 * first - middle[0]], middle, [2.0 * last - middle[-1]]])
+
+
+def check_coverage(coverage: Any) -> None:
+    """Raise unless this is the probability of an interval."""
+    if not isinstance(coverage, Real) or not 0.0 < float(coverage) < 1.0:
+        raise ValueError(f"coverage must be between 0 and 1; got {coverage!r}. Give one number.")

@@ -84,7 +84,7 @@ def affine_map(transformer: Any, latent: Array) -> AffineMap | None:
     AffineMap or None
         None if the inverse is not affine.
     """
-    with _quiet():
+    with quiet():
         try:
             return _probed(transformer, latent)
         except (ArithmeticError, ValueError):  # an inverse that is not defined everywhere
@@ -93,13 +93,14 @@ def affine_map(transformer: Any, latent: Array) -> AffineMap | None:
 
 def fitted_map(transformer: Any) -> AffineMap | None:
     """Find the affine map of a transformer without any transformed targets at hand."""
-    with _quiet():
+    with quiet():
         latent = transformer.transform(np.zeros((1, transformer.n_features_in_)))
     return affine_map(transformer, np.asarray(latent, dtype=np.float64).reshape(1, -1))
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Keep warnings of a transformer that is probed, perhaps out of its domain."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

@@ -19,7 +19,9 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
+from skphys.predictive._backbone import chain
 from skphys.predictive._checks import as_coverage
+from skphys.predictive._nets import refuse_module
 from skphys.predictive._prediction import ALL, Array, Prediction
 
 MAX_SEED = 2**31
@@ -152,6 +154,11 @@ class FieldRegressorMixin(RegressorMixin):
         """
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         return self._draws(X, n_samples, random_state)
+
+    def _validate_params(self) -> None:
+        for part in chain(getattr(self, "estimator", None)):
+            refuse_module(part)
+        super()._validate_params()
 
     def _answer(
         self, X: Any, return_std: bool = False, return_cov: bool = False, **options: Any

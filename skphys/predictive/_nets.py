@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import InvalidParameterError
 
 
 def is_net(estimator: Any) -> bool:
@@ -35,6 +36,19 @@ def check_module_class(net: Any) -> None:
             f"module={name}, module__...=..., or wrap a trained net in "
             f"sklearn.frozen.FrozenEstimator."
         )
+
+
+def refuse_module(estimator: Any) -> None:
+    """Raise if a torch module stands where a regressor goes, with the line that makes it one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(estimator, torch.nn.Module):
+        return
+    name = type(estimator).__name__
+    raise InvalidParameterError(
+        f"{name} is a torch.nn.Module, which has no fit and no predict. If it is trained, pass "
+        f"FrozenEstimator(skorch.NeuralNetRegressor(module).initialize()), with FrozenEstimator of "
+        f"sklearn.frozen; to train one, pass skorch.NeuralNetRegressor({name}, module__...=...)."
+    )
 
 
 def parameter_dtype(net: Any) -> np.dtype[Any]:

@@ -95,6 +95,7 @@ def predict_distribution(
 
     The regressor's capability decides, and wrappers are opened first: `Pipeline`, searches
     (``best_estimator_``), `FrozenEstimator`, `TransformedTargetRegressor` (affine transformers;
+    monotone ones, such as log and exp, by the moments of what they make of Gaussians and members;
     any other leaves the mean alone), `MultiOutputRegressor`. Read are ``predict_members``,
     ``predict`` with ``return_cov`` or ``return_std``, ``predict_std``, ``predict_var``,
     ``pred_dist``, and the members of random forests, extra trees, bagging and voting. Other

@@ -14,6 +14,7 @@ from skphys.conditioning import (
     InconsistentConstraintsError,
     LowRank,
     condition,
+    project,
 )
 
 B, N = 3, 12
@@ -235,3 +236,24 @@ def test_std_does_not_build_the_matrix():
     for covariance in (Diagonal(np.ones((1, n_points))), LowRank(factor)):
         posterior = condition(Gaussian(np.zeros((1, n_points)), covariance), rows, np.ones(2))
         assert posterior.std().shape == (1, n_points)
+
+
+@pytest.mark.parametrize("noise", [-1.0, [0.0, -1e-9], np.nan, np.inf])
+def test_noise_is_a_standard_deviation(noise):
+    prior = Gaussian(np.zeros(3), Diagonal(np.ones(3)))
+    rows, values = np.eye(3)[:2], np.ones(2)
+    with pytest.raises(ValueError, match="noise is a standard deviation"):
+        condition(prior, rows, values, np.asarray(noise))
+    with pytest.raises(ValueError, match="noise is a standard deviation"):
+        project(prior, np.eye(3), 0.0, 1.0, rows, values, np.asarray(noise))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_numbers_that_are_none(wrong):
+    prior = Gaussian(np.zeros(3), Diagonal(np.ones(3)))
+    bad = np.array([wrong, 1.0])
+    for call in (condition, lambda *a: project(prior, np.eye(3), 0.0, 1.0, *a[1:])):
+        with pytest.raises(ValueError, match="values must be finite"):
+            call(prior, np.eye(3)[:2], bad)
+    with pytest.raises(ValueError, match="mean of gaussian must be finite"):
+        project(Gaussian(np.full(3, wrong), Diagonal(np.ones(3))), np.eye(3), 0.0, 1.0)

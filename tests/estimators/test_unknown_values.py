@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-from backbones import WithCov, WithMembers, WithStd
+from backbones import Plain, WithCov, WithMembers, WithStd
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
@@ -194,8 +194,27 @@ def test_a_boundary_that_is_projected():
     u = fitted.predict(frame)
     np.testing.assert_allclose(u[~UNKNOWN, 0], X[~UNKNOWN, 0], rtol=1e-12)
     np.testing.assert_allclose(u[UNKNOWN], fitted.estimator_.predict(frame)[UNKNOWN], rtol=1e-12)
+    each = operator(method="project", members="each").fit(frame, Y)
+    assert_alike([each.predict(frame)[:, 0][~UNKNOWN]], [X[~UNKNOWN, 0]])
     with pytest.raises(ValueError, match="not finite"):
         operator(method="lift").fit(frame, Y)
+
+
+def test_the_spread_that_follows_the_law_is_learned_from_the_fields_that_have_one():
+    """Of a backbone whose scale differs from field to field, as its law's test tells."""
+    rng = np.random.default_rng(0)
+    size = np.exp(rng.normal(size=(400, 1)))
+    error = size * rng.normal(size=(400, 9))
+    inputs = np.concatenate([error.sum(axis=1, keepdims=True), np.zeros((400, 2))], axis=1)
+    law = LinearEquality(np.ones(9), values)
+    exponents = []
+    for missing in (0, 40):
+        inputs[:missing, 0] = np.nan
+        fitted = model(law, Plain, calibration=(inputs, error), uncertainty="calibrated")
+        fitted.fit(inputs, np.zeros((400, 9)))
+        exponents.append(fitted.error_model_.law_exponent)
+        assert np.isfinite(fitted.predict_std(inputs)).all()
+    assert exponents[0] > 0 and exponents[1] > 0
 
 
 def test_tables():

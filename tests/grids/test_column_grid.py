@@ -3,6 +3,7 @@
 import copy
 import datetime as dt
 import pickle
+import re
 import time
 import warnings
 
@@ -320,3 +321,32 @@ def test_polars_frames_are_split_too():
     missing = X.with_columns(site=polars.Series(["a", None] * 3))
     with pytest.raises(ValueError, match="column 'site' tells the fields apart"):
         ColumnGrid("x", by="site").split(missing)
+
+
+def test_the_advice_on_domains_works():
+    """What the error says to pass makes the query work, along one axis and along two."""
+    one = np.array([[0.2], [0.5], [0.7]])
+    two = np.array([[x, t] for x in (0.2, 0.7) for t in (1.0, 2.0)])
+    for table, domain in ((one, {0: (0.0, 1.0)}), (two, {0: (0.0, 1.0), 1: (1.0, 3.0)})):
+        grid = ColumnGrid(list(domain), domain=domain)
+        with pytest.raises(ValueError, match="pass nodes=") as caught:
+            grid.split(table)
+        advice = re.search(r"nodes=(.*), say", str(caught.value)).group(1)
+        nodes = eval(advice, {"np": np})
+        (group,) = ColumnGrid(list(domain), domain=domain, nodes=nodes).split(table)
+        assert group.n_outputs == len(table)
+
+
+@pytest.mark.parametrize("ends", [(0.1, 0.7), (-1000.1, -999.7), (1e-7, 3e-7)])
+def test_tables_in_float32_fit_domains_in_float64(ends):
+    """Rounded ends are the ends, on both sides; a gap that is none is still found."""
+    x = np.linspace(*ends, 7).astype(np.float32)[:, None]
+    for domain in (ends, tuple(float(np.float32(e)) for e in ends)):
+        (group,) = ColumnGrid(0, domain=domain).split(x)
+        (also,) = ColumnGrid(0, domain=domain).split(np.linspace(*ends, 7)[:, None])
+        (between,) = ColumnGrid(0, nodes=np.linspace(*domain, 9)).split(x)
+        assert group.n_outputs == also.n_outputs == between.n_outputs == 7
+        np.testing.assert_allclose(between.interpolation.sum(axis=1), 1.0, rtol=1e-6)
+    width = ends[1] - ends[0]
+    with pytest.raises(ValueError, match="covers only"):
+        ColumnGrid(0, domain=(ends[0], ends[1] + 1e-3 * width)).split(x)

@@ -93,6 +93,7 @@ def test_segments_are_a_grid_of_cells():
         ({"faces": [[0.0, 1.0]]}, "faces must be integers"),
         ({"faces": [[0, 3]]}, r"face 0 is \[0, 3\]"),
         ({"faces": [[0, 1], [-1, -1]]}, r"face 1 is \[-1, -1\]"),
+        ({"faces": [[0, 1], [2, 2]]}, r"face 1 is \[2, 2\]"),
         ({"areas": [1.0, 1.0]}, "areas must hold one size for each of 4 faces"),
         ({"areas": [1.0, 1.0, -1.0, 1.0]}, "areas must be positive"),
         ({"normals": np.ones((4, 2))}, r"normals must have shape \(4, 1\)"),
@@ -112,6 +113,8 @@ def test_errors_name_the_parameter(params, message):
         ([[0, 1, 9]], "must name the vertices 0 to 3"),
         ([[0, 1, 1]], "number 0 is flat"),
         ([[0, 1, 2], [0, 1, 3], [0, 1, 2]], "simplices overlap"),
+        ([[0, 1, 2], [2, 1, 0]], "simplices overlap: numbers 0 and 1"),
+        ([[0, 1, 2], [0, 1, 3]], "simplices overlap: numbers 0 and 1"),
     ],
 )
 def test_errors_of_simplices(simplices, message):

@@ -74,9 +74,17 @@ def test_moments_and_intervals(kind, rng):
         assert array.flags.writeable
 
 
-@pytest.mark.parametrize("coverage", [0.0, 1.0, 90])
+NOT_ONE = [[0.9, 0.95], np.array([0.9, 0.95]), np.array([0.9]), None, "0.9", np.nan]
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.0, 90, *NOT_ONE])
 def test_coverage_is_a_probability(coverage, rng):
     with pytest.raises(ValueError, match=r"coverage must be between 0 and 1; got"):
+        known(rng, "std").predict_interval(X, coverage)
+
+
+def test_a_number_may_be_an_array_without_axes(rng):
+    for coverage in (np.array(0.9), np.float32(0.9)):
         known(rng, "std").predict_interval(X, coverage)
 
 

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skphys import ConservationConstrainedRegressor, EnsembleRegressor
 from skphys.predictive import fit_backbone, predict_distribution, residual_std
 from skphys.predictive._nets import cast, parameter_dtype, seeded
 
@@ -135,3 +136,18 @@ def test_nothing_heavy_is_imported():
         "assert not {'torch', 'skorch', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_module_is_refused_with_the_line_that_makes_it_a_regressor():
+    """Bare, in a pipeline, in a target transform, and asked for a prediction."""
+    X, y, module = np.ones((4, 2), np.float32), np.ones((4, 3)), torch.nn.Linear(2, 3)
+    transformed = TransformedTargetRegressor(module, transformer=StandardScaler())
+    for backbone in (module, make_pipeline(StandardScaler(), module), transformed):
+        for model in (ConservationConstrainedRegressor(backbone), EnsembleRegressor(backbone)):
+            with pytest.raises(ValueError, match=r"FrozenEstimator\(skorch.NeuralNetRegressor"):
+                model.fit(X, y)
+    with pytest.raises(ValueError, match="has no fit and no predict"):
+        predict_distribution(module, X)
+    line = FrozenEstimator(skorch.NeuralNetRegressor(module).initialize())
+    u = ConservationConstrainedRegressor(line).fit(X, y).predict(X)
+    np.testing.assert_allclose(u, module(torch.as_tensor(X)).detach())

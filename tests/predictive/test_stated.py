@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import AdaBoostRegressor, GradientBoostingRegressor, StackingRegressor
@@ -243,3 +244,86 @@ def test_bad_returns_are_named(returned, message):
 def test_a_backbone_without_predict_is_named():
     with pytest.raises(ValueError, match="BaseEstimator has no predict"):
         predict_distribution(BaseEstimator(), np.zeros((2, 1)))
+
+
+SHAPE = np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("Normal", (2.0, 3.0)),
+        ("LogNormal", (1.0, 0.5)),
+        ("Gamma", (3.0, 2.0)),
+        ("Laplace", (1.0, 2.0)),
+    ],
+)
+def test_pred_dist_of_torch(kind, parameters):
+    """Moments are attributes, may need gradients, and are not location and scale."""
+    torch = pytest.importorskip("torch")
+    leaves = [torch.full((2, 3), p, dtype=torch.float64, requires_grad=True) for p in parameters]
+    distribution = getattr(torch.distributions, kind)(*leaves)
+    said = predict_distribution(Boosted(distribution), np.zeros((2, 1)))
+    np.testing.assert_allclose(said.mean, distribution.mean.detach())
+    np.testing.assert_allclose(said.std, distribution.stddev.detach())
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [stats.norm(SHAPE, 2.0), stats.lognorm(0.5, scale=SHAPE), stats.gamma(3.0, scale=SHAPE)],
+)
+def test_pred_dist_of_scipy(distribution):
+    said = predict_distribution(Boosted(distribution), np.zeros((2, 1)))
+    np.testing.assert_allclose(said.mean, distribution.mean())
+    np.testing.assert_allclose(said.std, distribution.std())
+
+
+def not_implemented(*_):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        Distribution(mean=SHAPE, variance=4.0 * SHAPE, scale=SHAPE, loc=SHAPE),
+        Distribution(mean=lambda: SHAPE, var=lambda: 4.0 * SHAPE, std=not_implemented),
+        Distribution(mean=SHAPE, standard_deviation=lambda: 2.0 * SHAPE),
+    ],
+)
+def test_pred_dist_by_any_name(distribution):
+    said = predict_distribution(Boosted(distribution), np.zeros((2, 1)))
+    np.testing.assert_array_equal(said.mean, SHAPE)
+    np.testing.assert_array_equal(said.std, 2.0 * SHAPE)
+
+
+def test_pred_dist_with_a_scale_of_something_else():
+    unlike = Distribution(mean=SHAPE, loc=0.0 * SHAPE, scale=SHAPE)
+    with pytest.raises(ValueError, match="neither mean and std"):
+        predict_distribution(Boosted(unlike), np.zeros((2, 1)))
+    negative = Distribution(mean=SHAPE, variance=-SHAPE)
+    with pytest.raises(ValueError, match="variance of the backbone Boosted has 6 negative"):
+        predict_distribution(Boosted(negative), np.zeros((2, 1)))
+
+
+class Varied(Stub):
+    def __init__(self, lowest=0.0):
+        self.lowest = lowest
+
+    def predict(self, X):
+        return np.zeros((len(X), 3))
+
+    def predict_var(self, X):
+        return np.tile([self.lowest, 1.0, 1.0], (len(X), 1))
+
+
+@pytest.mark.parametrize("lowest", [-1e-18, -1e-12, 0.0])
+def test_a_variance_that_is_negative_by_rounding_is_zero(lowest):
+    assert (predict_distribution(Varied(lowest), np.zeros((2, 1))).std == [0.0, 1.0, 1.0]).all()
+
+
+@pytest.mark.parametrize("lowest", [-1.0, -1e-3])
+def test_a_negative_variance_is_named(lowest):
+    with pytest.raises(ValueError, match=f"2 negative value.*smallest {lowest:.3g}"):
+        predict_distribution(Varied(lowest), np.zeros((2, 1)))
+    with pytest.raises(ValueError, match="variance of the backbone Varied has 2 NaN"):
+        predict_distribution(Varied(np.nan), np.zeros((2, 1)))

@@ -12,6 +12,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.utils.validation import _num_samples
 
 from skphys.predictive._checks import as_float, as_std, stated
+from skphys.predictive._nets import refuse_module
 from skphys.predictive._prediction import Array, Prediction, with_variance
 from skphys.predictive._registry import Adapter
 
@@ -128,6 +129,7 @@ def _value(distribution: Any, *names: str) -> Any:
 
 
 def _predict_mean(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+    refuse_module(estimator)
     if not hasattr(estimator, "predict"):
         raise ValueError(
             f"The backbone {type(estimator).__name__} has no predict method; give a regressor."

@@ -10,6 +10,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.utils.validation import check_is_fitted
 
 from skphys.predictive._affine import affine_map, fitted_map, inverse
+from skphys.predictive._monotone import directions, pushed
 from skphys.predictive._prediction import Prediction
 from skphys.predictive._registry import (
     Adapter,
@@ -57,7 +58,7 @@ def _members_of_only(estimator: Any, rows: str) -> bool:
 
 
 def _predict_transformed(estimator: Any, X: Any, *, rows: str, want_cov: bool) -> Prediction:
-    """Map a prediction of transformed targets back; uncertainty only by an affine transformer."""
+    """Map a prediction of transformed targets back, by a transformer that is affine or monotone."""
     check_is_fitted(estimator, "regressor_")
     latent = predict_distribution(estimator.regressor_, X, rows=rows, want_cov=want_cov)
     _refuse_constraints(latent, estimator)
@@ -66,8 +67,17 @@ def _predict_transformed(estimator: Any, X: Any, *, rows: str, want_cov: bool) -
     mean = mean.T if rows == "points" else mean
     transform = affine_map(estimator.transformer_, columns) if latent.states_uncertainty else None
     if transform is None:
-        return Prediction(mean)
+        mapped = (
+            _pushed(estimator.transformer_, latent, rows) if latent.states_uncertainty else None
+        )
+        return Prediction(mean) if mapped is None else mapped
     return transform.apply(latent, mean, want_cov and rows == "fields")
+
+
+def _pushed(transformer: Any, latent: Prediction, rows: str) -> Prediction | None:
+    n_targets = 1 if rows == "points" else latent.mean.shape[1]
+    signs = directions(transformer, n_targets)
+    return None if signs is None else pushed(transformer, latent, signs, rows)
 
 
 def _regressor(estimator: Any) -> Any:
@@ -78,17 +88,23 @@ def _covariance_transformed(estimator: Any, rows: str) -> bool:
     if not hasattr(getattr(estimator, "transformer_", None), "n_features_in_"):
         return offers_covariance(_regressor(estimator), rows)
     transform = fitted_map(estimator.transformer_)
-    mixes = transform is not None and transform.mixes and rows == "fields"
+    if transform is None:
+        return _is_monotone(estimator) and offers_covariance(_regressor(estimator), rows)
+    mixes = transform.mixes and rows == "fields"
     if mixes and not offers_members(_regressor(estimator), rows):
         return True
-    return transform is not None and offers_covariance(_regressor(estimator), rows)
+    return offers_covariance(_regressor(estimator), rows)
+
+
+def _is_monotone(estimator: Any) -> bool:
+    return directions(estimator.transformer_, estimator.transformer_.n_features_in_) is not None
 
 
 def _members_transformed(estimator: Any, rows: str) -> bool:
     known = hasattr(getattr(estimator, "transformer_", None), "n_features_in_")
-    return offers_members(_regressor(estimator), rows) and not (
-        known and fitted_map(estimator.transformer_) is None
-    )
+    if known and fitted_map(estimator.transformer_) is None and not _is_monotone(estimator):
+        return False
+    return offers_members(_regressor(estimator), rows)
 
 
 ADAPTERS = (
