@@ -139,7 +139,9 @@ def impose(
             conditioned = [widened(prior[0], conditioned[0], fields.system)]
         if fields.inequalities.names:
             moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
-            for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields
+            for k in np.flatnonzero(
+                noisy
+            ).tolist():  # where a smooth field cannot obey, its noise yields
                 yielding = noise_between(prior[k], fields.noise, fields.where.independent())
                 moving[k] = Gaussian(conditioned[k].mean, yielding)
             return projected(moving, conditioned, systems, fields.inequalities, project_samples)
