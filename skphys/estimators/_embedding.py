@@ -220,13 +220,14 @@ class BoundaryBackbone(Backbone):
 
 def _with_error(prediction: Prediction, std: np.ndarray) -> Prediction:
     """Add the error of a background to what a regressor states; nothing if it states nothing."""
-    if not prediction.states_uncertainty or not std.any():
+    stated = prediction.standard_deviation()
+    if stated is None or not std.any():
         return prediction
     cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds
     if means is not None:
         stds = np.broadcast_to(np.hypot(0.0 if stds is None else stds, std), means.shape)
         return Prediction.of_members(means, stds, prediction.constraints)
-    total = np.hypot(prediction.standard_deviation(), std)
+    total = np.hypot(stated, std)
     cov = None if cov is None else with_variance(cov, total**2)
     return replace(prediction, std=total, cov=cov)
 
