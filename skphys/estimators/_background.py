@@ -21,7 +21,7 @@ MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with t
 # accurate as nets are by itself. If not, it gets in their way: what it leaves of samples that it
 # was fitted to is less than, and unlike, what it leaves of others.
 NEARLY_LINEAR = 1e-3
-# It is taken, too, if it leaves clearly less than a lift, and less than a tenth of the square of that
+# It is taken, too, if it leaves clearly less than a lift, and of the square of that a tenth at most
 # goes with the neighbours: the rest is noise of the fields, which a net can but learn by heart.
 NOISY_LINEAR, WHITE = 0.6, 0.1
 # Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
