@@ -15,6 +15,7 @@ from sklearn.utils.metadata_routing import _routing_enabled
 
 from skphys.constraints import ConstraintSet
 from skphys.estimators._on_grid import on_grid
+from skphys.estimators._white_noise import ask_with_noise
 from skphys.grids import Components
 from skphys.predictive import (
     Prediction,
@@ -87,10 +88,13 @@ class Backbone:
         """
         return predict_distribution(self.regressor, self._shown(X), want_cov=want_cov)
 
-    def ask_points(self, X: Any, sizes: Sequence[tuple[int, int]]) -> Iterator[Prediction]:
+    def ask_points(
+        self, X: Any, sizes: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[Prediction, np.ndarray | None]]:
         """Yield what the regressor says of the points of fields, whose rows follow each other.
 
-        A covariance, which couples all rows of a call, is asked for field by field.
+        A covariance, which couples all rows of a call, is asked for field by field. With it comes
+        the part of each point's variance that is noise of the measurement; else None.
 
         Parameters
         ----------
@@ -107,12 +111,12 @@ class Backbone:
             rows = np.arange(start, start + n_fields * n_points)
             start += len(rows)
             if at_once is not None:
-                yield at_once.fold(rows, n_fields)
+                yield at_once.fold(rows, n_fields), None
             else:
-                fields = [_safe_indexing(X, own) for own in rows.reshape(n_fields, n_points)]
-                yield Prediction.concatenate(
-                    [predict_distribution(self.regressor, f, rows="points") for f in fields]
-                )
+                own = rows.reshape(n_fields, n_points)
+                fields = [ask_with_noise(self.regressor, _safe_indexing(X, some)) for some in own]
+                predictions, noise = zip(*fields, strict=True)
+                yield Prediction.concatenate(predictions), np.stack(noise)
 
     def on_grid(self, constraints: ConstraintSet) -> Self:
         """Return the backbone on the grid of other constraints, with the same weights."""

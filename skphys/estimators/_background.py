@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import helmert, qr
 
+from skphys.estimators._on_grid import interpolated
 from skphys.grids import Components, Grid, grid_parts, resample
 from skphys.neural import BoundaryEmbedding, SmoothLift
 
@@ -20,6 +21,9 @@ MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with t
 # accurate as nets are by itself. If not, it gets in their way: what it leaves of samples that it
 # was fitted to is less than, and unlike, what it leaves of others.
 NEARLY_LINEAR = 1e-3
+# It is taken, too, if it leaves clearly less than a lift, and of the square of that a tenth at most
+# goes with the neighbours: the rest is noise of the fields, which a net can but learn by heart.
+NOISY_LINEAR, WHITE = 0.6, 0.1
 # Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
 TINY, ROUNDING = 1e-8, 1e-13
 RANK = 1e-13  # singular values below this part of the largest are rounding, too
@@ -50,6 +54,9 @@ class Background:
         the mean of the others taken off as well.
     units_ : tuple of float
         What the rest of each component is measured in by those who learn it.
+    std_ : ndarray of shape (n_points,)
+        Root mean square of the leave-one-out errors of what was learned from the fields; 0 of a
+        lift, which was not.
     """
 
     def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
@@ -79,8 +86,15 @@ class Background:
         some = _distinct(features, y)
         affine = _AffineMap().fit(features[some], y[some])
         self.errors_["linear"] = affine.error_
-        if affine.error_ < NEARLY_LINEAR * self.errors_[self.kind_]:
-            self.kind_, self._affine = "linear", affine
+        self.std_ = np.zeros(y.shape[1])
+        least = self.errors_[self.kind_]
+        if affine.error_ < NOISY_LINEAR * least:
+            told = self._lifts["values"].correct(y[some] - affine.left_out, values[some])
+            rest = y[some] - told
+            if affine.error_ < NEARLY_LINEAR * least or _alike(rest, self.grid) < WHITE:
+                self.kind_, self._affine = "linear", affine
+                self.std_ = np.sqrt(np.mean(rest**2, axis=0))
+        del affine.left_out
         return self
 
     def __call__(self, inputs: Array, values: Array) -> Array:
@@ -131,6 +145,7 @@ class RegriddedBackground:
         self, learned: Background, embedding: BoundaryEmbedding, grid: Grid | Components
     ) -> None:
         self.learned, self.embedding, self.grid = learned, embedding, grid
+        self.std_ = interpolated(learned.std_, learned.grid, grid)
         self._lift = SmoothLift(
             embedding if learned.kind_ == "smooth" else _dirichlet(embedding), grid
         )
@@ -233,6 +248,19 @@ def _spread(lift: SmoothLift, values: Array, y: Array) -> float:
     return _mean_norm(left) * n / (n - 1) if n > 1 else np.inf
 
 
+def _alike(fields: Array, grid: Grid | Components) -> float:
+    """Return the correlation of neighbours along the axis where it is largest; 1 of single ones."""
+    found = [1.0] if grid.n_points == len(grid_parts(grid)) else []
+    for part, where in grid_parts(grid):
+        values = fields[:, where].reshape(-1, *part.shape)
+        for axis in (k for k, size in enumerate(part.shape, start=1) if size > 1):
+            along = np.moveaxis(values, axis, 0)
+            one, other = along[:-1].ravel(), along[1:].ravel()
+            size = np.linalg.norm(one) * np.linalg.norm(other)
+            found.append(float(abs(one @ other) / size) if size > 0.0 else 1.0)
+    return max(found)
+
+
 def _mean_norm(fields: Array) -> float:
     return float(np.linalg.norm(fields, axis=1).mean())
 
@@ -250,10 +278,13 @@ class _AffineMap:
         sizes = rotated  # of rows of V @ rotated, which a rotation of the points leaves
         if rotated.shape[1] > rotated.shape[0]:
             sizes = qr(rotated.T, mode="r", check_finite=False)[0][: len(rotated)].T
-        self.error_, ridge = np.inf, 1.0
+        self.error_, ridge, self.left_out = np.inf, 1.0, y
         if largest > 0.0:
             ridges = [r * largest**2 for r in RIDGES]
-            self.error_, ridge = min((_left_out(lengths, vectors, sizes, r), r) for r in ridges)
+            self.error_, ridge = min(
+                (_mean_norm(_left_out(lengths, vectors, sizes, r)), r) for r in ridges
+            )
+            self.left_out = _left_out(lengths, vectors, rotated, ridge)
         kept = lengths > 0.0
         self.directions = Z.T @ (vectors[:, kept] / (lengths[kept] ** 2 + ridge))
         self.coefficients = rotated[kept]
@@ -295,11 +326,11 @@ def _spectrum(features: Array) -> tuple[Array, Array]:
     return lengths, basis.T @ vectors
 
 
-def _left_out(lengths: Array, vectors: Array, rotated: Array, ridge: float) -> float:
-    """Return the mean norm of leave-one-out residuals, the mean of the others refitted as well.
+def _left_out(lengths: Array, vectors: Array, rotated: Array, ridge: float) -> Array:
+    """Return the leave-one-out residuals, the mean of the others refitted as well.
 
     In sums without cancellation, or small ridges would look too good.
     """
     left = ridge / (lengths**2 + ridge)
     residuals = (vectors * left) @ rotated
-    return _mean_norm(residuals / (vectors**2 @ left)[:, None])
+    return residuals / (vectors**2 @ left)[:, None]

@@ -34,6 +34,7 @@ from skphys.predictive import (
     last_step,
     predict_distribution,
     transformed,
+    with_variance,
 )
 
 HOOK = "boundary"
@@ -172,7 +173,8 @@ class BoundaryBackbone(Backbone):
         if self.background is None:
             return prediction
         background = self.background(numeric_inputs(X, self.constraints), batch.values)
-        return prediction.affine(self.background.units, background)
+        prediction = prediction.affine(self.background.units, background)
+        return _with_error(prediction, self.background.std_)
 
     def _settles(self, prediction: Prediction) -> bool:
         """Say whether to settle; told of nothing, members with deviations of their own are not."""
@@ -214,6 +216,20 @@ class BoundaryBackbone(Backbone):
             pivot="block" if self.method == KERNELS[1] else "scalar",
             feature_names=stated.feature_names,
         )
+
+
+def _with_error(prediction: Prediction, std: np.ndarray) -> Prediction:
+    """Add the error of a background to what a regressor states; nothing if it states nothing."""
+    stated = prediction.standard_deviation()
+    if stated is None or not std.any():
+        return prediction
+    cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds
+    if means is not None:
+        stds = np.broadcast_to(np.hypot(0.0 if stds is None else stds, std), means.shape)
+        return Prediction.of_members(means, stds, prediction.constraints)
+    total = np.hypot(stated, std)
+    cov = None if cov is None else with_variance(cov, total**2)
+    return replace(prediction, std=total, cov=cov)
 
 
 def _settled(prediction: Prediction, system: EqualitySystem) -> Prediction:

@@ -14,6 +14,7 @@ from skphys.constraints import EqualitySystem
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._naming import naming
 from skphys.estimators._projected import Projected, projected
+from skphys.estimators._white_noise import condition_apart, has_noise, noise_between
 from skphys.predictive import Prediction
 
 
@@ -115,23 +116,35 @@ def impose(
     fields : PredictedFields
         What must hold.
     metric : callable, optional
-        Makes a covariance of equal variances, in whose metric fields move then.
+        Makes a covariance of equal variances, in whose metric fields move then. Without it they
+        move by their own covariance, less what of it is noise of the measurement.
     widened : callable, optional
         ``widened(prior, conditioned, system)`` gives the conditioned Gaussian another spread.
     project_samples : bool, default=False
         Whether draws are projected on the inequalities.
     """
     systems = [fields.system.under(g) for g in prior]
+    noisy = [metric is None and has_noise(g, fields.noise) for g in prior]
     metrics = [None if metric is None else _even(g, fields.system, metric) for g in prior]
     parts = list(zip(prior, systems, metrics, strict=True))
     conditioned = list(prior)
     with naming(fields):
         if fields.system.rows.shape[0]:
-            conditioned = [condition(g, s.rows, s.values, s.noise, metric=m) for g, s, m in parts]
+            conditioned = [
+                condition_apart(g, fields.noise, s)
+                if apart
+                else condition(g, s.rows, s.values, s.noise, metric=m)
+                for (g, s, m), apart in zip(parts, noisy, strict=True)
+            ]
         if widened is not None:
             conditioned = [widened(prior[0], conditioned[0], fields.system)]
         if fields.inequalities.names:
             moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
+            for k in np.flatnonzero(
+                noisy
+            ).tolist():  # where a smooth field cannot obey, its noise yields
+                yielding = noise_between(prior[k], fields.noise, fields.where.independent())
+                moving[k] = Gaussian(conditioned[k].mean, yielding)
             return projected(moving, conditioned, systems, fields.inequalities, project_samples)
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned)
 

@@ -53,6 +53,9 @@ class PredictedFields:
     stated : EqualitySystem or None
         With rows whose values are not known for these fields, NaN; `system` is without them. None
         where there are none.
+    noise : ndarray of shape (n_fields, n_points) or None
+        Parts of the variances that are noise of the measurement, by which no constraint moves a
+        point.
     """
 
     prediction: Prediction
@@ -62,6 +65,7 @@ class PredictedFields:
     index: Any
     shown: Any = field(default_factory=lambda: ALL)
     stated: EqualitySystem | None = None
+    noise: np.ndarray | None = None
 
     @property
     def declared(self) -> EqualitySystem:
@@ -84,6 +88,7 @@ class PredictedFields:
                 inequalities=self.inequalities.take(part),
                 index=index[part],
                 stated=self.system.take(part),
+                noise=None if self.noise is None else self.noise[part],
             )
 
     def first_rows(self) -> np.ndarray:
@@ -249,7 +254,8 @@ class PointRows:
         groups = self.groups(X)
         sizes = [(g.n_fields, g.n_nodes + g.n_outputs) for g in groups]
         predictions = backbone.ask_points(stack_tables([g.rows(X) for g in groups]), sizes)
-        for group, prediction in zip(groups, predictions, strict=True):
+        for group, (prediction, noise) in zip(groups, predictions, strict=True):
+            prediction = _between(prediction, group)
             if prediction.constraints:
                 raise ValueError(
                     "In a long table constrained estimators cannot be nested; give all "
@@ -267,6 +273,7 @@ class PointRows:
                 Where(group.grid, group.interpolation),
                 group.index,
                 _shown(group),
+                noise=noise,
             ).by_known()
 
     def labels(self, X: Any) -> np.ndarray:
@@ -328,6 +335,22 @@ def _widened(system: EqualitySystem, n_queries: int) -> EqualitySystem:
     noise_rows = tuple(widen(part, n_queries) for part in system.noise_rows)
     rows = widen(system.rows, n_queries)
     return EqualitySystem(rows, system.values, system.noise, system.names, noise_rows)
+
+
+def _between(prediction: Prediction, group: FieldGroup) -> Prediction:
+    """Make fields linear between nodes, which then hold all of their mass.
+
+    But for backbones that say how sure they are at a point, and what goes with what: those know
+    more of a point between nodes. Trees are steps, whose mass the nodes cannot know.
+    """
+    members = prediction.member_means
+    own = prediction.std if members is None else prediction.member_stds
+    if group.interpolation is None or own is not None or prediction.cov is not None:
+        return prediction
+    nodes = (prediction.mean[None] if members is None else members)[..., : group.n_nodes]
+    queries = nodes @ group.interpolation.toarray().T
+    members = np.concatenate([nodes, queries], axis=-1)
+    return Prediction.of_members(members, constraints=prediction.constraints)
 
 
 def _shown(group: FieldGroup) -> Any:

@@ -27,6 +27,7 @@ from skphys.predictive._nets import check_module_class as check_module_class
 from skphys.predictive._nets import is_net as is_net
 from skphys.predictive._nets import is_process as is_process
 from skphys.predictive._nets import seeded as seeded
+from skphys.predictive._prediction import with_variance as with_variance
 from skphys.predictive._registry import METHODS as METHODS
 from skphys.predictive._registry import are_constraints_imposed as are_constraints_imposed
 from skphys.predictive._registry import constraints_imposed as constraints_imposed

@@ -1,0 +1,112 @@
+"""The error of a background that was learned is part of what the operator states."""
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+
+from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor, FNORegressor
+from skphys.constraints import ConservationLaw, Dirichlet, Neumann
+from skphys.datasets import make_heat_rod
+from skphys.estimators._background import RIDGES, _AffineMap
+from skphys.grids import Grid
+
+ROD = make_heat_rod(80, n_points=64, as_frame=True, random_state=0)
+TRUTH = ROD.target.to_numpy()
+WALLS = {"x": (Neumann(0.0), Neumann("heater"))}
+FNO = FNORegressor(8, 8, 2, max_epochs=5, n_members=4, random_state=0)
+pytestmark = pytest.mark.filterwarnings("ignore:The training targets violate:UserWarning")
+FOREST = RandomForestRegressor(5, random_state=0)
+
+
+def noisy(level, seed=0):
+    return TRUTH + level * np.random.default_rng(seed).standard_normal(TRUTH.shape)
+
+
+def fitted(backbone, y, n=40):
+    model = BoundaryEnforcedOperator(
+        backbone, WALLS, ROD.grid, method="lift", drop_value_columns=True
+    )
+    return model.fit(ROD.data[:n], y[:n])
+
+
+def held(model, y):
+    lower, upper = model.predict_interval(ROD.data[40:], coverage=0.9)
+    return np.mean((lower <= y[40:]) & (y[40:] <= upper))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.005, 0.05, 0.2])
+@pytest.mark.parametrize("backbone", [FNO, FOREST], ids=["fno", "forest"])
+def test_intervals_are_honest(backbone, level):
+    """Of measurements if there is noise, of the fields if there is none."""
+    y = noisy(level)
+    model = fitted(backbone, y)
+    assert model.background_.kind_ == "linear"
+    assert 0.8 < held(model, y) < 0.97
+    assert held(model, TRUTH) > 0.8
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1e9])
+def test_whatever_the_units(factor):
+    one, other = fitted(FOREST, noisy(0.05)), fitted(FOREST, factor * noisy(0.05))
+    np.testing.assert_allclose(other.background_.std_ / factor, one.background_.std_, rtol=1e-6)
+
+
+def test_std_is_that_of_refits_without_one_sample():
+    """By brute force, with the ridge that was chosen."""
+    features = np.random.default_rng(1).normal(size=(20, 3))
+    y = features @ np.random.default_rng(2).normal(size=(3, 6)) + noisy(0.1)[:20, :6]
+    found = _AffineMap().fit(features, y)
+    Z = (features - features.mean(axis=0)) / features.std(axis=0)
+    ridges = []
+    for ridge in RIDGES:
+        ridge *= np.linalg.norm(Z, 2) ** 2
+        left = []
+        for one in range(20):
+            rest = np.delete(np.arange(20), one)
+            center, mean = Z[rest].mean(axis=0), y[rest].mean(axis=0)
+            A = Z[rest] - center
+            B = np.linalg.solve(A.T @ A + ridge * np.eye(3), A.T @ (y[rest] - mean))
+            left.append(y[one] - mean - (Z[one] - center) @ B)
+        ridges.append(np.array(left))
+    best = min(ridges, key=lambda left: np.linalg.norm(left, axis=1).mean())
+    np.testing.assert_allclose(found.left_out, best, rtol=1e-8, atol=1e-12)
+
+
+def test_a_lift_was_not_learned_and_has_no_error():
+    model = fitted(FOREST, np.sin(3.0 * TRUTH))
+    assert model.background_.kind_ != "linear"
+    assert not model.background_.std_.any()
+
+
+def test_it_reaches_every_way_of_stating():
+    """Members, one process for all points, and the law outside; on another grid as well."""
+    y = noisy(0.05)
+    gp = GaussianProcessRegressor(optimizer=None, alpha=1e-3)
+    for backbone in (FNO, FOREST, gp):
+        model = fitted(backbone, y)
+        error, std = model.background_.std_, model.predict_std(ROD.data[40:])
+        assert (std[:, 3:-6] > 0.9 * error[3:-6]).all()
+    inner = BoundaryEnforcedOperator(FNO, WALLS, ROD.grid, drop_value_columns=True)
+    law = ConservationLaw("x", lambda X: np.zeros(len(X)), noise=100.0)
+    outer = ConservationConstrainedRegressor(inner, law, ROD.grid).fit(ROD.data[:40], y[:40])
+    std = fitted(FNO, y).predict_std(ROD.data[40:])
+    np.testing.assert_allclose(outer.predict_std(ROD.data[40:]), std, rtol=1e-2)
+    fine = make_heat_rod(80, n_points=96, as_frame=True, random_state=0)
+    moved = fitted(FNO, y).on_grid(fine.grid)
+    expected = np.interp(fine.grid["x"], ROD.grid["x"], fitted(FNO, y).background_.std_)
+    np.testing.assert_allclose(moved.background_.std_, expected)
+    assert moved.predict_std(fine.data).mean() == pytest.approx(std.mean(), rel=0.05)
+
+
+def test_the_boundary_is_known():
+    x = np.linspace(0, 1, 12)
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = X[:, :1] * (1 - x) + X[:, 1:] * x + 0.1 * np.random.default_rng(1).normal(size=(60, 12))
+    y[:, 0] = 0.0
+    model = BoundaryEnforcedOperator(
+        FOREST, {"x": (Dirichlet(0.0), None)}, Grid(x=x), method="lift"
+    ).fit(X, y)
+    std = model.predict_std(X)
+    assert not std[:, 0].any()
+    np.testing.assert_allclose(std[:, 1:].mean(), 0.1, rtol=0.2)
