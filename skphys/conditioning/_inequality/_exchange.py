@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from skphys.conditioning._inequality._linear import bordered
 from skphys.conditioning._inequality._problem import Found, Point, Posed
@@ -121,4 +120,6 @@ class _Face:
 
 
 def _block(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> Any:
-    return matrix[rows][:, columns] if sparse.issparse(matrix) else matrix[np.ix_(rows, columns)]
+    """Return some rows and columns of a matrix, and what has all of both as it is."""
+    part = matrix if len(rows) == matrix.shape[0] else matrix[rows]
+    return part if len(columns) == matrix.shape[1] else part[:, columns]

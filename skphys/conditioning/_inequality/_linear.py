@@ -13,7 +13,7 @@ from scipy.sparse.linalg import splu
 
 SHIFT = 1e-14  # keeps rows that depend on each other apart
 MORE = (0.0, 1e-13, 1e-11, 1e-9)  # what is added where a pivot is zero
-REFINEMENTS, ROUNDING = 3, 1e-16
+REFINEMENTS, ROUNDING = 3, 1e-15
 _TINY = np.finfo(np.float64).tiny
 
 Solve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -57,9 +57,11 @@ def bordered(D: Any, R: Any) -> Solve:
     def refined(f: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         right = scale * np.concatenate([f, g])
         x = solve(right)
+        if not len(x):
+            return x, x
         for _ in range(REFINEMENTS):
             left = right - K @ x
-            if np.abs(left).max(initial=0.0) <= ROUNDING * np.abs(right).max(initial=0.0):
+            if np.abs(left).max() <= ROUNDING * max(np.abs(right).max(), np.abs(x).max()):
                 break
             x = x + solve(left)
         x = scale * x

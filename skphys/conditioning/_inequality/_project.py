@@ -16,7 +16,7 @@ from skphys.conditioning._inequality._conflict import find_conflict
 from skphys.conditioning._inequality._field import solve_field
 from skphys.conditioning._inequality._obey import obeying
 from skphys.conditioning._inequality._problem import Problem
-from skphys.conditioning._roots import Roots
+from skphys.conditioning._roots import Roots, diagonal_root, own
 
 SOLVERS = ("auto", "clarabel", "scipy")
 MAX_RANK = 8192  # of a covariance that is written out: 512 MiB
@@ -240,7 +240,7 @@ class _Fields:
     def _one_by_one(self, rest: np.ndarray, solver: str, n_jobs: int | None) -> np.ndarray:
         parts = [rest[i : i + TOGETHER] for i in range(0, len(rest), TOGETHER)]
         solve = joblib.delayed(_solve_in_turn)
-        roots = self.covariance.roots()
+        roots = self._roots()
         found = joblib.Parallel(n_jobs=n_jobs)(
             solve([self._problem(i, roots) for i in part], solver) for part in parts
         )
@@ -248,6 +248,13 @@ class _Fields:
             if fields[-1] is None:
                 self._raise(int(part[len(fields) - 1]), roots)
         return np.concatenate(found)
+
+    def _roots(self) -> Roots:
+        parts = self.covariance.parts()
+        if parts is None or parts[0] is None or parts[1] is None:
+            return self.covariance.roots()
+        variance, factor = parts
+        return lambda at: diagonal_root(own(variance, at, 1), own(factor, at, 2))
 
     def _problem(self, i: int, roots: Roots) -> Problem:
         root = roots(np.unravel_index(self.left[i], self.batch))
