@@ -30,7 +30,7 @@ def diagonal_root(variance: np.ndarray, factor: np.ndarray | None = None) -> Roo
     A factor of shape (n_points, rank), whose errors are added, stands beside it.
     """
     moving = variance > 0
-    n, rank = np.count_nonzero(moving), 0 if factor is None else factor.shape[1]
+    n, rank = int(np.count_nonzero(moving)), 0 if factor is None else factor.shape[1]
     entries, columns = np.empty((2, len(variance), 1 + rank))
     entries[:, 0], columns[:, 0] = np.sqrt(variance), np.cumsum(moving) - 1
     entries[:, 1:], columns[:, 1:] = 0.0 if factor is None else factor, n + np.arange(rank)

@@ -250,10 +250,9 @@ class _Fields:
         return np.concatenate(found)
 
     def _roots(self) -> Roots:
-        parts = self.covariance.parts()
-        if parts is None or parts[0] is None or parts[1] is None:
+        variance, factor = self.covariance.parts() or (None, None)
+        if variance is None or factor is None:
             return self.covariance.roots()
-        variance, factor = parts
         return lambda at: diagonal_root(own(variance, at, 1), own(factor, at, 2))
 
     def _problem(self, i: int, roots: Roots) -> Problem:
