@@ -24,16 +24,26 @@ def _own_index(array: np.ndarray, at: tuple[int, ...], n_axes: int) -> tuple[int
     return tuple(int(i) % n for i, n in zip(last, leading, strict=True))
 
 
-def diagonal_root(variance: np.ndarray) -> Root:
-    """Return the root of independent points, with no column for those that do not move."""
-    moving = np.flatnonzero(variance > 0)
-    entries = np.sqrt(variance[moving]), (moving, np.arange(len(moving)))
-    return sparse.csr_array(entries, shape=(len(variance), len(moving))), identity(len(moving))
+def diagonal_root(variance: np.ndarray, factor: np.ndarray | None = None) -> Root:
+    """Return the root of independent points, with no column for those that do not move.
+
+    A factor of shape (n_points, rank), whose errors are added, stands beside it.
+    """
+    moving = variance > 0
+    n, rank = int(np.count_nonzero(moving)), 0 if factor is None else factor.shape[1]
+    entries, columns = np.empty((2, len(variance), 1 + rank))
+    entries[:, 0], columns[:, 0] = np.sqrt(variance), np.cumsum(moving) - 1
+    entries[:, 1:], columns[:, 1:] = 0.0 if factor is None else factor, n + np.arange(rank)
+    kept = entries != 0
+    ends = np.append(0, np.cumsum(np.count_nonzero(kept, axis=1)))
+    shape = (len(variance), n + rank)
+    T = sparse.csr_array((entries[kept], columns[kept].astype(int), ends), shape)
+    return T, identity(n + rank)
 
 
 def identity(rank: int) -> sparse.csr_array:
     """Return a sparse identity."""
-    return sparse.csr_array(sparse.eye_array(rank))
+    return sparse.csr_array((np.ones(rank), np.arange(rank), np.arange(rank + 1)), (rank, rank))
 
 
 def dense_roots(matrix: np.ndarray) -> Roots:

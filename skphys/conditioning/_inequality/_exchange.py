@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import sparse
+from typing import Any
 
-from skphys.conditioning._inequality._linear import bordered, dense, singles
+import numpy as np
+
+from skphys.conditioning._inequality._linear import bordered
 from skphys.conditioning._inequality._problem import Found, Point, Posed
 
 ROUNDS, PATIENCE = 24, 4  # the latter without fewer changes
-CORRECTIONS, STILL = 5, 1e-17
+CORRECTIONS, ENOUGH = 5, 2  # the latter where no more than rounding is left
 REACHES = 40
 PULL = 1e-2  # a share of the largest pull that lets go of a bound
 WRONG = 1e-10  # a share of the largest multiplier that may have the wrong sign
@@ -25,7 +26,7 @@ def exchange(posed: Posed, active: np.ndarray, point: Point) -> Found | None:
     """
     seen: set[bytes] = set()
     best: Found | None = None
-    rounding, fewest, waited = posed.rounding(), len(active) + 1, 0
+    rounding, fewest, waited = posed.rounding[1], len(active) + 1, 0
     for _ in range(ROUNDS):
         if active.tobytes() in seen or waited > PATIENCE:
             break
@@ -53,7 +54,7 @@ def reach(posed: Posed, active: np.ndarray, point: Point) -> Found | None:
     What is violated joins them until nothing is; then those go that keep the equalities from being
     met, by the gradient of what these miss.
     """
-    rounding = posed.rounding()
+    rounding = posed.rounding[1]
     for _ in range(REACHES):
         at = on_face(posed, active, point)
         found = posed.found(at.v, active, False)
@@ -78,22 +79,20 @@ def on_face(posed: Posed, active: np.ndarray, point: Point) -> Point:
     their bounds, and which are not met, get a multiplier that lets go of those bounds.
     """
     face = _Face(posed, active)
-    solve = bordered(posed.P[face.free][:, face.free], face.part)
+    solve = bordered(face.metric, face.part)
     v, y, z = point.v.copy(), point.y.copy(), np.where(active, point.z, 0.0)
     v[face.columns] -= posed.slack(v)[face.fixing] / face.entries
-    for _ in range(CORRECTIONS):
-        z[face.fixing] = 0.0
+    z[face.fixing] = 0.0
+    for turn in range(CORRECTIONS):
         missing = np.concatenate([posed.missing(v), -posed.slack(v)[face.other]])
+        if turn >= ENOUGH and (np.abs(missing) <= face.rounding).all():
+            break
         dv, dw = solve(posed.left(v, y, z)[face.free], missing[face.kept])
         v[face.free] += dv
-        still = np.abs(dv).max(initial=0.0) <= STILL * np.abs(v).max(initial=0.0)
         w = np.where(np.abs(missing) > EXACT, BLAME * missing, 0.0)
         w[face.kept] = dw
         y += w[: len(y)]
         z[face.other] += w[len(y) :]
-        if still:
-            break
-    z[face.fixing] = 0.0
     z[face.fixing] = -posed.left(v, y, z)[face.columns] / face.entries
     return Point(v, y, z, point.s)
 
@@ -102,16 +101,25 @@ class _Face:
     """Coordinates that active bounds fix, and the rows that remain for the others."""
 
     def __init__(self, posed: Posed, active: np.ndarray) -> None:
-        C = sparse.csr_array(posed.C)
-        fixing, columns, entries = singles(C, active)
+        alone, columns, entries = (part[active[posed.single[0]]] for part in posed.single)
         self.columns, first = np.unique(columns, return_index=True)
-        self.fixing, self.entries = fixing[first], entries[first]
-        self.other = np.setdiff1d(np.flatnonzero(active), fixing)
-        self.free = np.setdiff1d(np.arange(C.shape[1]), self.columns)
-        if sparse.issparse(posed.C) and sparse.issparse(posed.E):
-            rows = sparse.vstack([posed.E, C[self.other]]).tocsr()
-        else:
-            rows = np.vstack([dense(posed.E), dense(posed.C)[self.other]])
-        part = rows[:, self.free]
+        self.fixing, self.entries = alone[first], entries[first]
+        others = active.copy()
+        others[alone] = False
+        self.other = np.flatnonzero(others)
+        free = np.ones(len(posed.away), dtype=bool)
+        free[self.columns] = False
+        self.free = np.flatnonzero(free)
+        equal, unequal = posed.rounding
+        self.rounding = np.concatenate([equal, unequal[self.other]])
+        rows = np.concatenate([np.arange(len(equal)), len(equal) + self.other])
+        part = _block(posed.rows, rows, self.free)
         self.kept = np.flatnonzero((part * part).sum(axis=1) > GONE)
-        self.part = part[self.kept]
+        self.part = part if len(self.kept) == len(rows) else part[self.kept]
+        self.metric = _block(posed.P, self.free, self.free)
+
+
+def _block(matrix: Any, rows: np.ndarray, columns: np.ndarray) -> Any:
+    """Return some rows and columns of a matrix, and what has all of both as it is."""
+    part = matrix if len(rows) == matrix.shape[0] else matrix[rows]
+    return part if len(columns) == matrix.shape[1] else part[:, columns]

@@ -13,6 +13,7 @@ from skphys.conditioning._inequality._problem import Point, Posed
 MAX_STEPS = 50
 FEASIBLE, GAP = 1e-13, 1e-12
 CONTRADICTION = 1e16  # multipliers grow without end where nothing can be met
+ALONE, JOINED = 0.1, 10.0  # first multipliers, of bounds and of others, which add up along chains
 SHORT = 0.99  # share of the way to the border that a step takes
 
 
@@ -28,7 +29,9 @@ def interior(posed: Posed, start: np.ndarray) -> Point:
     e, d = posed.missing(np.zeros_like(start)) / size, -posed.slack(np.zeros_like(start)) / size
     v, y = start / size, np.zeros(len(e))
     s = np.maximum(C @ v - d, 0.1)
-    z = 0.1 / np.maximum(s, 1.0)
+    z = np.full(len(s), JOINED)
+    z[posed.bounds[0]] = ALONE
+    z /= np.maximum(s, 1.0)
     before = np.inf
     for _ in range(MAX_STEPS):
         left = C.T @ z + E.T @ y - P @ v + aim

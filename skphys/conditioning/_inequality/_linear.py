@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 from scipy.sparse.linalg import splu
 
 SHIFT = 1e-14  # keeps rows that depend on each other apart
 MORE = (0.0, 1e-13, 1e-11, 1e-9)  # what is added where a pivot is zero
-REFINEMENTS = 3
+REFINEMENTS, ROUNDING = 3, 1e-15
 _TINY = np.finfo(np.float64).tiny
 
 Solve = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def singles(matrix: Any, among: Any = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return which rows (of csr) or columns (of csc) hold one entry, where it is, and the entry."""
-    which = np.flatnonzero((np.diff(matrix.indptr) == 1) & among)
-    first = matrix.indptr[which]
-    return which, matrix.indices[first], matrix.data[first]
+    """Return which rows (of csc: columns) have one entry, where it is, and the entry."""
+    if sparse.issparse(matrix):
+        which = np.flatnonzero((np.diff(matrix.indptr) == 1) & among)
+        first = matrix.indptr[which]
+        return which, matrix.indices[first], matrix.data[first]
+    entries = matrix != 0
+    which = np.flatnonzero((np.count_nonzero(entries, axis=1) == 1) & among)
+    columns = entries[which].argmax(axis=1)
+    return which, columns, matrix[which, columns]
 
 
 def gram(C: Any, weight: np.ndarray) -> Any:
@@ -53,16 +60,22 @@ def bordered(D: Any, R: Any) -> Solve:
         K = sparse.csc_array(around @ sparse.block_array([[D, R.T], [R, None]]) @ around)
         solve = _sparse(K, n)
     else:
-        D = dense(D) * scale[:n, None] * scale[:n]
-        R = dense(R) * scale[n:, None] * scale[:n]
-        K = np.block([[D, R.T], [R, np.zeros((len(R), len(R)))]])
-        solve = _by_complement(D, R) or _by_pivots(K, n)
+        plain = np.count_nonzero(D) == n
+        D = None if plain else D * scale[:n, None] * scale[:n]
+        R = R * scale[n:, None] * scale[:n]
+        K = _Dense(D, R)
+        solve = _by_complement(D, R) or _by_pivots(D, R)
 
     def refined(f: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         right = scale * np.concatenate([f, g])
         x = solve(right)
+        if not len(x):
+            return x, x
         for _ in range(REFINEMENTS):
-            x = x + solve(right - K @ x)
+            left = right - K @ x
+            if np.abs(left).max() <= ROUNDING * max(np.abs(right).max(), np.abs(x).max()):
+                break
+            x = x + solve(left)
         x = scale * x
         return x[:n], -x[n:]
 
@@ -87,36 +100,46 @@ def _sparse(K: sparse.csc_array, n: int) -> Callable[[np.ndarray], np.ndarray]:
     return np.zeros_like  # no step at all
 
 
-def _by_complement(D: np.ndarray, R: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
+@dataclass(frozen=True)
+class _Dense:
+    """``[D, R'; R, 0]``, not written out; D is None for the identity."""
+
+    D: np.ndarray | None
+    R: np.ndarray
+
+    def __matmul__(self, x: np.ndarray) -> np.ndarray:
+        n = self.R.shape[1]
+        upper = x[:n] if self.D is None else self.D @ x[:n]
+        return np.concatenate([upper + x[n:] @ self.R, self.R @ x[:n]])
+
+
+def _by_complement(
+    D: np.ndarray | None, R: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray] | None:
     """Factor ``D`` and ``R D^-1 R'``; None where either is singular to rounding."""
-    n, plain = len(D), np.count_nonzero(D) == len(D)
-    try:
-        root = None if plain else linalg.cholesky(D, lower=True, check_finite=False)
-        half = R.T if plain else linalg.solve_triangular(root, R.T, lower=True, check_finite=False)
-        inner = half.T @ half + SHIFT * np.eye(len(R))
-        factors = linalg.cho_factor(inner, lower=True, check_finite=False)
-    except linalg.LinAlgError:
+    n = R.shape[1]
+    root, wrong = (None, 0) if D is None else dpotrf(D, lower=1)
+    if wrong:
+        return None
+    half = R.T if root is None else dtrtrs(root, R.T, lower=1)[0]
+    inner = half.T @ half
+    inner.flat[:: len(R) + 1] += SHIFT
+    inner, wrong = dpotrf(inner, lower=1)
+    if wrong:
         return None
 
     def forward(f: np.ndarray, trans: int = 0) -> np.ndarray:
-        if root is None:
-            return f
-        return np.asarray(linalg.solve_triangular(root, f, trans=trans, lower=True))
+        return f if root is None else dtrtrs(root, f, lower=1, trans=trans)[0]
 
     def solve(right: np.ndarray) -> np.ndarray:
         f = forward(right[:n])
-        y = linalg.cho_solve(factors, half.T @ f - right[n:], check_finite=False)
+        y = dpotrs(inner, half.T @ f - right[n:], lower=1)[0] if len(R) else right[n:]
         return np.concatenate([forward(f - half @ y, 1), y])
 
     return solve
 
 
-def _by_pivots(K: np.ndarray, n: int) -> Callable[[np.ndarray], np.ndarray]:
-    shifts = np.where(np.arange(len(K)) < n, 0.0, SHIFT)
-    factors = linalg.lu_factor(K - np.diag(shifts), check_finite=False)
+def _by_pivots(D: np.ndarray | None, R: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    K = np.block([[np.eye(R.shape[1]) if D is None else D, R.T], [R, -SHIFT * np.eye(len(R))]])
+    factors = linalg.lu_factor(K, check_finite=False)
     return lambda right: linalg.lu_solve(factors, right, check_finite=False)
-
-
-def dense(matrix: Any) -> np.ndarray:
-    """Return a matrix written out."""
-    return matrix.toarray() if sparse.issparse(matrix) else matrix

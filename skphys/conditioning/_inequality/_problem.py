@@ -8,16 +8,18 @@ is solved knows no units.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skphys.conditioning._inequality._linear import singles
+from skphys.conditioning._roots import identity
 
 EQUAL, UNEQUAL = 1e-12, 1e-9  # what may be left of equalities and of inequalities, as promised
 DENSE = 0.3  # share of entries in a root above which all is kept dense
-SMALL = 64  # points of a field for which dense matrices take less time than sparse ones
+SMALL = 256  # points of a field for which dense matrices take less time than sparse ones
 STUCK = 1e-10  # a share of its points' standard deviations as small as this is none
 CLOSE = 1e-14  # a violation, relative to its row, that is rounding
 
@@ -119,8 +121,8 @@ class Posed:
         The field at ``v = 0``: the mean, or a bound, so that a field near it has no rounding.
     away : ndarray
         Coordinates of the origin as the mean sees it.
-    T, P, E, C : sparse or dense array
-        The matrices.
+    T, P, E, C : array
+        The matrices, all sparse or all dense.
     G, b, noise : array
         The equalities in the units of the field; `noise` acts on ``v``.
     H, bound : array
@@ -140,12 +142,34 @@ class Posed:
     C: Any
     G: sparse.csr_array
     b: np.ndarray
-    noise: sparse.csr_array
+    noise: Any
     H: sparse.csr_array
     bound: np.ndarray
     equal: np.ndarray
     unequal: np.ndarray
     side: np.ndarray
+
+    @cached_property
+    def rows(self) -> Any:
+        """Return ``E`` above ``C``."""
+        both = [self.E, self.C]
+        return sparse.vstack(both).tocsr() if sparse.issparse(self.C) else np.vstack(both)
+
+    @cached_property
+    def single(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which rows of ``C`` have one entry, its column and its value."""
+        return singles(self.C)
+
+    @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which rows of ``H`` are on one point, the point and its factor."""
+        return singles(self.H)
+
+    @cached_property
+    def rounding(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is rounding in what is missing, and in slacks."""
+        equal, unequal = self.problem.sizes(self.G, self.b), self.problem.sizes(self.H, self.bound)
+        return CLOSE * equal * self.equal, CLOSE * unequal * self.unequal
 
     def field(self, v: np.ndarray) -> np.ndarray:
         """Return the field at ``v``."""
@@ -161,17 +185,12 @@ class Posed:
 
     def left(self, v: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Return ``E' y + C' z - P (v + away)``, which is 0 at the solution."""
-        return np.asarray(self.E.T @ y + self.C.T @ z - self.P @ (v + self.away))
+        return np.asarray(y @ self.E + z @ self.C - self.P @ (v + self.away))
 
     def violation(self, v: np.ndarray) -> float:
         """Return the largest violation of any row."""
         missing, slack = np.abs(self.missing(v)), self.slack(v)
         return max(missing.max(initial=0.0), -slack.min(initial=0.0), np.finfo(float).tiny)
-
-    def rounding(self) -> np.ndarray:
-        """Return what is rounding in a slack."""
-        size = self.problem.sizes(self.H, self.bound)
-        return np.asarray(CLOSE * size * self.unequal)
 
     def found(self, v: np.ndarray, active: np.ndarray, settled: bool) -> Found | None:
         """Return the field at ``v``, or None if it does not obey."""
@@ -184,7 +203,7 @@ class Posed:
     def _snapped(self, v: np.ndarray, active: np.ndarray) -> np.ndarray:
         """Return the field with bounds of points, where active or passed by rounding, exact."""
         field = self.field(v)
-        alone, points, factor = singles(self.H)
+        alone, points, factor = self.bounds
         bound = self.bound[alone]
         passed = factor * field[points] - bound
         size = np.abs(factor) * np.abs(self.problem.mean[points]) + np.abs(bound)
@@ -195,57 +214,64 @@ class Posed:
 
 def pose(problem: Problem) -> Posed | None:
     """Scale a problem; None where an inequality on points that cannot move is violated."""
-    T, P = problem.root
+    T, P = _written(*problem.root)
     row, sign = problem.sides()
     bound = sign * np.where(sign > 0, problem.lower[row], problem.upper[row])
-    H = sparse.csr_array(sparse.diags_array(sign) @ problem.H[row])
+    H = _scaled(sparse.csr_array(problem.H[row]), sign)
     same = (problem.lower == problem.upper)[row]
-    G, b, noise = _equalities(problem, H[same & (sign > 0)], bound[same & (sign > 0)])
-    moving, known = _moving(problem, G, b, noise)
-    free = ~same & (abs(H) @ moving.astype(float) > 0) & ~_stuck(H, T)
-    short = bound - H @ known > UNEQUAL * problem.sizes(H, bound)
+    G, b, noise = _equalities(problem, H, bound, same & (sign > 0))
+    moving, known = _moving(problem, T, G, b, noise)
+    size, C = abs(H), H @ T
+    free = ~same & (size @ moving.astype(float) > 0) & ~_stuck(size, C, T)
+    short = bound - H @ known > UNEQUAL * (size @ np.abs(problem.mean) + np.abs(bound))
     if (short & ~same & ~free).any():
         return None
-    noisy = np.flatnonzero(noise > 0)
-    beside = sparse.csr_array(sparse.diags_array(noise))[:, noisy]
-    E, equal = _unit(sparse.csr_array(sparse.hstack([sparse.csr_array(G @ T), beside])))
-    H, bound, kept = H[free], bound[free], equal > 0
-    C, unequal = _unit(_widened(sparse.csr_array(H @ T), len(noisy)))
-    beside = sparse.hstack([sparse.csr_array((G.shape[0], T.shape[1])), beside]).tocsr()
-    spread = _widened(sparse.csr_array(T), len(noisy))
-    metric = sparse.block_diag([P, sparse.eye_array(len(noisy))]).tocsr()
-    dense = spread.nnz > DENSE * np.prod(spread.shape) or max(spread.shape) <= SMALL
-    T, P, E, C = (m.toarray() if dense else m for m in (spread, metric, E[kept], C))
-    origin, away = _origin(problem.mean, sparse.csc_array(spread), H, bound)
+    H, bound, C = H[free], bound[free], C[free]
+    origin, away = _origin(problem.mean, T, H, bound)
+    E, beside = G @ T, sparse.csr_array((len(b), len(away)))
+    if noise.any():
+        T, P, E, C, beside = _widened(T, P, E, C, noise)
+        away = np.append(away, np.zeros(T.shape[1] - len(away)))
+    (E, equal), (C, unequal) = _unit(E), _unit(C)
+    kept, side = equal > 0, np.flatnonzero(free)
     G, b, beside = G[kept], b[kept], beside[kept]
-    side, equal = np.flatnonzero(free), equal[kept]
+    E, equal = E[kept], equal[kept]
     return Posed(problem, origin, away, T, P, E, C, G, b, beside, H, bound, equal, unequal, side)
 
 
-def _stuck(H: sparse.csr_array, T: Any) -> np.ndarray:
+def _written(T: Any, P: Any) -> tuple[Any, Any]:
+    """Return a root's matrices dense where that takes less time, else sparse."""
+    filled = T.nnz if sparse.issparse(T) else np.count_nonzero(T)
+    if max(T.shape) > SMALL and filled <= DENSE * np.prod(T.shape):
+        return sparse.csr_array(T), sparse.csr_array(P)
+    T, P = (m.toarray() if sparse.issparse(m) else m for m in (T, P))
+    return T, P
+
+
+def _stuck(size: sparse.csr_array, C: Any, T: Any) -> np.ndarray:
     """Say along which rows points move, but only together."""
-    alone, together = (np.sqrt((m * m).sum(axis=1)) for m in (T, sparse.csr_array(H @ T)))
-    return np.asarray(together <= STUCK * (abs(H) @ alone))
+    return np.asarray(_lengths(C) <= STUCK * (size @ _lengths(T)))
 
 
 def _equalities(
-    problem: Problem, H: sparse.csr_array, bound: np.ndarray
+    problem: Problem, H: sparse.csr_array, bound: np.ndarray, same: np.ndarray
 ) -> tuple[sparse.csr_array, np.ndarray, np.ndarray]:
     """Put inequalities whose bounds are the same to the equalities."""
-    G = sparse.vstack([sparse.csr_array(problem.rows), H]).tocsr()
-    noise = np.concatenate([problem.noise, np.zeros(len(bound))])
-    return G, np.concatenate([problem.values, bound]), noise
+    G = sparse.csr_array(problem.rows)
+    if not same.any():
+        return G, problem.values, problem.noise
+    noise = np.append(problem.noise, np.zeros(np.count_nonzero(same)))
+    return sparse.vstack([G, H[same]]).tocsr(), np.append(problem.values, bound[same]), noise
 
 
 def _moving(
-    problem: Problem, G: sparse.csr_array, b: np.ndarray, noise: np.ndarray
+    problem: Problem, T: Any, G: sparse.csr_array, b: np.ndarray, noise: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say which points are free to move, and where the others are.
 
     Points without variance are not, nor those that an exact row names alone.
     """
-    T, known = problem.root[0], problem.mean.copy()
-    moving = np.asarray(abs(T).sum(axis=1)).ravel() > 0
+    moving, known = abs(T).sum(axis=1) > 0, problem.mean.copy()
     pins, points, entries = singles(G, noise == 0)
     moving[points] = False
     known[points] = b[pins] / entries
@@ -253,29 +279,50 @@ def _moving(
 
 
 def _origin(
-    mean: np.ndarray, T: sparse.csc_array, H: sparse.csr_array, bound: np.ndarray
+    mean: np.ndarray, T: Any, H: sparse.csr_array, bound: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a bound of each point that has one and a coordinate of its own, else the mean."""
-    own, points, entries = singles(T)
-    single = np.bincount(T.indices, minlength=len(mean))[points] == 1
-    own, points, entries = own[single], points[single], entries[single]
-    alone, at, factor = (part[::-1] for part in singles(H))  # lower bounds come first and win
+    own, points, entries = singles(T.T if isinstance(T, np.ndarray) else sparse.csr_array(T.T))
+    alone = np.isin(points, singles(T)[0])
+    own, points, entries = own[alone], points[alone], entries[alone]
+    rows, at, factor = (part[::-1] for part in singles(H))  # lower bounds come first and win
     target = mean.copy()
-    target[at] = bound[alone] / factor
+    target[at] = bound[rows] / factor
     origin, away = mean.copy(), np.zeros(T.shape[1])
     origin[points] = target[points]
     away[own] = (target - mean)[points] / entries
     return origin, away
 
 
-def _widened(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
-    return sparse.csr_array(sparse.hstack([matrix, sparse.csr_array((matrix.shape[0], n))]))
+def _widened(T: Any, P: Any, E: Any, C: Any, noise: np.ndarray) -> list[Any]:
+    """Give noise coordinates of its own; return what it adds to rows, too."""
+    own = sparse.csr_array(sparse.diags_array(noise))[:, np.flatnonzero(noise > 0)]
+    none = [sparse.csr_array((m.shape[0], own.shape[1])) for m in (T, C)]
+    wide = [[[T, none[0]]], [[P, None], [None, identity(own.shape[1])]], [[E, own]], [[C, none[1]]]]
+    joined = [sparse.block_array(blocks).tocsr() for blocks in wide]
+    beside = sparse.hstack([sparse.csr_array(E.shape), own]).tocsr()
+    return [*(joined if sparse.issparse(T) else (m.toarray() for m in joined)), beside]
 
 
-def _unit(matrix: sparse.csr_array) -> tuple[sparse.csr_array, np.ndarray]:
+def _lengths(matrix: Any) -> np.ndarray:
+    return np.sqrt((matrix * matrix).sum(axis=1))
+
+
+def _scaled(matrix: Any, factor: np.ndarray) -> Any:
+    """Multiply rows."""
+    if not sparse.issparse(matrix):
+        return factor[:, None] * matrix
+    matrix = matrix.copy()
+    matrix.data *= np.repeat(factor, np.diff(matrix.indptr))
+    return matrix
+
+
+def _unit(matrix: Any) -> tuple[Any, np.ndarray]:
     """Scale rows to unit length; return their factors too, 0 for rows of none."""
-    largest = np.maximum(abs(matrix).max(axis=1).toarray().ravel(), np.finfo(float).tiny)
-    matrix = sparse.csr_array(sparse.diags_array(1.0 / largest) @ matrix)
-    length = np.sqrt(np.asarray((matrix * matrix).sum(axis=1)))
+    largest = abs(matrix).max(axis=1)
+    largest = largest.toarray().ravel() if sparse.issparse(largest) else largest
+    largest = np.maximum(largest, np.finfo(float).tiny)
+    matrix = _scaled(matrix, 1.0 / largest)
+    length = _lengths(matrix)
     scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
-    return sparse.csr_array(sparse.diags_array(scale) @ matrix), scale / largest
+    return _scaled(matrix, scale), scale / largest

@@ -16,7 +16,7 @@ from skphys.conditioning._inequality._chained import project_chained
 from skphys.conditioning._inequality._conflict import find_conflict
 from skphys.conditioning._inequality._field import solve_field
 from skphys.conditioning._inequality._problem import Problem
-from skphys.conditioning._roots import Roots
+from skphys.conditioning._roots import Roots, diagonal_root, own
 
 SOLVERS = ("auto", "clarabel", "scipy")
 MAX_RANK = 8192  # of a covariance that is written out: 512 MiB
@@ -216,7 +216,7 @@ class _Fields:
     def _one_by_one(self, rest: np.ndarray, solver: str) -> np.ndarray:
         parts = [rest[i : i + TOGETHER] for i in range(0, len(rest), TOGETHER)]
         solve = joblib.delayed(_solve_in_turn)
-        roots = self.covariance.roots()
+        roots = self._roots()
         found = joblib.Parallel()(
             solve([self._problem(i, roots) for i in part], solver) for part in parts
         )
@@ -224,6 +224,12 @@ class _Fields:
             if fields[-1] is None:
                 self._raise(int(part[len(fields) - 1]), roots)
         return np.concatenate(found)
+
+    def _roots(self) -> Roots:
+        variance, factor = self.covariance.parts() or (None, None)
+        if variance is None or factor is None:
+            return self.covariance.roots()
+        return lambda at: diagonal_root(own(variance, at, 1), own(factor, at, 2))
 
     def _problem(self, i: int, roots: Roots) -> Problem:
         root = roots(np.unravel_index(self.left[i], self.batch))
