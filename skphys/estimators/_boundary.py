@@ -249,6 +249,7 @@ class BoundaryEnforcedOperator(Constrained):
         elif method != PROJECT:
             check_embedding(regressor, constraints, method)
         settle = method != PROJECT or self.members == "each"
+        settle = settle and self.uncertainty != "residual"  # which is not of members
         return BoundaryBackbone(regressor, constraints, self.drop_value_columns, method, settle)
 
     def _named_parts(self) -> dict[str, Any]:

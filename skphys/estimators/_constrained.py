@@ -7,7 +7,6 @@ enforced: predict, std, cov, samples, residuals and reports all pass through it,
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from copy import copy, deepcopy
@@ -21,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skphys.constraints import ConstraintSet
 from skphys.estimators._backbone import Backbone, tell_net
-from skphys.estimators._error_model import ErrorModel
+from skphys.estimators._error_model import ErrorModel, gaussians_of
 from skphys.estimators._held_out import held_out, out_of_fold_fields, residual_spread
 from skphys.estimators._layout import (
     Layout,
@@ -36,6 +35,7 @@ from skphys.estimators._random import set_random_states
 from skphys.estimators._report import ConstraintReport, joined, report
 from skphys.estimators._stated_errors import StatedErrors
 from skphys.estimators._targets import warn_if_outside, warn_if_violated
+from skphys.estimators._warn import warn_user
 from skphys.grids import ColumnGrid, Components, Grid
 from skphys.predictive import (
     FieldRegressorMixin,
@@ -90,7 +90,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return Backbone(regressor, constraints, self.drop_value_columns)
 
     def _fit(self, X: Any, y: Any, fit_params: dict[str, Any]) -> Self:
-        seen = BaseEstimator()  # so that a fit that fails leaves an earlier one as it was
+        seen = copy(self)  # so that a fit that fails leaves an earlier one as it was
         X, y = self._checked_data(X, y, seen)
         grid = Grid.unit(1 if y.ndim == 1 else y.shape[1]) if self.grid is None else self.grid
         named = [(n, clone(c)) for n, c in ConstraintSet(self._declared(grid), grid).named]
@@ -108,8 +108,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
             backbone.fit(X, y, **routed)
             errors = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(vars(seen))
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+            self.__dict__.update({name: vars(seen)[name]} if name in vars(seen) else {})
         self._target_ndim = y.ndim
         return self._hold(layout, backbone, errors)
 
@@ -121,7 +122,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     @property
     def estimator_(self) -> Any:
         """The fitted backbone."""
-        return self._backbone.regressor
+        return self._fitted("_backbone", "estimator_").regressor
 
     @estimator_.setter
     def estimator_(self, regressor: Any) -> None:
@@ -132,20 +133,29 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     @property
     def constraints_(self) -> list[tuple[str, Any]]:
         """The constraints with their names."""
-        return self._layout.constraints.named
+        return self._fitted("_layout", "constraints_").constraints.named
 
     @property
     def grid_(self) -> Any:
         """The grid in use."""
-        return self._layout.constraints.grid
+        return self._fitted("_layout", "grid_").constraints.grid
 
     @property
     def residual_std_(self) -> np.ndarray:
         """Root mean square of residuals, taken for the standard deviation if it was asked for."""
-        std = getattr(self.error_model_, "residual_std", None)
+        std = getattr(self._fitted("error_model_", "residual_std_"), "residual_std", None)
         if std is None:
             raise AttributeError(f"{type(self).__name__} takes no residuals for its uncertainty.")
         return std
+
+    def _fitted(self, name: str, public: str) -> Any:
+        """Return a fitted value, or say of the public attribute that there is none."""
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {public!r}; it is set in fit."
+            ) from None
 
     def _checked_data(self, X: Any, y: Any, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
         if y is None:
@@ -181,11 +191,16 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         given = None if self.calibration is None else self._calibration_data(layout, seen)
         if isinstance(errors, StatedErrors) and self.uncertainty == "residual":
             return replace(errors, residual_std=residual_spread(backbone, layout, *training, given))
-        if given is not None:
-            return errors.fit(list(held_out(backbone, layout, *given)))
-        if errors.needs_held_out:
-            return errors.fit(list(out_of_fold_fields(backbone, layout, *training)))
-        return errors
+        if given is None and not errors.needs_held_out:
+            return errors
+        data = held_out(backbone, layout, *given) if given else None
+        fitted = errors.fit(list(data or out_of_fold_fields(backbone, layout, *training)))
+        if not isinstance(fitted, ErrorModel):
+            raise TypeError(
+                f"fit of the error model {type(errors).__name__} must return the fitted error "
+                f"model; got {type(fitted).__name__}."
+            )
+        return fitted
 
     def _calibration_data(self, layout: Layout, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
         """Return the checked pair that the user gave."""
@@ -263,6 +278,10 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         X = checked_rows(X, self.grid)
         validate_data(seen, X, reset=False, skip_check_array=True)
         return X
+
+    def _has_members(self) -> bool:
+        """Say that there are none: they are conditioned, and their moments are what is left."""
+        return False
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self, "estimator_")
@@ -464,7 +483,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         parts, first = [], []
         for fields, field in self._posteriors(X):
             known = None if truth is None else truth.reshape(shape)[fields.index]
-            prior = self.error_model_.prior(fields)
+            prior = gaussians_of(self.error_model_.prior(fields))
             parts.append(report(prior, field, fields.declared, fields.shown, known))
             first.append(fields.first_rows())
         return joined(parts, np.argsort(np.concatenate(first)))
@@ -529,10 +548,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 "correlation_length=None here."
             )
         X = self._checked(X)
-        prediction = errors.taken(self._backbone.ask(X))
-        return replace(
-            prediction, constraints=(*prediction.constraints, self._layout.systems(X, prediction))
-        )
+        said = self._backbone.ask(X)
+        systems = self._layout.systems(X, said)
+        return replace(errors.taken(said), constraints=(*said.constraints, systems))
 
     def __sklearn_tags__(self) -> Any:
         """Inherit the backbone's tags."""
@@ -558,10 +576,9 @@ def _constrains_itself(regressor: Any) -> bool:
 
 
 def _warn_unit_variance(estimator: Constrained) -> None:
-    warnings.warn(
+    warn_user(
         f"The backbone of {type(estimator).__name__} states no uncertainty; unit variance is taken "
         f"at every point, so standard deviations, covariances and samples have no scale. Use "
-        f"uncertainty='calibrated' or 'residual', EnsembleRegressor, or a probabilistic backbone.",
-        UserWarning,
-        stacklevel=5,
+        f"uncertainty='residual', an ensemble (EnsembleRegressor, or n_members of our nets), or a "
+        f"probabilistic backbone."
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from skphys.conditioning import Covariance, Gaussian, Mixture, condition
 from skphys.constraints import EqualitySystem
@@ -34,14 +35,15 @@ class HeldOut:
     truth: np.ndarray
 
 
-class ErrorModel(ABC):
+class ErrorModel(BaseEstimator, ABC):
     """Says how a backbone errs: from what it predicts, and what must hold, to a posterior.
 
     To add one of your own, write a subclass with `prior`:
 
-    - `prior` makes Gaussians of a batch of predicted fields: one, or several that weigh alike.
-      ``fields.prediction`` holds what the backbone says (`mean`, and `std`, `cov` or members where
-      it states them), ``fields.where.independent()`` makes a covariance of variances.
+    - `prior` makes a Gaussian of a batch of predicted fields, or a list of several that weigh
+      alike. ``fields.prediction`` is what the backbone says: a `Prediction`, with `mean`, and
+      `std`, `cov` or `member_means` and `member_stds` where it states them;
+      ``fields.where.independent()(variance)`` is the covariance of independent points.
     - `fit` may learn from held-out data; it returns the fitted error model. It is called before the
       first prediction where there are such data: those of `calibration`, or without them, if
       `needs_held_out` is set, predictions of the training fields by backbones that were fitted on
@@ -52,7 +54,9 @@ class ErrorModel(ABC):
       :class:`~skphys.conditioning.Gaussian` or a :class:`~skphys.conditioning.Mixture`, and every
       draw of it must obey the equalities. `impose` does that for Gaussians.
 
-    An error model works on data alone. It never sees the backbone, nor the estimator around it.
+    An error model works on data alone. It never sees the backbone, nor the estimator around it. It
+    has parameters as any estimator has: with an ``__init__`` that only assigns them, a search
+    reaches ``error_model__rank``.
     """
 
     needs_held_out: ClassVar[bool] = False
@@ -77,7 +81,7 @@ class ErrorModel(ABC):
         return True
 
     @abstractmethod
-    def prior(self, fields: PredictedFields) -> list[Gaussian]:
+    def prior(self, fields: PredictedFields) -> Gaussian | list[Gaussian]:
         """Return the Gaussians to condition, each of all the fields of the batch.
 
         Parameters
@@ -100,7 +104,7 @@ class ErrorModel(ABC):
 
 
 def impose(
-    prior: Sequence[Gaussian],
+    prior: Gaussian | Sequence[Gaussian],
     fields: PredictedFields,
     *,
     metric: Any = None,
@@ -111,7 +115,7 @@ def impose(
 
     Parameters
     ----------
-    prior : sequence of Gaussian
+    prior : Gaussian or sequence of Gaussian
         One, or several that weigh alike and become a mixture.
     fields : PredictedFields
         What must hold.
@@ -123,6 +127,7 @@ def impose(
     project_samples : bool, default=False
         Whether draws are projected on the inequalities.
     """
+    prior = gaussians_of(prior)
     systems = [fields.system.under(g) for g in prior]
     noisy = [metric is None and has_noise(g, fields.noise) for g in prior]
     metrics = [None if metric is None else _even(g, fields.system, metric) for g in prior]
@@ -140,13 +145,22 @@ def impose(
             conditioned = [widened(prior[0], conditioned[0], fields.system)]
         if fields.inequalities.names:
             moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
-            for k in np.flatnonzero(
-                noisy
-            ).tolist():  # where a smooth field cannot obey, its noise yields
+            for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields
                 yielding = noise_between(prior[k], fields.noise, fields.where.independent())
                 moving[k] = Gaussian(conditioned[k].mean, yielding)
             return projected(moving, conditioned, systems, fields.inequalities, project_samples)
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned)
+
+
+def gaussians_of(prior: Any) -> list[Gaussian]:
+    """Return what `prior` of an error model gave as a list, after a check of it."""
+    listed = [prior] if isinstance(prior, Gaussian) else prior
+    if not isinstance(listed, list | tuple) or not all(isinstance(g, Gaussian) for g in listed):
+        raise TypeError(
+            f"prior of an error model must return a skphys.conditioning.Gaussian, or a list of "
+            f"them; got {prior!r}."
+        )
+    return list(listed)
 
 
 def _even(gaussian: Gaussian, system: EqualitySystem, unit: Any) -> Covariance:

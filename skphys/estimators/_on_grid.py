@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from copy import copy
 from typing import Any
 
@@ -12,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skphys.constraints import Constraint, ConstraintSet
+from skphys.estimators._warn import warn_user
 from skphys.grids import Components, grid_parts, renamed
 
 
@@ -90,12 +90,10 @@ def rename(moved: Any, constraints: ConstraintSet, grid: Any, more: int) -> None
     if constraints.feature_names is not None:
         moved.feature_names_in_ = constraints.feature_names
     elif names is not None:
-        warnings.warn(
+        warn_user(
             f"The columns of fields are not named <prefix>0, <prefix>1, ..., so their names on "
             f"another grid are not known: {type(moved).__name__} takes columns by their position "
-            f"there.",
-            UserWarning,
-            stacklevel=3,
+            f"there."
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from skphys.constraints import (
     columns_of,
 )
 from skphys.estimators._layout import FieldRows, Layout, PointRows
+from skphys.estimators._warn import warn_user
 from skphys.grids import ColumnGrid, IncompleteFieldError
 
 ROUNDING = 1e-6  # targets are often stored in float32
@@ -131,15 +131,13 @@ def warn_if_outside(layout: Layout, X: Any) -> None:
         else "Fields cannot be predicted there. Check the domain, and that the coordinates are in "
         "its units."
     )
-    warnings.warn(f"The training table: {fault} {hint}", UserWarning, stacklevel=5)
+    warn_user(f"The training table: {fault} {hint}")
 
 
 def _warn(name: str, size: float, cause: str) -> None:
-    warnings.warn(
+    warn_user(
         f"The training targets violate constraint {name!r} by up to {size:.3g}, more than its "
         f"discretization explains. {cause}",
-        UserWarning,
-        stacklevel=6,
     )
 
 

@@ -257,3 +257,31 @@ def test_a_fit_that_fails_leaves_nothing_behind():
     assert not hasattr(estimator, "constraints_")
     with pytest.raises(NotFittedError):
         estimator.predict(X)
+
+
+def test_warnings_point_at_the_line_of_the_user():
+    fitted = model(backbone=Plain()).fit(X, Y)
+    calls = (
+        lambda: fitted.predict(X, return_std=True),
+        lambda: fitted.predict_std(X),
+        lambda: fitted.predict_interval(X),
+        lambda: fitted.sample_y(X),
+        lambda: fitted.constraint_report(X),
+        lambda: model(ConservationLaw("x", 2.0)).fit(X, Y),
+    )
+    for call in calls:
+        with pytest.warns(UserWarning) as caught:
+            call()
+        assert caught[0].filename == __file__
+
+
+def test_what_is_fitted_is_not_there_before():
+    estimator = model()
+    for name in ("estimator_", "constraints_", "grid_", "residual_std_"):
+        with pytest.raises(AttributeError, match=f"'ConservationConstrained.*{name}"):
+            getattr(estimator, name)
+    assert not hasattr(estimator.fit(X, Y), "predict_members")
+    with pytest.raises(
+        ValueError, match="ConservationConstrainedRegressor is expecting 2 features"
+    ):
+        model(calibration=(X[:, :1], Y)).fit(X, Y)

@@ -159,3 +159,39 @@ def test_nested_it_is_the_outer_one_that_counts():
     outer = ConservationConstrainedRegressor(inner, Bounds(0.0), GRID, error_model=Sloped())
     expected = model(Sloped()).fit(X, Y).predict_std(X)
     np.testing.assert_allclose(outer.fit(X, Y).predict_std(X), expected, rtol=1e-10)
+
+
+class Floored(Sloped):
+    def __init__(self, floor=0.1):
+        self.floor = floor
+
+    def prior(self, fields):
+        variance = np.full(fields.prediction.mean.shape[1], self.floor**2)
+        return Gaussian(fields.prediction.mean, Diagonal(variance))  # one needs no list
+
+
+def test_its_parameters_are_searched():
+    estimator = model(Floored()).set_params(error_model__floor=0.5)
+    assert repr(estimator.error_model) == "Floored(floor=0.5)"
+    search = GridSearchCV(estimator, {"error_model__floor": [0.1, 0.2]}, cv=2).fit(X, Y)
+    assert search.best_estimator_.error_model_.floor in (0.1, 0.2)
+    assert estimator.fit(X, Y).predict_std(X).max() < 0.5
+
+
+class Wrong(Sloped):
+    def __init__(self, returned=None):
+        self.returned = returned
+
+    def fit(self, held_out):
+        return self.returned
+
+    def prior(self, fields):
+        return self.returned
+
+
+def test_what_it_must_return():
+    with pytest.raises(TypeError, match="fit of the error model Wrong must return.*got NoneType"):
+        model(Wrong(), calibration=(X, Y)).fit(X, Y)
+    for returned in (None, [(np.zeros(9), np.ones(9))], "gaussian"):
+        with pytest.raises(TypeError, match="prior of an error model must return a .*Gaussian"):
+            model(Wrong(returned)).fit(X, Y).predict(X)
