@@ -59,6 +59,10 @@ def test_the_picture_says_nothing_twice():
     assert len(drawn) == len(ARROWS) > 10
 
 
+def test_predict_is_short():
+    assert house.calls_of_predict()[0] <= 119
+
+
 def test_no_room_reaches_into_another():
     assert house.private_imports() == []
 

@@ -138,7 +138,7 @@ class Statement:
             )
         return cls(name, constraint, grid, rows)
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """Number of rows."""
         return int(self.rows.shape[0])

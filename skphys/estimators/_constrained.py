@@ -284,7 +284,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return False
 
     def _checked(self, X: Any) -> Any:
-        check_is_fitted(self, "estimator_")
+        check_is_fitted(self, "_backbone")
         return self._check_X(X, self)
 
     def _as_fitted(self, array: Any, axis: int = 1) -> np.ndarray:

@@ -158,10 +158,11 @@ class FieldRows:
                 f"has {grid.n_points}; fit it on fields of this grid."
             )
         size = X.shape[0]
-        own = self.systems(X, prediction, values)
-        equalities, inequalities = zip(own, *prediction.constraints, strict=True)
-        system = EqualitySystem.stacked(equalities, grid.n_points, size)
-        also = merge_inequalities(inequalities, grid.n_points, size)
+        system, also = self.systems(X, prediction, values)
+        if prediction.constraints:
+            handed, handed_too = zip(*prediction.constraints, strict=True)
+            system = EqualitySystem.stacked([system, *handed], grid.n_points, size)
+            also = merge_inequalities([also, *handed_too], grid.n_points, size)
         step = max(1, MAX_VALUES // _values_per_field(prediction, system, correlated))
         for start in range(0, max(size, 1), step):
             part = slice(start, start + step)

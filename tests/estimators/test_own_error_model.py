@@ -190,8 +190,8 @@ class Wrong(Sloped):
 
 
 def test_what_it_must_return():
-    with pytest.raises(TypeError, match="fit of the error model Wrong must return.*got NoneType"):
+    with pytest.raises(TypeError, match=r"fit of the error model Wrong must return.*got NoneType"):
         model(Wrong(), calibration=(X, Y)).fit(X, Y)
     for returned in (None, [(np.zeros(9), np.ones(9))], "gaussian"):
-        with pytest.raises(TypeError, match="prior of an error model must return a .*Gaussian"):
+        with pytest.raises(TypeError, match=r"prior of an error model must return a .*Gaussian"):
             model(Wrong(returned)).fit(X, Y).predict(X)
