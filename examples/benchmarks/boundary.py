@@ -26,6 +26,7 @@ import torch
 from skphys import BoundaryEnforcedOperator, FNORegressor
 from skphys.constraints import Dirichlet, FromInput
 from skphys.grids import Grid
+from skphys.neural._batches import FieldBatch
 from skphys.neural._recipes import make_scheduler
 
 BATCH, WIDTH, MODES, LAYERS, PROJECTION = 20, 64, 16, 4, 128
@@ -67,7 +68,8 @@ def our_step(model):
     net = model.net_
     net.module_.train()
     net.scheduler_ = make_scheduler("one_cycle", net.optimizer_, net.lr, 1, MANY)
-    return lambda: net.train_step((x, y, values, norms))
+    batch = FieldBatch(x, y, values, norms, None, None)
+    return lambda: net.train_step(batch)
 
 
 def rival_step(net, *inputs, target):
