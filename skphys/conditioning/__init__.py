@@ -13,6 +13,7 @@ from skphys.conditioning._covariance import (
     Diagonal,
     LowRank,
 )
+from skphys.conditioning._evidence import log_evidence
 from skphys.conditioning._factor import factor
 from skphys.conditioning._gain import InconsistentConstraintsError
 from skphys.conditioning._gaussian import Gaussian, condition
@@ -37,6 +38,7 @@ __all__ = [
     "Sum",
     "condition",
     "factor",
+    "log_evidence",
     "match_moments",
     "project",
 ]

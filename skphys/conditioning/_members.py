@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf, log, pi
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device
+from scipy.special import ndtr, ndtri
 
 from skphys.conditioning._arrays import Array, eps, to_numpy, transpose
 from skphys.conditioning._composed import Sum
 from skphys.conditioning._covariance import Covariance, Diagonal, LowRank
 from skphys.conditioning._gaussian import Gaussian
 
+BISECTIONS = 60  # of a quantile: beyond rounding of the widest bracket
 ROUNDING = 8.0  # units of rounding by which the mean of members that agree may differ from them
 
 
@@ -54,8 +57,15 @@ def match_moments(
     return Gaussian(mean, Sum(independent(within), LowRank(factor)))
 
 
+def _log_normal(xp: Any, values: Array, mean: Array, std: Array) -> Array:
+    sure = std == 0.0
+    safe = xp.where(sure, 1.0, std)
+    density = -0.5 * ((values - mean) / safe) ** 2 - xp.log(safe) - 0.5 * log(2.0 * pi)
+    return xp.where(sure, xp.where(values == mean, inf, -inf), density)
+
+
 class Mixture:
-    """A mixture of Gaussian fields, reported by its first two moments.
+    """A mixture of Gaussian fields, reported by moments, densities, quantiles and draws.
 
     With equal weights this is how ProbConserv treats latent draws: each is conditioned, then
     moments are matched.
@@ -111,6 +121,76 @@ class Mixture:
     def std(self) -> Array:
         """Return the marginal standard deviations."""
         return self.variance() ** 0.5
+
+    def log_density(self, values: Array) -> Array:
+        """Return the log of each point's marginal density, of shape (..., n_points).
+
+        Parameters
+        ----------
+        values : array of shape (..., n_points)
+            One value a point. Where all members are sure, it is inf or -inf.
+        """
+        xp = array_namespace(self.mean)
+        logs = xp.stack([_log_normal(xp, values, m.mean, m.std()) for m in self.members])
+        logs = logs + xp.log(self._weights())[..., None]
+        top = xp.max(logs, axis=0)
+        finite = xp.where(xp.isfinite(top), top, 0.0)
+        total = xp.sum(xp.exp(logs - finite), axis=0)
+        return xp.where(xp.isfinite(top), finite + xp.log(xp.where(total > 0, total, 1.0)), top)
+
+    def cdf(self, values: Array) -> np.ndarray:
+        """Return each point's marginal probability of less, of shape (..., n_points).
+
+        Parameters
+        ----------
+        values : array of shape (..., n_points)
+            One value a point.
+        """
+        return self._cdf(to_numpy(values), *self._marginals())
+
+    def quantile(self, levels: Any) -> np.ndarray:
+        """Return quantiles of each point's marginal, of shape (n_levels, ..., n_points).
+
+        Parameters
+        ----------
+        levels : array-like of shape (n_levels,)
+            Probabilities between 0 and 1.
+        """
+        marginals = self._marginals()
+        means, stds, _ = marginals
+        found = []
+        for level in np.asarray(levels, dtype=float):
+            # No quantile lies outside of those of the members.
+            each = means + ndtri(level) * stds
+            low, high = each.min(axis=0), each.max(axis=0)
+            for _ in range(BISECTIONS):
+                middle = 0.5 * (low + high)
+                below = self._cdf(middle, *marginals) < level
+                low, high = np.where(below, middle, low), np.where(below, high, middle)
+            found.append(0.5 * (low + high))
+        return np.stack(found)
+
+    def _weights(self) -> Array:
+        """Return the weights with the axes of the fields, (n_members, ...)."""
+        xp = array_namespace(self.mean)
+        shape = (len(self.members), *self.mean.shape[:-1])
+        if self.weights is None:
+            return xp.full(shape, 1.0 / len(self.members), dtype=self.mean.dtype)
+        missing = len(shape) - self.weights.ndim
+        return xp.broadcast_to(self.weights.reshape(*self.weights.shape, *(1,) * missing), shape)
+
+    def _marginals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return means, standard deviations and weights, stacked."""
+        shape = self.mean.shape
+        means = np.stack([np.broadcast_to(to_numpy(m.mean), shape) for m in self.members])
+        stds = np.stack([np.broadcast_to(to_numpy(m.std()), shape) for m in self.members])
+        return means, stds, to_numpy(self._weights())[..., None]
+
+    @staticmethod
+    def _cdf(values: Any, means: Any, stds: Any, weights: Any) -> np.ndarray:
+        sure = stds == 0.0
+        z = (values - means) / np.where(sure, 1.0, stds)
+        return np.sum(weights * np.where(sure, values >= means, ndtr(z)), axis=0)
 
     def dense(self) -> Array:
         """Return the mean of the covariances plus the covariance of the means."""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from skphys.conditioning import Gaussian
 from skphys.constraints import BOTH, ConstraintSet, boundary_constraints
 from skphys.estimators._backbone import tell_grid
 from skphys.estimators._background import Background, RegriddedBackground
 from skphys.estimators._constrained import Constrained
 from skphys.estimators._embedding import BoundaryBackbone, can_be_told, check_embedding
 from skphys.estimators._error_model import ErrorModel
-from skphys.estimators._layout import PredictedFields
 from skphys.estimators._named_boundary import named_faces, with_face
-from skphys.estimators._stated_errors import StatedErrors
 from skphys.grids import Components, Grid
+from skphys.predictive import Prediction
 
 AUTO = "auto"
 PROJECT = "project"
@@ -238,7 +235,10 @@ class BoundaryEnforcedOperator(Constrained):
         return boundary_constraints(self.boundary, grid)
 
     def _declared_errors(self) -> ErrorModel:
-        return SettledErrors(members=self.members)
+        covariance = "residual" if self.uncertainty == "residual" else "stated"
+        return SettledErrors(
+            members=self.members, covariance=covariance, displacement=None, scale=1.0
+        )
 
     def _told(self, regressor: Any, constraints: ConstraintSet) -> BoundaryBackbone:
         """Return a backbone that is told about the boundary, if that is the method."""
@@ -291,11 +291,10 @@ class BoundaryEnforcedOperator(Constrained):
         return moved
 
 
-class SettledErrors(StatedErrors):
+class SettledErrors(ErrorModel):
     """Stated errors; members that are points have been moved onto the boundary each by itself."""
 
-    def prior(self, fields: PredictedFields) -> list[Gaussian]:
-        """Return the Gaussians to condition: one, or one for each member that states its own."""
-        if fields.prediction.member_stds is None:
-            return StatedErrors.prior(replace(self, members="moments"), fields)
-        return super().prior(fields)
+    learns = False
+
+    def _way(self, prediction: Prediction) -> str:
+        return "moments" if prediction.member_stds is None else super()._way(prediction)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from numbers import Real
 from typing import Any, ClassVar
 
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.base import _fit_context, clone
+from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from skphys.constraints import (
     Constraint,
@@ -16,9 +14,9 @@ from skphys.constraints import (
     name_constraints,
 )
 from skphys.estimators._backbone import Backbone
-from skphys.estimators._calibration import CalibratedErrors
+from skphys.estimators._base_errors import BaseErrorModel
 from skphys.estimators._constrained import Constrained
-from skphys.estimators._error_model import ErrorModel
+from skphys.estimators._error_model import NAMES, ErrorModel
 from skphys.estimators._through import TrainedThrough, check_trainable
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
 
@@ -45,41 +43,21 @@ class ConservationConstrainedRegressor(Constrained):
         Where the fields live. With a `Grid`, a `Mesh` or `Components` each row of X is a field and
         y has shape (n_samples, n_points); with a `ColumnGrid` each row is a point and y has shape
         (n_rows,). None means unit cells, as many as y has columns.
-    members : {"auto", "moments", "marginal", "each"}, default="auto"
-        What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
-        the members' low-rank covariance (of ``K`` members that are points, as trees are, one part
-        in ``K`` of the variance counts as independent); "marginal" one with their standard
-        deviations only, whatever the members have in common; "each" conditions each member and
-        matches moments after, as ProbConserv does with latent draws. "auto" is the likelier of the
-        first two on calibration data, without them "moments".
-    metric : {"covariance", "identity"}, default="covariance"
-        In which metric fields move. "covariance" moves them where they are uncertain, which is
-        conditioning; "identity" moves all points alike to the nearest fields that obey, the
-        Euclidean projection known as HardC. Uncertainty moves along and obeys as well, where the
-        paper's HardC leaves standard deviations as they were. Noise of a constraint is weighed
-        against the mean variance of the field then. Of nested estimators the outermost one's
-        counts.
-    uncertainty : {"auto", "residual", "calibrated"}, default="auto"
-        "auto" takes what the backbone states, else unit variance (the Euclidean projection, with a
-        warning when a standard deviation is asked for); with `calibration` it makes it larger
-        where data show that it is too small. "residual" takes the root mean square of
-        out-of-fold residuals at each point, or of the residuals on `calibration`. "calibrated"
-        also makes smaller what data show to be too large, by `calibration` or else out of fold.
-    correlation_length : float, dict of str to float, "auto" or None, default="auto"
-        Distance, in units of the axis, over which the errors of neighbouring points stay alike:
-        standard deviations, also those of members, are joined by the correlation ``exp(-distance /
-        correlation_length)``. A number serves a grid with one axis, a dict gives lengths by axis
-        (of a long table: by space column). None, and axes that a dict leaves out, take points as
-        independent. "auto" is the likeliest on calibration data; without them, and in a long table
-        with nodes along several axes, None. A covariance that the backbone states itself is left
-        as it is.
+    error_model : {"auto", "stated", "residual", "calibrated", "identity"} or BaseErrorModel, \
+default="auto"
+        How the backbone errs, which says how its fields are moved, and how sure they are then. An
+        :class:`~skphys.estimators.ErrorModel` says it in full, and a search reaches its
+        parameters: ``error_model__displacement``. "auto", ``ErrorModel()``, takes what the backbone
+        states; with `calibration`, or out of fold if the backbone states nothing and is cheap to
+        fit, it learns how large errors are, how they are correlated, how far fields are displaced
+        along an axis, and how often errors are larger than usual. "stated" learns nothing;
+        "residual" learns the size of errors and their correlation, in place of what is stated;
+        "calibrated" learns all, always; "identity" moves all points alike, the Euclidean projection
+        known as HardC.
     calibration : tuple (X, y) or None, default=None
-        Fields that the backbone was not trained on, and for which the constraints hold. Required
-        by ``uncertainty="residual"`` and ``"calibrated"`` of a frozen backbone; the other
-        parameters say what is chosen on them, see Notes.
-    error_model : ErrorModel or None, default=None
-        How the backbone errs, in place of what `members`, `metric`, `uncertainty` and
-        `correlation_length` say, which then stay at their defaults. None takes these.
+        Fields that the backbone was not trained on, and for which the constraints hold. The error
+        model learns from them, in place of predictions of training fields out of fold, which a
+        frozen backbone cannot make.
     drop_value_columns : bool, default=False
         Keep the columns that constraints take their values from away from the backbone.
     project_samples : bool, default=False
@@ -102,11 +80,9 @@ class ConservationConstrainedRegressor(Constrained):
         The constraints with their names.
     grid_ : Grid, Mesh, Components or ColumnGrid
         The grid in use.
-    error_model_ : ErrorModel
-        What was chosen, or declared: `members`, `metric`, `correlation_length`, the `scale` of the
-        standard deviations, and how the variance follows the law's own test (`law_exponent`,
-        `law_level`); with ``uncertainty="residual"`` also `residual_std`, of shape (n_points,), or
-        () in a long table.
+    error_model_ : BaseErrorModel
+        What was learned, or declared. Printed, it says in one line what was chosen, and by how much
+        it was better.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of str
@@ -125,12 +101,6 @@ class ConservationConstrainedRegressor(Constrained):
     equalities or a law with bounds, cost is linear in the number of points, and no array of
     n_points x n_points is built for standard deviations. A dense covariance of the backbone,
     correlated errors under many rows, and other inequalities cost more.
-
-    On calibration data the error model is the one under which the true values are most likely,
-    point by point, *after* the law is imposed. Besides `members` and `correlation_length` it has
-    a scale, and a test: how far a prediction is from its law, before the correction, is known
-    without the truth. Where fields that are further from it have larger errors, the variance of
-    each field follows its own distance, also outside the range of the calibration data.
 
     References
     ----------
@@ -157,17 +127,8 @@ class ConservationConstrainedRegressor(Constrained):
         "estimator": [HasMethods(["fit", "predict"])],
         "constraints": [Constraint, InequalityConstraint, list, tuple, None],
         "grid": [Grid, Mesh, Components, ColumnGrid, None],
-        "members": [StrOptions({"auto", "moments", "marginal", "each"})],
-        "metric": [StrOptions({"covariance", "identity"})],
-        "uncertainty": [StrOptions({"auto", "residual", "calibrated"})],
-        "correlation_length": [
-            Interval(Real, 0, None, closed="neither"),
-            dict,
-            StrOptions({"auto"}),
-            None,
-        ],
+        "error_model": [StrOptions(set(NAMES)), BaseErrorModel],
         "calibration": [tuple, list, None],
-        "error_model": [ErrorModel, None],
         "drop_value_columns": ["boolean"],
         "project_samples": ["boolean"],
         "constrain_training": ["boolean"],
@@ -182,12 +143,8 @@ class ConservationConstrainedRegressor(Constrained):
         constraints: Any = None,
         grid: Grid | Mesh | Components | ColumnGrid | None = None,
         *,
-        members: str = "auto",
-        metric: str = "covariance",
-        uncertainty: str = "auto",
-        correlation_length: float | str | Mapping[str, float] | None = "auto",
+        error_model: str | BaseErrorModel = "auto",
         calibration: tuple[Any, Any] | None = None,
-        error_model: ErrorModel | None = None,
         drop_value_columns: bool = False,
         project_samples: bool = False,
         constrain_training: bool = False,
@@ -196,12 +153,8 @@ class ConservationConstrainedRegressor(Constrained):
         self.estimator = estimator
         self.constraints = constraints
         self.grid = grid
-        self.members = members
-        self.metric = metric
-        self.uncertainty = uncertainty
-        self.correlation_length = correlation_length
-        self.calibration = calibration
         self.error_model = error_model
+        self.calibration = calibration
         self.drop_value_columns = drop_value_columns
         self.project_samples = project_samples
         self.constrain_training = constrain_training
@@ -242,43 +195,21 @@ class ConservationConstrainedRegressor(Constrained):
     def _declared(self, grid: Any) -> Any:
         return self.constraints
 
-    def _declared_errors(self) -> ErrorModel:
-        """Return what the parameters say of the errors; what is "auto" is left at its simplest."""
-        if self.error_model is not None:
-            self._check_errors_alone()
-            return self.error_model
-        length: Any = self.correlation_length
-        auto = isinstance(length, str)
-        return CalibratedErrors(
-            members="moments" if self.members == "auto" else self.members,
-            metric=self.metric,
-            correlation_length=None if auto else length,
-            choose=("members",) * (self.members == "auto") + ("correlation_length",) * auto,
-            shrink=self.uncertainty == "calibrated",
-        )
-
-    def _check_errors_alone(self) -> None:
-        """Raise if an error model is given beside the parameters that declare the built-in one."""
-        defaults = {
-            "members": "auto",
-            "metric": "covariance",
-            "uncertainty": "auto",
-            "correlation_length": "auto",
-        }
-        changed = [name for name, default in defaults.items() if getattr(self, name) != default]
-        if changed:
-            raise ValueError(
-                f"error_model says all of how the backbone errs, so "
-                f"{' and '.join(changed)} must be left at the default; got "
-                f"{', '.join(f'{name}={getattr(self, name)!r}' for name in changed)}."
-            )
+    def _declared_errors(self) -> BaseErrorModel:
+        declared = self.error_model
+        errors = ErrorModel(**NAMES[declared]) if isinstance(declared, str) else clone(declared)
+        errors.check()
+        return errors
 
     def _told(self, regressor: Any, constraints: ConstraintSet) -> Backbone:
         if not self.constrain_training:
             return super()._told(regressor, constraints)
-        check_trainable(regressor, constraints, self.uncertainty)
-        length = getattr(self._declared_errors(), "correlation_length", None)
-        return TrainedThrough(regressor, constraints, self.drop_value_columns, self.metric, length)
+        errors = self._declared_errors()
+        covariance = getattr(errors, "covariance", None)
+        check_trainable(regressor, constraints, covariance)
+        length = getattr(errors, "correlation_length", None)
+        metric = "identity" if covariance == "identity" else "covariance"
+        return TrainedThrough(regressor, constraints, self.drop_value_columns, metric, length)
 
     def _named_parts(self) -> dict[str, Any]:
         if not isinstance(self.constraints, (list, tuple)):

@@ -15,13 +15,20 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.utils import check_array, check_consistent_length, get_tags
+from sklearn.utils import _safe_indexing, check_array, check_consistent_length, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skphys.constraints import ConstraintSet
 from skphys.estimators._backbone import Backbone, tell_net
-from skphys.estimators._error_model import ErrorModel, gaussians_of
-from skphys.estimators._held_out import held_out, out_of_fold_fields, residual_spread
+from skphys.estimators._base_errors import BaseErrorModel, gaussians_of
+from skphys.estimators._error_model import ErrorModel
+from skphys.estimators._held_out import (
+    FEWEST_FIELDS,
+    held_out,
+    is_cheap,
+    out_of_fold_fields,
+    residual_spread,
+)
 from skphys.estimators._layout import (
     Layout,
     PointRows,
@@ -30,10 +37,9 @@ from skphys.estimators._layout import (
     layout_of,
 )
 from skphys.estimators._naming import naming
-from skphys.estimators._on_grid import check_restated, interpolated, more_features, rename
+from skphys.estimators._on_grid import check_restated, more_features, rename
 from skphys.estimators._random import set_random_states
 from skphys.estimators._report import ConstraintReport, joined, report
-from skphys.estimators._stated_errors import StatedErrors
 from skphys.estimators._targets import warn_if_outside, warn_if_violated
 from skphys.estimators._warn import warn_user
 from skphys.grids import ColumnGrid, Components, Grid
@@ -56,13 +62,10 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     estimator: Any
     grid: Any
-    members: str
-    uncertainty: str
     calibration: tuple[Any, Any] | None
     drop_value_columns: bool
     random_state: Any
     # Where a subclass does not make them parameters, they are as here.
-    error_model: ErrorModel | None = None
     project_samples: bool = False
 
     _PART: ClassVar[str]  # what its parts are called in errors
@@ -71,7 +74,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     # Set in fit, together with their public parts.
     _layout: Layout
     _backbone: Backbone
-    error_model_: ErrorModel
+    error_model_: BaseErrorModel
 
     @abstractmethod
     def _declared(self, grid: Any) -> Any:
@@ -114,7 +117,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self._target_ndim = y.ndim
         return self._hold(layout, backbone, errors)
 
-    def _hold(self, layout: Layout, backbone: Backbone, errors: ErrorModel) -> Self:
+    def _hold(self, layout: Layout, backbone: Backbone, errors: BaseErrorModel) -> Self:
         """Take fitted values over."""
         self._layout, self._backbone, self.error_model_ = layout, backbone, errors
         return self
@@ -143,10 +146,10 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     @property
     def residual_std_(self) -> np.ndarray:
         """Root mean square of residuals, taken for the standard deviation if it was asked for."""
-        std = getattr(self._fitted("error_model_", "residual_std_"), "residual_std", None)
-        if std is None:
+        errors = self._fitted("error_model_", "residual_std_")
+        if not getattr(errors, "stands_alone_", False):
             raise AttributeError(f"{type(self).__name__} takes no residuals for its uncertainty.")
-        return std
+        return max(errors.parts_, key=lambda part: part.displacement is None).spread
 
     def _fitted(self, name: str, public: str) -> Any:
         """Return a fitted value, or say of the public attribute that there is none."""
@@ -176,22 +179,22 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return X, y
 
     @abstractmethod
-    def _declared_errors(self) -> ErrorModel:
+    def _declared_errors(self) -> BaseErrorModel:
         """Return what the parameters say of the errors; what is "auto" is left at its simplest."""
 
     def _fitted_errors(
         self,
-        errors: ErrorModel,
+        errors: BaseErrorModel,
         backbone: Backbone,
         layout: Layout,
         seen: BaseEstimator,
         training: tuple[Any, np.ndarray, dict[str, Any]],
-    ) -> ErrorModel:
+    ) -> BaseErrorModel:
         """Return the error model, fitted to what the backbone has not seen if there is any."""
         given = None if self.calibration is None else self._calibration_data(layout, seen)
-        if isinstance(errors, StatedErrors) and self.uncertainty == "residual":
-            return replace(errors, residual_std=residual_spread(backbone, layout, *training, given))
-        if given is None and not errors.needs_held_out:
+        if _takes_residuals(errors, layout, len((given or training)[1])):
+            return errors.alone(residual_spread(backbone, layout, *training, given))
+        if given is None and not self._holds_out(errors, backbone, layout, training[0]):
             return errors
         data = held_out(backbone, layout, *given) if given else None
         fitted = errors.fit(list(data or out_of_fold_fields(backbone, layout, *training)))
@@ -201,6 +204,16 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"model; got {type(fitted).__name__}."
             )
         return fitted
+
+    @staticmethod
+    def _holds_out(errors: BaseErrorModel, backbone: Backbone, layout: Layout, X: Any) -> bool:
+        """Say whether the training fields are held out by folds."""
+        if errors.needs_held_out or not errors.takes_held_out(states_uncertainty=False):
+            return errors.needs_held_out
+        if not is_cheap(backbone, layout, X):
+            return False
+        said = backbone.ask(_safe_indexing(X, [0]))
+        return errors.takes_held_out(said.states_uncertainty)
 
     def _calibration_data(self, layout: Layout, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
         """Return the checked pair that the user gave."""
@@ -525,10 +538,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         if more:
             moved.n_features_in_ = n_features + more
             rename(moved, constraints, self.grid_, more)
-        errors = self.error_model_
-        if isinstance(errors, StatedErrors) and errors.residual_std is not None:
-            std = interpolated(errors.residual_std, self.grid_, grid)
-            errors = replace(errors, residual_std=std)
+        errors = self.error_model_.on_grid(self.grid_, grid)
         return moved._hold(layout_of(constraints), backbone, errors)
 
     def _predict_unconditioned(
@@ -575,10 +585,18 @@ def _constrains_itself(regressor: Any) -> bool:
     return any(isinstance(part, Constrained) for part in chain(regressor))
 
 
+def _takes_residuals(errors: BaseErrorModel, layout: Layout, n_rows: int) -> bool:
+    """Say whether the size of residuals is all that is learned, row by row."""
+    if not isinstance(errors, ErrorModel) or errors.covariance not in ("residual", "learned"):
+        return False
+    few = layout.rows == "points" or n_rows < FEWEST_FIELDS or not errors.learns
+    return few and (errors.covariance == "residual" or layout.rows == "points")
+
+
 def _warn_unit_variance(estimator: Constrained) -> None:
     warn_user(
         f"The backbone of {type(estimator).__name__} states no uncertainty; unit variance is taken "
         f"at every point, so standard deviations, covariances and samples have no scale. Use "
-        f"uncertainty='residual', an ensemble (EnsembleRegressor, or n_members of our nets), or a "
+        f"error_model='residual', an ensemble (EnsembleRegressor, or n_members of our nets), or a "
         f"probabilistic backbone."
     )

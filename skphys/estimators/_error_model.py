@@ -1,176 +1,427 @@
-"""How a backbone errs: the contract of an error model, and what all of them do with it."""
+"""The error model: a backbone errs in how much, in where, and by more than it says."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import partial
+from numbers import Real
+from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
-from skphys.conditioning import Covariance, Gaussian, Mixture, condition
-from skphys.constraints import EqualitySystem
+from skphys.conditioning import (
+    Covariance,
+    Dense,
+    Diagonal,
+    Gaussian,
+    Scaled,
+    log_evidence,
+    match_moments,
+)
+from skphys.estimators._base_errors import BaseErrorModel, HeldOut, impose
+from skphys.estimators._covariances import Independent
+from skphys.estimators._displacement import STEPS, Displacement, displaceable, log_steps
 from skphys.estimators._layout import PredictedFields
-from skphys.estimators._naming import naming
-from skphys.estimators._projected import Projected, projected
-from skphys.estimators._white_noise import condition_apart, has_noise, noise_between
+from skphys.estimators._learning import learn
+from skphys.estimators._on_grid import interpolated
+from skphys.estimators._parts import Part, unit_correlation
 from skphys.predictive import Prediction
 
+NAMES: dict[str, dict[str, Any]] = {
+    "auto": {},
+    "stated": {"covariance": "stated", "displacement": None, "scale": 1.0},
+    "residual": {"covariance": "residual", "displacement": None},
+    "calibrated": {"covariance": "learned"},
+    "identity": {"covariance": "identity", "displacement": None, "scale": 1.0},
+}
+COVARIANCES = ("auto", "stated", "residual", "learned", "identity")
+# Factors by which a field's errors may be larger than usual, and how much rarer larger ones are:
+# a Student distribution, of which the law's misfit picks the scale.
+SCALES, RARITY = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), 3.0
+EVEN = 0.5  # part of the displaced members where no data say how likely a displacement is
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Fields that the backbone was not fitted on, with what it predicts of them.
+
+class ErrorModel(BaseErrorModel):
+    """How a backbone errs: in how much, in where, and by more than it says.
+
+    Without held-out data errors are what the backbone states. With them, from `calibration` or out
+    of fold, an error model of four parts is learned. Errors are as large as on held-out fields;
+    they are correlated as there; the field may be displaced along an axis, as a front is that
+    stands in the wrong place; and a field that misses its law by more than its errors allow has
+    larger ones. What is predicted is then a mixture, each member of which obeys the law, weighed by
+    how likely it makes the law's value.
+
+    Parameters
+    ----------
+    members : {"auto", "moments", "marginal", "each"}, default="auto"
+        What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
+        the members' low-rank covariance (of ``K`` members that are points, as trees are, one part
+        in ``K`` of the variance counts as independent); "marginal" one with their standard
+        deviations only; "each" conditions each member and matches moments after, as ProbConserv
+        does with latent draws. "auto" is "moments".
+    covariance : {"auto", "stated", "residual", "learned", "identity"}, default="auto"
+        "stated" is what the backbone states, else unit variance. "learned" is that, or without it
+        the root mean square of held-out residuals at each point, with the correlation of held-out
+        residuals, shrunk. "residual" takes the residuals also in place of what is stated.
+        "identity" leaves the standard deviations as stated, but moves all points alike, the
+        Euclidean projection known as HardC. "auto" is "learned" where there are held-out data, else
+        "stated".
+    correlation_length : float, dict of str to float or None, default=None
+        In place of a learned correlation: distance, in units of the axis, over which errors stay
+        alike, by ``exp(-distance / correlation_length)``. A number serves a grid with one axis, a
+        dict gives lengths by axis.
+    displacement : "auto", float or None, default="auto"
+        How far fields are displaced: "auto" is learned from held-out data, without them not at
+        all; a number is the standard deviation, in parts of the axis' length; None is not at all.
+    scale : "auto" or float, default="auto"
+        Factor of the standard deviations. "auto" is learned from held-out data, without them 1.
 
     Attributes
     ----------
-    fields : PredictedFields
-        What is predicted, and what must hold.
-    truth : ndarray of shape (n_fields, n_outputs)
-        The true values, at the points ``fields.shown``.
+    parts_ : tuple of Part
+        The ways in which it errs, and their weights; only after fit.
+    correlation_ : Covariance or None
+        What was learned of it.
+    score_ : tuple of float, float and int
+        The mean CRPS of held-out fields, what it would be with the stated or residual standard
+        deviations alone, and the number of fields.
+
+    See Also
+    --------
+    BaseErrorModel : To write one of your own.
+
+    Notes
+    -----
+    Held-out data are those of `calibration`, or predictions of the training fields by backbones
+    that were fitted on the other folds. The latter are made with ``covariance`` "residual" and
+    "learned", and with "auto" if the backbone states no uncertainty, is not frozen, and has fields
+    as rows, at least ten.
+
+    The learned correlation of standardised residuals is shrunk as in [2]_ and kept as low rank plus
+    diagonal. Widths of displacements, and the weights of the parts, are found by expectation
+    maximisation, so there is nothing to search; a mixture that does not improve the CRPS of the
+    held-out fields for sure is dropped. The CRPS is proper, and a few points that are nearly sure
+    and wrong cannot decide it.
+
+    References
+    ----------
+    .. [1] Hansen, Maddix, Alizadeh, Gupta and Mahoney, "Learning Physical Models that Can Respect
+       Conservation Laws", ICML 2023, arXiv 2302.11002.
+    .. [2] O. Ledoit, M. Wolf, "A well-conditioned estimator for large-dimensional covariance
+       matrices", Journal of Multivariate Analysis 88, 2004.
+
+    Examples
+    --------
+    >>> from skphys.estimators import ErrorModel
+    >>> ErrorModel(displacement=None)
+    ErrorModel(displacement=None)
     """
 
-    fields: PredictedFields
-    truth: np.ndarray
+    def __init__(
+        self,
+        *,
+        members: str = "auto",
+        covariance: str = "auto",
+        correlation_length: float | Mapping[str, float] | None = None,
+        displacement: str | float | None = "auto",
+        scale: str | float = "auto",
+    ) -> None:
+        self.members = members
+        self.covariance = covariance
+        self.correlation_length = correlation_length
+        self.displacement = displacement
+        self.scale = scale
 
+    parts_: tuple[Part, ...] | None = None
+    correlation_: Covariance | None = None
+    score_: tuple[float, float, int] | None = None
+    stands_alone_: bool = False  # whether spreads stand in place of what is stated
 
-class ErrorModel(BaseEstimator, ABC):
-    """Says how a backbone errs: from what it predicts, and what must hold, to a posterior.
+    def check(self) -> None:
+        """Raise if a parameter is not valid."""
+        _one_of("members", self.members, ("auto", "moments", "marginal", "each"))
+        _one_of(
+            "covariance", self.covariance, ("auto", "stated", "residual", "learned", "identity")
+        )
+        if self.displacement is not None:
+            _positive("displacement", self.displacement, "None, 'auto'")
+        _positive("scale", self.scale, "'auto'")
 
-    To add one of your own, write a subclass with `prior`:
+    @property
+    def learns(self) -> bool:
+        """Whether anything is left to learn from held-out data."""
+        return (
+            self.scale == "auto"
+            or self.displacement == "auto"
+            or self.covariance in ("auto", "residual", "learned")
+        )
 
-    - `prior` makes a Gaussian of a batch of predicted fields, or a list of several that weigh
-      alike. ``fields.prediction`` is what the backbone says: a `Prediction`, with `mean`, and
-      `std`, `cov` or `member_means` and `member_stds` where it states them;
-      ``fields.where.independent()(variance)`` is the covariance of independent points.
-    - `fit` may learn from held-out data; it returns the fitted error model. It is called before the
-      first prediction where there are such data: those of `calibration`, or without them, if
-      `needs_held_out` is set, predictions of the training fields by backbones that were fitted on
-      the other folds.
-    - `posterior` conditions each of the Gaussians on the system and moves its mean to where the
-      inequalities hold. Override it for a posterior of another form: it must return an object with
-      `mean`, `std()`, `dense()` and `sample(n_samples, random_state)`, such as a
-      :class:`~skphys.conditioning.Gaussian` or a :class:`~skphys.conditioning.Mixture`, and every
-      draw of it must obey the equalities. `impose` does that for Gaussians.
+    @property
+    def needs_held_out(self) -> bool:  # type: ignore[override]
+        """Whether training fields are held out by folds where there are no other data."""
+        return self.covariance in ("residual", "learned")
 
-    An error model works on data alone. It never sees the backbone, nor the estimator around it. It
-    has parameters as any estimator has: with an ``__init__`` that only assigns them, a search
-    reaches ``error_model__rank``.
-    """
+    def takes_held_out(self, states_uncertainty: bool) -> bool:
+        """Say that they are, if that is cheap, where the backbone states no uncertainty."""
+        return self.covariance == "auto" and not states_uncertainty
 
-    needs_held_out: ClassVar[bool] = False
-    correlated: ClassVar[bool] = True  # whether errors of points may be, which takes more memory
+    def alone(self, std: np.ndarray) -> ErrorModel:
+        """Return this error model with standard deviations in place of what is stated."""
+        return self.with_parts([Part(1.0, std)], stands_alone_=True)
+
+    @property
+    def correlated(self) -> bool:  # type: ignore[override]
+        """Whether errors are correlated along an axis."""
+        return self.correlation_length is not None or self.correlation_ is not None
 
     def fit(self, held_out: Sequence[HeldOut]) -> ErrorModel:
-        """Return an error model that has learned from held-out data; by default this one.
+        """Return an error model that has learned from held-out fields.
 
         Parameters
         ----------
         held_out : sequence of HeldOut
             Batches of fields with their true values.
         """
-        return self
+        return learn(self, held_out) if self.learns else self
+
+    def with_parts(self, parts: Sequence[Part], **fitted: Any) -> ErrorModel:
+        """Return this error model with other parts, and other fitted attributes by name."""
+        other = copy(self)
+        other.__dict__.update(parts_=tuple(parts), **fitted)
+        return other
+
+    def ways(self, fields: PredictedFields) -> tuple[Part, ...]:
+        """Return the parts of a batch: those that were learned, or that the parameters say.
+
+        Fields without a law are not displaced, as nothing tells how far.
+        """
+        parts = self.parts_
+        if parts is None:
+            spread = np.asarray(1.0 if isinstance(self.scale, str) else float(self.scale))
+            moves = self._declared_displacements(fields)
+            parts = (Part(1.0 - EVEN * bool(moves), spread),)
+            parts += tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
+        if fields.system.rows.shape[0]:
+            return parts
+        still = [part for part in parts if part.displacement is None] or [
+            replace(parts[0], displacement=None)
+        ]
+        return tuple(still)
+
+    def _declared_displacements(self, fields: PredictedFields) -> list[Displacement]:
+        if not isinstance(self.displacement, Real):
+            return []
+        width, profiles = float(self.displacement), displaceable(fields.where)
+        return [Displacement(axis, p, width) for axis, names in profiles.items() for p in names]
 
     def taken(self, prediction: Prediction) -> Prediction:
-        """Return the prediction that a nested estimator hands up; by default as it is."""
-        return prediction
+        """Return a prediction with the uncertainty that is believed of it."""
+        if self.parts_ is None and isinstance(self.scale, str):
+            return prediction
+        parts = self.parts_ or (Part(1.0, np.asarray(float(self.scale))),)
+        still = [part for part in parts if part.displacement is None] or list(parts)
+        part = max(still, key=lambda each: each.weight)
+        return self._spread(prediction, part)
+
+    def _spread(self, prediction: Prediction, part: Part) -> Prediction:
+        """Return a prediction with a part's standard deviations."""
+        if self.stands_alone_ or not prediction.states_uncertainty:
+            std = np.broadcast_to(part.spread, prediction.mean.shape)
+            return Prediction(prediction.mean, std, constraints=prediction.constraints)
+        if part.spread.ndim == 0 and part.spread == 1.0:
+            return prediction
+        return prediction.spread(part.spread)
 
     def has_scale(self, prediction: Prediction) -> bool:
-        """Say whether standard deviations mean anything; by default they do."""
-        return True
+        """Say whether there is an uncertainty; without one unit variance is taken."""
+        return self.parts_ is not None or prediction.states_uncertainty or self.scale != "auto"
 
-    @abstractmethod
-    def prior(self, fields: PredictedFields) -> Gaussian | list[Gaussian]:
-        """Return the Gaussians to condition, each of all the fields of the batch.
+    def prior(self, fields: PredictedFields) -> list[Gaussian]:
+        """Return the Gaussians to condition."""
+        return [gaussian for gaussian, _, _ in self.components(fields)]
 
-        Parameters
-        ----------
-        fields : PredictedFields
-            What is predicted, and what must hold.
+    def components(
+        self, fields: PredictedFields
+    ) -> Iterator[tuple[Gaussian, np.ndarray, np.ndarray]]:
+        """Yield the members of the mixture before the law, as wide as the law says.
+
+        Yields
+        ------
+        prior : Gaussian
+            Of all the fields of the batch.
+        weight : ndarray of shape (n_fields,)
+            Log of its probability, given the law, but for a constant that all share.
+        root : ndarray of shape (n_fields,)
+            The factor by which its standard deviations are larger than usual.
         """
+        ways = self.ways(fields)
+        scales = SCALES if self.parts_ is not None or len(ways) > 1 else SCALES[:1]
+        rarity = -RARITY * np.log(scales)
+        rarity = rarity - np.logaddexp.reduce(rarity)
+        for part in ways:
+            steps = np.array([log_steps(factor) for factor in scales])  # (n_scales, n_steps)
+            gaussians = self._gaussians(fields, part)
+            n_members = None if part.displacement is not None else len(gaussians := list(gaussians))
+            for k, gaussian in enumerate(gaussians):
+                law = fields.system.under(gaussian)
+                known = log_evidence(gaussian, law.rows, law.values, law.noise, scales)
+                logs = known + rarity[:, None] + np.log(part.weight)
+                logs = logs + (steps[:, k, None] if n_members is None else -np.log(n_members))
+                weight = np.logaddexp.reduce(logs, axis=0)
+                root = np.sqrt(scales**2 @ np.exp(logs - weight))
+                yield gaussian, weight, root
+
+    def _gaussians(self, fields: PredictedFields, part: Part) -> Iterator[Gaussian]:
+        """Yield a part's Gaussians: one, one a member, or one a step of the displacement."""
+        independent = fields.where.independent(self.correlation_length)
+        said = fields.prediction
+        if part.as_stated and part.displacement is None:
+            yield from gaussians(self._spread(said, part), self._way(said), independent)
+            return
+        std = np.ones_like(said.mean)
+        if said.states_uncertainty and not self.stands_alone_:
+            std = np.broadcast_to(said.standard_deviation(), said.mean.shape)
+        if self.correlation_ is not None:
+            independent = partial(_correlated, self.correlation_)
+        move = part.displacement
+        if move is None:
+            yield Gaussian(said.mean, independent((std * part.spread) ** 2))
+            return
+        for step in STEPS:
+            mean, wide = (
+                move.moved(values, fields.where, step * move.width) for values in (said.mean, std)
+            )
+            yield Gaussian(mean, independent((wide * part.spread) ** 2))
+
+    def _way(self, prediction: Prediction) -> str:
+        return "moments" if self.members == "auto" else self.members
 
     def posterior(self, fields: PredictedFields, project_samples: bool = False) -> Any:
-        """Return the fields after all constraints.
+        """Return the fields after all constraints."""
+        if self.covariance == "identity" or (
+            self.parts_ is None and self.displacement in ("auto", None)
+        ):
+            metric = fields.where.independent() if self.covariance == "identity" else None
+            (part, *_) = self.ways(fields)
+            prior = list(self._gaussians(fields, part))
+            return impose(prior, fields, metric=metric, project_samples=project_samples)
+        found = list(self.components(fields))
+        logs = np.stack([weight for _, weight, _ in found])
+        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
+        priors = [_wider(gaussian, root) for gaussian, _, root in found]
+        return impose(priors, fields, weights=weights, project_samples=project_samples)
 
-        Parameters
-        ----------
-        fields : PredictedFields
-            What is predicted, and what must hold.
-        project_samples : bool, default=False
-            Whether draws are projected on the inequalities.
-        """
-        return impose(self.prior(fields), fields, project_samples=project_samples)
+    def on_grid(self, old: Any, new: Any) -> ErrorModel:
+        """Return the error model on another grid than the one it learned on."""
+        if self.parts_ is None:
+            return self
+        move = partial(interpolated, grid=old, other=new)
+        parts = [
+            p if p.spread.ndim == 0 else replace(p, spread=move(p.spread)) for p in self.parts_
+        ]
+        correlation = self.correlation_
+        if correlation is not None:
+            correlation = _regridded(correlation, move)
+        return self.with_parts(parts, correlation_=correlation)
+
+    def __str__(self) -> str:
+        if self.parts_ is None:
+            return repr(self)
+        return f"{type(self).__name__}: {described(self)}"
 
 
-def impose(
-    prior: Gaussian | Sequence[Gaussian],
-    fields: PredictedFields,
-    *,
-    metric: Any = None,
-    widened: Any = None,
-    project_samples: bool = False,
-) -> Gaussian | Mixture | Projected:
-    """Condition each Gaussian on the equalities, and project its mean on the inequalities.
+def described(model: ErrorModel) -> str:
+    """Return in one line what was chosen, and by how much it was better."""
+    said = []
+    for part in sorted(model.parts_ or (), key=lambda p: -p.weight):
+        what = "standard deviations" if model.stands_alone_ else "scale"
+        kind = "as stated" if part.as_stated else "learned correlation"
+        if model.correlation_ is None and not part.as_stated:
+            kind = "independent errors"
+        move = part.displacement
+        moved = f", {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
+        size = float(np.sqrt(np.mean(np.square(part.spread))))
+        said.append(f"{part.weight:.0%} {kind}, {what} {size:.3g}{moved}")
+    text = "; ".join(said)
+    if model.score_ is not None:
+        after, before, n_fields = model.score_
+        text += f" (CRPS {after:.3g} in place of {before:.3g} on {n_fields} held-out fields)"
+    return text
+
+
+def gaussians(prediction: Prediction, members: str, independent: Independent) -> list[Gaussian]:
+    """Return what a prediction says as Gaussians: one, or one for each member.
 
     Parameters
     ----------
-    prior : Gaussian or sequence of Gaussian
-        One, or several that weigh alike and become a mixture.
-    fields : PredictedFields
-        What must hold.
-    metric : callable, optional
-        Makes a covariance of equal variances, in whose metric fields move then. Without it they
-        move by their own covariance, less what of it is noise of the measurement.
-    widened : callable, optional
-        ``widened(prior, conditioned, system)`` gives the conditioned Gaussian another spread.
-    project_samples : bool, default=False
-        Whether draws are projected on the inequalities.
+    prediction : Prediction
+        Of a batch of fields.
+    members : {"moments", "marginal", "each"}
+        What to do with members, if there are any.
+    independent : callable
+        Makes a covariance of variances that come without a correlation.
     """
-    prior = gaussians_of(prior)
-    systems = [fields.system.under(g) for g in prior]
-    noisy = [metric is None and has_noise(g, fields.noise) for g in prior]
-    metrics = [None if metric is None else _even(g, fields.system, metric) for g in prior]
-    parts = list(zip(prior, systems, metrics, strict=True))
-    conditioned = list(prior)
-    with naming(fields):
-        if fields.system.rows.shape[0]:
-            conditioned = [
-                condition_apart(g, fields.noise, s)
-                if apart
-                else condition(g, s.rows, s.values, s.noise, metric=m)
-                for (g, s, m), apart in zip(parts, noisy, strict=True)
-            ]
-        if widened is not None:
-            conditioned = [widened(prior[0], conditioned[0], fields.system)]
-        if fields.inequalities.names:
-            moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
-            for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields
-                yielding = noise_between(prior[k], fields.noise, fields.where.independent())
-                moving[k] = Gaussian(conditioned[k].mean, yielding)
-            return projected(moving, conditioned, systems, fields.inequalities, project_samples)
-    return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned)
+    means, stds = prediction.member_means, prediction.member_stds
+    if means is not None and members == "marginal":
+        variance = match_moments(means, stds).variance()
+        return [Gaussian(prediction.mean, independent(variance))]
+    if means is not None and members == "moments":
+        return [match_moments(means, stds, independent)]
+    if means is not None:
+        if stds is None:
+            raise ValueError(
+                "members='each' conditions each member on its own, which needs the members' "
+                "standard deviations, and this backbone's members have none; use "
+                "members='moments'."
+            )
+        return [Gaussian(m, independent(s**2)) for m, s in zip(means, stds, strict=True)]
+    if prediction.cov is not None:
+        return [Gaussian(prediction.mean, Dense(prediction.cov))]
+    if prediction.std is not None:
+        return [Gaussian(prediction.mean, independent(_once(prediction.std) ** 2))]
+    return [Gaussian(prediction.mean, independent(np.ones(prediction.mean.shape[-1])))]
 
 
-def gaussians_of(prior: Any) -> list[Gaussian]:
-    """Return what `prior` of an error model gave as a list, after a check of it."""
-    listed = [prior] if isinstance(prior, Gaussian) else prior
-    if not isinstance(listed, list | tuple) or not all(isinstance(g, Gaussian) for g in listed):
-        raise TypeError(
-            f"prior of an error model must return a skphys.conditioning.Gaussian, or a list of "
-            f"them; got {prior!r}."
+def _once(std: np.ndarray) -> np.ndarray:
+    """Return one field's standard deviations if all fields share them, so all share one factor."""
+    return std[0] if std.strides[0] == 0 and len(std) > 0 else std
+
+
+def _correlated(correlation: Covariance, variance: np.ndarray) -> Covariance:
+    return Scaled(np.sqrt(variance), correlation)
+
+
+def _wider(gaussian: Gaussian, root: np.ndarray) -> Gaussian:
+    """Return a Gaussian whose standard deviations are larger by a factor a field."""
+    if (root == 1.0).all():
+        return gaussian
+    spread, covariance = root[:, None], gaussian.covariance
+    if isinstance(covariance, Scaled):
+        return Gaussian(gaussian.mean, Scaled(spread * covariance.scale, covariance.correlation))
+    if isinstance(covariance, Dense):  # whose noise is told apart
+        return Gaussian(gaussian.mean, Dense(spread[..., None] ** 2 * covariance.to_dense()))
+    if isinstance(covariance, Diagonal):
+        return Gaussian(gaussian.mean, Diagonal(spread**2 * covariance.diagonal()))
+    return Gaussian(gaussian.mean, Scaled(spread, covariance))
+
+
+def _regridded(correlation: Covariance, move: Any) -> Covariance:
+    """Return a correlation on another grid; what interpolation takes becomes independent."""
+    _, factor = correlation.parts()  # type: ignore[misc]
+    return unit_correlation(np.stack([move(column) for column in factor.T], axis=1))
+
+
+def _one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
+    if value not in options:
+        raise ValueError(f"{name} of an ErrorModel must be one of {list(options)}; got {value!r}.")
+
+
+def _positive(name: str, value: Any, others: str) -> None:
+    if isinstance(value, str) and value == "auto":
+        return
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 < float(value) < np.inf:
+        raise ValueError(
+            f"{name} of an ErrorModel must be {others} or a positive number; got {value!r}."
         )
-    return list(listed)
-
-
-def _even(gaussian: Gaussian, system: EqualitySystem, unit: Any) -> Covariance:
-    """Return a metric in which all points weigh the same.
-
-    Its scale counts beside noise only, and is there the mean variance of each field.
-    """
-    n_points = gaussian.mean.shape[-1]
-    if not system.noise_rows and not system.noise.any():
-        return unit(np.ones(n_points))
-    scale = gaussian.variance().mean(axis=-1, keepdims=True)
-    scale = np.where(scale > 0, scale, 1.0)
-    return unit(np.broadcast_to(scale, (*scale.shape[:-1], n_points)))

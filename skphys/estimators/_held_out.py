@@ -10,9 +10,11 @@ from sklearn.model_selection import GroupKFold
 from sklearn.utils import _safe_indexing
 
 from skphys.estimators._backbone import Backbone
-from skphys.estimators._error_model import HeldOut
+from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._layout import Layout
-from skphys.predictive import is_frozen, out_of_fold, residual_std
+from skphys.predictive import chain, is_frozen, out_of_fold, residual_std
+
+FEWEST_FIELDS = 10  # fields from which more is learned than the size of errors
 
 
 def held_out(backbone: Backbone, layout: Layout, X: Any, y: np.ndarray) -> Iterator[HeldOut]:
@@ -20,6 +22,12 @@ def held_out(backbone: Backbone, layout: Layout, X: Any, y: np.ndarray) -> Itera
     truth = y.reshape(layout.output_shape(X))
     for fields in layout.batches(X, backbone):
         yield HeldOut(fields, truth[fields.index])
+
+
+def is_cheap(backbone: Backbone, layout: Layout, X: Any) -> bool:
+    """Say whether fitting the backbone on folds is cheap, and fields are enough to learn from."""
+    slow = any("max_epochs" in step.get_params(deep=False) for step in chain(backbone.regressor))
+    return layout.rows == "fields" and X.shape[0] >= FEWEST_FIELDS and not slow and not is_frozen(backbone)
 
 
 def out_of_fold_fields(
@@ -31,7 +39,7 @@ def out_of_fold_fields(
             "The backbone is frozen, so its residuals would be those of its own training data; "
             "give data that it has not seen: calibration=(X, y)."
         )
-    folds = _folds(layout, X, "calibrated")
+    folds = _folds(layout, X)
     for fitted, test in out_of_fold(backbone, X, y, folds, fit_params):
         yield from held_out(fitted, layout, _safe_indexing(X, test), y[test])
 
@@ -50,17 +58,18 @@ def residual_spread(
     """
     if calibration is not None:
         return residual_std(backbone, rows=layout.rows, calibration=calibration)
-    folds = _folds(layout, X, "residual")
+    folds = _folds(layout, X)
     return residual_std(backbone, X, y, cv=folds, rows=layout.rows, fit_params=fit_params)
 
 
-def _folds(layout: Layout, X: Any, uncertainty: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def _folds(layout: Layout, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the rows of five folds, (train, test), that keep the rows of a field together."""
     fields = layout.labels(X)
     n_fields = len(np.unique(fields))
     if n_fields < 2:
         raise ValueError(
-            f"uncertainty={uncertainty!r} needs at least two fields; got n_samples={n_fields}."
+            f"An error model that learns out of fold needs at least two fields; got "
+            f"n_samples={n_fields}. Take error_model='stated'."
         )
     folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
     return list(folds.split(fields, groups=fields))

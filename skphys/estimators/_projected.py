@@ -114,8 +114,12 @@ def projected(
     systems: Sequence[EqualitySystem],
     inequalities: InequalitySystem,
     project_samples: bool,
+    weights: np.ndarray | None = None,
 ) -> Projected:
     """Project the mean of each Gaussian in its own metric, then average.
+
+    With weights the mean of the mixture is projected, in the metric of the first Gaussian: a
+    mixture may have many members, and each projection is a problem of its own.
 
     Parameters
     ----------
@@ -127,11 +131,15 @@ def projected(
         What has to hold besides.
     project_samples : bool
         Whether draws are projected too.
+    weights : ndarray of shape (n_gaussians, n_samples), optional
+        Of a mixture.
     """
     parts = list(zip(priors, conditioned, systems, strict=True))
-    means = [project_fields(p, c.mean, s, inequalities, s.values) for p, c, s in parts]
     fields = list(conditioned)
     if project_samples:
         fields = [ProjectedDraws(p, c, s, inequalities) for p, c, s in parts]
-    field = fields[0] if len(fields) == 1 else Mixture(fields)
+    field = fields[0] if len(fields) == 1 else Mixture(fields, weights)
+    if weights is not None and len(fields) > 1:
+        parts = [(Gaussian(field.mean, priors[0].covariance), field, systems[0])]
+    means = [project_fields(p, c.mean, s, inequalities, s.values) for p, c, s in parts]
     return Projected(field, np.mean(means, axis=0) if len(means) > 1 else means[0])

@@ -23,7 +23,7 @@ FAR = 1e9  # of what a row of the largest field adds up: noise of a value that i
 MAX_CORRELATED = 1 << 12  # points whose correlations are written out: 128 MiB
 
 
-def check_trainable(backbone: Any, constraints: ConstraintSet, uncertainty: str) -> None:
+def check_trainable(backbone: Any, constraints: ConstraintSet, covariance: Any) -> None:
     """Raise if a backbone cannot be trained through constraints.
 
     Parameters
@@ -32,15 +32,15 @@ def check_trainable(backbone: Any, constraints: ConstraintSet, uncertainty: str)
         Unfitted.
     constraints : ConstraintSet
         What must hold.
-    uncertainty : str
-        Of the constrained estimator.
+    covariance : str or None
+        Of the error model.
 
     Raises
     ------
     ValueError
         Saying why, and what to do instead.
     """
-    reason = _refusal(backbone, constraints, uncertainty)
+    reason = _refusal(backbone, constraints, covariance)
     if reason is not None:
         raise ValueError(
             f"constrain_training=True trains the backbone on the loss of the conditioned field, "
@@ -50,7 +50,7 @@ def check_trainable(backbone: Any, constraints: ConstraintSet, uncertainty: str)
         )
 
 
-def _refusal(backbone: Any, constraints: ConstraintSet, uncertainty: str) -> str | None:
+def _refusal(backbone: Any, constraints: ConstraintSet, covariance: Any) -> str | None:
     operator = last_step(backbone)
     name = type(operator).__name__
     if isinstance(constraints.grid, ColumnGrid):
@@ -59,8 +59,8 @@ def _refusal(backbone: Any, constraints: ConstraintSet, uncertainty: str) -> str
         return f"{name} is trained already"
     if not has_fit_parameter(operator, HOOK):
         return f"fit of {name} has no parameter {HOOK!r}"
-    if uncertainty == "residual":
-        return "uncertainty='residual' replaces the standard deviation that would be trained"
+    if covariance == "residual":
+        return "covariance='residual' replaces the standard deviation that would be trained"
     if not any(isinstance(constraint, Constraint) for _, constraint in constraints.named):
         return "there are no equalities among the constraints to train it through"
     return None

@@ -1,0 +1,120 @@
+"""Fields that are moved along an axis: near a front a backbone errs in where, not in how much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skphys.estimators._covariances import Where
+from skphys.grids import Axis, Grid
+
+# How far a point moves, by its position from 0 to 1 along the axis: all points alike, or none at
+# the left end, the right end, both.
+PROFILES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "shift": np.ones_like,
+    "stretch": lambda u: u,
+    "flip": lambda u: 1.0 - u,
+    "bump": lambda u: 4.0 * u * (1.0 - u),
+}
+N_STEPS, FARTHEST, CURVATURE = 17, 8.0, 3.0
+# In units of the width: dense where displacements are likely, and far enough for wide ones.
+_EVEN = np.linspace(-1.0, 1.0, N_STEPS)
+STEPS = FARTHEST * np.sinh(CURVATURE * _EVEN) / np.sinh(CURVATURE)
+CELLS = np.gradient(STEPS)
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """Along which axis fields are displaced, how, and how far.
+
+    A field ``m`` becomes ``m(x - d p(x))``; ``d`` is normal, one number for each field.
+
+    Attributes
+    ----------
+    axis : str
+        Its name.
+    profile : str
+        ``p``, of `PROFILES`; 1 where a point moves by all of ``d``.
+    width : float
+        Standard deviation of ``d``, in parts of the axis' length.
+    """
+
+    axis: str
+    profile: str
+    width: float
+
+    def moved(self, values: np.ndarray, where: Where, distance: float) -> np.ndarray:
+        """Return fields (..., n_points) displaced by a distance, in parts of the axis' length."""
+        position, axis = _coordinates(where)[self.axis]
+        low, span = _extent(position, axis)
+        ahead = PROFILES[self.profile]((position - low) / span)
+        return _read(values, where, self.axis, position - distance * span * ahead)
+
+
+def displaceable(where: Where) -> dict[str, tuple[str, ...]]:
+    """Return the profiles along each axis on which fields can be displaced.
+
+    A displacement needs points that have an order: those of a mesh, of several components and of
+    cells that only count points have none.
+    """
+    return {
+        name: ("shift",) if axis.period else tuple(PROFILES)
+        for name, (position, axis) in _coordinates(where).items()
+        if len(position) > 2
+    }
+
+
+def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:
+    """Return the positions of the points along each axis: of an axis, or of nodes and queries."""
+    grid = where.grid
+    if not isinstance(grid, Grid) or grid == Grid.unit(grid.n_points):
+        return {}
+    if where.interpolation is None:
+        return {name: (axis.points, axis) for name, axis in grid.axes.items()}
+    if grid.n_axes > 1:
+        return {}
+    ((name, axis),) = grid.axes.items()
+    queries = where.interpolation @ axis.points
+    return {name: (np.append(axis.points, queries), axis)}
+
+
+def _extent(position: np.ndarray, axis: Axis) -> tuple[float, float]:
+    span = float(axis.period or np.ptp(position))
+    return float(position.min()), span
+
+
+def _read(values: np.ndarray, where: Where, name: str, at: np.ndarray) -> np.ndarray:
+    """Return fields read elsewhere along an axis, linearly, and beyond its ends as at the ends."""
+    position, axis = _coordinates(where)[name]
+    order = np.argsort(position, kind="stable")
+    knots, columns = position[order], order
+    if axis.period:
+        low = knots[0]
+        at = low + np.mod(at - low, axis.period)
+        knots, columns = np.append(knots, low + axis.period), np.append(columns, columns[0])
+    at = np.clip(at, knots[0], knots[-1])
+    left = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
+    gap = knots[left + 1] - knots[left]
+    part = np.where(gap > 0.0, (at - knots[left]) / np.where(gap > 0.0, gap, 1.0), 0.0)
+    shape, k = _shape(where, len(position)), _position(where, name)
+    lead = values.shape[:-1]
+    fields = np.moveaxis(values.reshape(*lead, *shape), len(lead) + k, -1)
+    read = fields[..., columns[left]] * (1.0 - part) + fields[..., columns[left + 1]] * part
+    return np.moveaxis(read, -1, len(lead) + k).reshape(values.shape)
+
+
+def _shape(where: Where, n_points: int) -> tuple[int, ...]:
+    return where.grid.shape if where.interpolation is None else (n_points,)
+
+
+def _position(where: Where, name: str) -> int:
+    return list(where.grid.names).index(name) if where.interpolation is None else 0
+
+
+def log_steps(factor: float) -> Any:
+    """Return the log probabilities of the steps for a width that is larger by a factor."""
+    logs = -0.5 * (STEPS / factor) ** 2 + np.log(CELLS)
+    return logs - np.logaddexp.reduce(logs)

@@ -1,0 +1,319 @@
+"""Learning how a backbone errs, from fields that it has not seen.
+
+Everything is found by expectation maximisation: how far each field is displaced, how wide
+displacements are, and how likely each way to err is. Points of a field err together, so a field
+counts as so many independent points as its learned correlation has directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
+
+from skphys.conditioning import Covariance, Gaussian, Mixture
+from skphys.constraints import merge_inequalities
+from skphys.estimators._base_errors import HeldOut
+from skphys.estimators._displacement import Displacement, displaceable
+from skphys.estimators._parts import Part, unit_correlation
+from skphys.metrics import crps
+
+FEWEST = 10  # fields from which more is learned than a scale
+SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
+SHARED = 0.1  # part of a point's residual variance that is that of all points
+WIDEST, TRIALS, ROUNDS = 0.1, np.linspace(-4.0, 4.0, 41), 3  # of displacements
+NARROWEST = 1e-4  # part of an axis' length: less is no displacement
+UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
+MOST_RANK = 64  # of the learned correlation
+WEIGHING = 30  # rounds in which weights are found
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A batch of held-out fields, and what is said of them.
+
+    Attributes
+    ----------
+    part : HeldOut
+        The batch.
+    std : ndarray of shape (n_fields, n_points)
+        Standard deviations as stated, or 1.
+    """
+
+    part: HeldOut
+    std: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Means, of shape (n_fields, n_points)."""
+        return self.part.fields.prediction.mean
+
+    def at_truth(self, values: np.ndarray) -> np.ndarray:
+        """Return values at the points whose truth is known."""
+        return values[..., self.part.fields.shown]
+
+
+def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
+    """Return a fitted copy of an error model.
+
+    Standard deviations are those of the Gaussian before the inequalities, so they are judged
+    there: of means that were moved onto bounds errors are other, mostly smaller ones.
+    """
+    alone = model.covariance == "residual"
+    batches = [_seen(_without_inequalities(part), alone) for part in held_out]
+    n_fields = sum(len(batch.mean) for batch in batches)
+    stated = all(b.part.fields.prediction.states_uncertainty for b in batches) and not alone
+    same = _share_points(batches)
+    spread = _spread([_residuals(b) for b in batches], stated, same)
+    if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
+        return model  # predictions without error say nothing of theirs
+    if model.scale != "auto":
+        spread = spread if not stated else np.ones(())
+        spread = spread * float(model.scale)
+    simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated)
+    if not np.any(spread > 0.0) or n_fields < FEWEST or model.covariance == "identity":
+        return _scored(simple, simple, batches)
+    correlation = None
+    wanted = model.covariance in ("auto", "learned") and model.correlation_length is None
+    if wanted and same:
+        standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
+        correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
+    full = simple.with_parts(simple.parts_ or (), correlation_=correlation)
+    parts = list(simple.parts_ or ())
+    if correlation is not None:
+        parts.append(Part(1.0, spread, as_stated=False))
+    if model.displacement == "auto":
+        parts += _displaced(full, batches, stated, same)
+    if len(parts) == 1:
+        return _scored(simple, simple, batches)
+    full = _weighed(full, parts, batches)
+    if model.scale == "auto":
+        full = _rescaled(full, batches)
+    return _scored(full, simple, batches)
+
+
+def _seen(part: HeldOut, alone: bool) -> Seen:
+    said = part.fields.prediction
+    if alone or not said.states_uncertainty:
+        return Seen(part, np.ones_like(said.mean))
+    return Seen(part, np.broadcast_to(said.standard_deviation(), said.mean.shape))
+
+
+def _without_inequalities(part: HeldOut) -> HeldOut:
+    fields = part.fields
+    none = merge_inequalities([], fields.prediction.mean.shape[1], len(part.truth))
+    return replace(part, fields=replace(fields, inequalities=none))
+
+
+def _share_points(batches: Sequence[Seen]) -> bool:
+    """Say whether all fields have the same points, and the truth is known at all of them."""
+    first = batches[0].part.fields
+    return all(
+        b.part.fields.where.interpolation is None
+        and b.part.fields.where.grid == first.where.grid
+        and b.part.truth.shape == b.mean.shape
+        for b in batches
+    )
+
+
+def _residuals(batch: Seen) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors in units of the standard deviation, and where there is one."""
+    std = batch.at_truth(batch.std)
+    counts = std > 0.0
+    error = batch.part.truth - batch.at_truth(batch.mean)
+    return np.where(counts, error / np.where(counts, std, 1.0), 0.0), counts
+
+
+def _spread(residuals: Any, stated: bool, same: bool) -> np.ndarray:
+    """Return the root mean square of residuals: one number, or one a point if nothing is stated."""
+    if not stated and same:
+        square = np.concatenate([values for values, _ in residuals]) ** 2
+        at_points = square.mean(axis=0)
+        return np.sqrt((1.0 - SHARED) * at_points + SHARED * (at_points > 0.0) * square.mean())
+    total = sum(np.sum(values**2) for values, _ in residuals)
+    return np.sqrt(np.asarray(total / max(1, sum(counts.sum() for _, counts in residuals))))
+
+
+def learned_correlation(standard: np.ndarray) -> Covariance:
+    """Return the correlation of standardised residuals (n_fields, n_points), shrunk.
+
+    Low rank plus diagonal, with unit variances: the sample correlation, shrunk towards none as
+    Ledoit and Wolf (2004) do.
+    """
+    size = np.sqrt(np.mean(standard**2, axis=0))
+    unit = standard / np.where(size > 0.0, size, 1.0)
+    kept = 1.0 - ledoit_wolf_shrinkage(unit, assume_centered=True)
+    _, values, directions = np.linalg.svd(unit, full_matrices=False)
+    rank = min(MOST_RANK, len(values))
+    factor = (values[:rank, None] * directions[:rank]).T * np.sqrt(kept / len(unit))
+    return unit_correlation(factor)
+
+
+def _alike(correlation: Covariance | None, n_points: int) -> float:
+    """Return how many points of a field err together: 1 if they are independent."""
+    if correlation is None:
+        return max(1.0, n_points / 20.0)
+    variance, factor = correlation.parts()  # type: ignore[misc]
+    square = np.sum((factor.T @ factor) ** 2) + 2.0 * np.sum(variance[:, None] * factor**2)
+    square += np.sum(variance**2)
+    return max(1.0, float(square / n_points))
+
+
+def _displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> list[Part]:
+    """Return a part for each profile along each axis by which fields are displaced at all."""
+    found = []
+    first = batches[0]
+    if any(
+        displaceable(b.part.fields.where) != displaceable(first.part.fields.where) for b in batches
+    ):
+        return []
+    alike = _alike(model.correlation_, first.mean.shape[1])
+    unit = (model.parts_ or ())[0].spread
+    for axis, profiles in displaceable(first.part.fields.where).items():
+        for profile in profiles:
+            move = Displacement(axis, profile, WIDEST)
+            residuals: Any = None
+            level = float(np.sqrt(np.mean(unit**2)))
+            for _ in range(ROUNDS):
+                width, residuals, level = _aligned(move, batches, unit, level, alike)
+                move = replace(move, width=max(width, NARROWEST))
+            if move.width > NARROWEST:
+                spread = _spread(residuals, stated, same)
+                if np.any(spread > 0.0):
+                    found.append(Part(1.0, spread, as_stated=False, displacement=move))
+    return found
+
+
+def _aligned(
+    move: Displacement, batches: Sequence[Seen], unit: np.ndarray, level: float, alike: float
+) -> tuple[float, list[tuple[np.ndarray, np.ndarray]], float]:
+    """Find how far each field is displaced.
+
+    Returns
+    -------
+    width : float
+        Root mean square of the displacements.
+    residuals : list of (ndarray, ndarray)
+        What is left of errors, in units of the stated standard deviation, and where it counts.
+    level : float
+        Their root mean square.
+    """
+    squares, count, residuals = 0.0, 0, []
+    shape = unit / max(float(np.sqrt(np.mean(unit**2))), 1e-300) if unit.ndim else np.ones(())
+    for batch in batches:
+        where = batch.part.fields.where
+        costs, left = [], []
+        for trial in TRIALS:
+            mean, std = (
+                batch.at_truth(move.moved(values, where, trial * move.width))
+                for values in (batch.mean, batch.std)
+            )
+            counts = std > 0.0
+            error = np.where(counts, (batch.part.truth - mean) / np.where(counts, std, 1.0), 0.0)
+            scaled = error / np.where(shape > 0.0, shape * level, np.inf)
+            logs = np.where(counts, np.log(np.where(counts, std, 1.0)), 0.0)
+            costs.append(-np.sum(0.5 * scaled**2 + logs, axis=1) / alike - 0.5 * trial**2)
+            left.append((error, counts))
+        likely = np.stack(costs)
+        best = likely.argmax(axis=0)
+        share = np.exp(likely - np.logaddexp.reduce(likely, axis=0))
+        squares += float(np.sum(share * (TRIALS[:, None] * move.width) ** 2))
+        count += len(best)
+        rows = np.arange(len(best))
+        residuals.append(tuple(np.stack([each[k] for each in left])[best, rows] for k in (0, 1)))
+    total = sum(np.sum((e / np.where(shape > 0.0, shape, np.inf)) ** 2) for e, _ in residuals)
+    level = float(np.sqrt(total / max(1, sum(c.sum() for _, c in residuals))))
+    return float(np.sqrt(squares / max(1, count))), residuals, level  # type: ignore[return-value]
+
+
+def _weighed(model: Any, parts: list[Part], batches: Sequence[Seen]) -> Any:
+    """Give the parts the weights under which laws and held-out fields are most likely."""
+    alike = _alike(model.correlation_, batches[0].mean.shape[1])
+    likely = np.array([_likelihoods(model.with_parts([part]), batches, alike) for part in parts])
+    weights = np.full(len(parts), 1.0 / len(parts))
+    for _ in range(WEIGHING):
+        logs = np.log(np.maximum(weights, 1e-300))[:, None] + likely
+        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0)).mean(axis=1)
+    moves = [k for k, part in enumerate(parts) if part.displacement is not None]
+    least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
+    kept = [
+        replace(part, weight=float(weight))
+        for part, weight in zip(parts, weights, strict=True)
+        if weight >= UNLIKELY and (part.displacement is None or weight >= least)
+    ]
+    total = sum(part.weight for part in kept)
+    return model.with_parts([replace(part, weight=part.weight / total) for part in kept])
+
+
+def _likelihoods(model: Any, batches: Sequence[Seen], alike: float) -> np.ndarray:
+    """Return the log density of each field's law, and of its points after it."""
+    found = []
+    for batch in batches:
+        fields = batch.part.fields
+        evidence = np.logaddexp.reduce([weight for _, weight, _ in model.components(fields)])
+        logs = _mixture(model, batch).log_density(_everywhere(batch))
+        logs = batch.at_truth(np.where(np.isfinite(logs), logs, 0.0))
+        found.append(evidence + logs.sum(axis=1) / alike)
+    return np.concatenate(found)
+
+
+def _everywhere(batch: Seen) -> np.ndarray:
+    """Return the truth at all points; means where it is not known."""
+    values = np.array(batch.mean)
+    values[:, batch.part.fields.shown] = batch.part.truth
+    return values
+
+
+def _mixture(model: Any, batch: Seen) -> Mixture:
+    """Return what a model makes of a batch, always as a mixture."""
+    found = model.posterior(batch.part.fields)
+    return Mixture([found]) if isinstance(found, Gaussian) else found
+
+
+def _rescaled(model: Any, batches: Sequence[Seen]) -> Any:
+    """Make the errors of all parts as large as those after the law."""
+    squares, count = 0.0, 0
+    for batch in batches:
+        found = _mixture(model, batch)
+        std = batch.at_truth(np.broadcast_to(found.std(), found.mean.shape))
+        counts = std > 0.0
+        error = batch.part.truth - batch.at_truth(found.mean)
+        squares += float(np.sum(np.where(counts, error / np.where(counts, std, 1.0), 0.0) ** 2))
+        count += int(counts.sum())
+    factor = float(np.clip(np.sqrt(squares / max(1, count)), 0.5, 2.0))
+    parts = [replace(part, spread=part.spread * factor) for part in model.parts_ or ()]
+    return model.with_parts(parts)
+
+
+def _scored(full: Any, simple: Any, batches: Sequence[Seen]) -> Any:
+    """Return the better of two models, the simple one unless the other is better for sure.
+
+    Points that are nearly sure and wrong may ask for a scale at the cost of all others; so what is
+    stated is taken as it is, where that is better than the simple model.
+    """
+    tried = [simple.with_parts([Part(1.0, np.ones(()))])] if not simple.stands_alone_ else []
+    tried += [simple] + ([full] if full is not simple else [])
+    scores = [_crps(model, batches) for model in tried]
+    best = 0
+    for k in range(1, len(tried)):
+        gain = scores[best] - scores[k]
+        error = np.std(gain, ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+        best = k if np.mean(gain) > SURE * error * (tried[k] is full) else best
+    score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
+    return tried[best].with_parts(tried[best].parts_ or (), score_=score)
+
+
+def _crps(model: Any, batches: Sequence[Seen]) -> np.ndarray:
+    """Return the mean CRPS of each held-out field."""
+    scores = []
+    for batch in batches:
+        found = _mixture(model, batch)
+        std = np.broadcast_to(found.std(), found.mean.shape)
+        for truth, mean, spread in zip(
+            batch.part.truth, batch.at_truth(found.mean), batch.at_truth(std), strict=True
+        ):
+            scores.append(crps(truth, mean, spread))
+    return np.array(scores)

@@ -1,0 +1,38 @@
+"""The parts of an error model, and the form of a learned correlation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skphys.conditioning import Covariance, Diagonal, LowRank, Sum
+from skphys.estimators._displacement import Displacement
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One way in which a backbone errs.
+
+    Attributes
+    ----------
+    weight : float
+        How likely it is, before the law is looked at.
+    spread : ndarray of shape (n_points,) or ()
+        Factors of the standard deviations that are stated, or these where none are.
+    as_stated : bool
+        Whether the covariance has the form that the backbone states, such as that of members.
+    displacement : Displacement or None
+        How the field is moved.
+    """
+
+    weight: float
+    spread: np.ndarray
+    as_stated: bool = True
+    displacement: Displacement | None = None
+
+
+def unit_correlation(factor: np.ndarray) -> Covariance:
+    """Return low rank plus diagonal, with unit variances."""
+    rest = np.clip(1.0 - np.sum(factor**2, axis=1), 0.0, 1.0)
+    return Sum(Diagonal(rest), LowRank(factor))
