@@ -27,7 +27,12 @@ def held_out(backbone: Backbone, layout: Layout, X: Any, y: np.ndarray) -> Itera
 def is_cheap(backbone: Backbone, layout: Layout, X: Any) -> bool:
     """Say whether fitting the backbone on folds is cheap, and fields are enough to learn from."""
     slow = any("max_epochs" in step.get_params(deep=False) for step in chain(backbone.regressor))
-    return layout.rows == "fields" and X.shape[0] >= FEWEST_FIELDS and not slow and not is_frozen(backbone)
+    return (
+        layout.rows == "fields"
+        and X.shape[0] >= FEWEST_FIELDS
+        and not slow
+        and not is_frozen(backbone)
+    )
 
 
 def out_of_fold_fields(
