@@ -24,7 +24,8 @@ NEARLY_LINEAR = 1e-3
 # It is taken, too, if it leaves clearly less than a lift, and of the square of that a tenth at most
 # goes with the neighbours: the rest is noise of the fields, which a net can but learn by heart.
 NOISY_LINEAR, WHITE = 0.6, 0.1
-# Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
+# Deviations below these parts of a feature's size, and of the largest deviation, are rounding. So
+# is what is left of fields below the first part of their deviations, or the second of their size.
 TINY, ROUNDING = 1e-8, 1e-13
 RANK = 1e-13  # singular values below this part of the largest are rounding, too
 
@@ -56,8 +57,13 @@ class Background:
         What the rest of each component is measured in by those who learn it.
     std_ : ndarray of shape (n_points,)
         Root mean square of the leave-one-out errors of what was learned from the fields; 0 of a
-        lift, which was not.
+        lift, which was not. If the fields are explained, at least the rounding of their size.
+    explained_ : bool
+        Whether nothing but rounding is left of the training fields, so that there is nothing for a
+        backbone to learn.
     """
+
+    explained_ = False
 
     def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
         self.embedding, self.grid = embedding, grid
@@ -105,6 +111,26 @@ class Background:
         # The mean of what is left stays: of a moving front, only a backbone knows where it is.
         return self._lifts[self.kind_].correct(np.zeros((len(values), self.grid.n_points)), values)
 
+    def judge(self, rest: Array, y: Array) -> bool:
+        """Say whether what is left of the fields y is rounding, which `explained_` keeps.
+
+        There is an error besides, then, that is less than leave-one-out errors can tell: in it
+        slopes, which not every background has, can still be set right.
+        """
+        parts = [part for _, part in grid_parts(self.grid)]
+        left, deviations, sizes = (
+            [float(np.abs(fields[:, part]).max()) for part in parts]
+            for fields in (rest, y - y.mean(axis=0), y)
+        )
+        self.explained_ = all(
+            r <= max(TINY * d, ROUNDING * s)
+            for r, d, s in zip(left, deviations, sizes, strict=True)
+        )
+        if self.explained_:
+            rounding = [np.finfo(np.float64).eps * (s or 1.0) for s in sizes]
+            self.std_ = np.maximum(self.std_, _at_points(rounding, self.grid))
+        return self.explained_
+
     def set_units(self, rest: Array, y: Array) -> Array:
         """Measure the rest so that it varies as much as the fields y, and return the units.
 
@@ -146,6 +172,7 @@ class RegriddedBackground:
     ) -> None:
         self.learned, self.embedding, self.grid = learned, embedding, grid
         self.std_ = interpolated(learned.std_, learned.grid, grid)
+        self.explained_ = learned.explained_
         self._lift = SmoothLift(
             embedding if learned.kind_ == "smooth" else _dirichlet(embedding), grid
         )

@@ -81,7 +81,9 @@ class BoundaryEnforcedOperator(Constrained):
         The method in use.
     background_ : Background or None
         With "lift", what the backbone did not have to learn; ``background_.kind_`` says which of
-        its candidates was taken.
+        its candidates was taken. ``background_.explained_`` says that it leaves nothing but
+        rounding of the training fields: then no backbone is trained, `estimator_` predicts zero,
+        and the standard deviations are those of the background's leave-one-out errors.
     constraints_ : list of (str, BoundaryConstraint)
         The conditions with the names of their faces.
     grid_ : Grid or Components

@@ -106,6 +106,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             regressor = tell_net(regressor, grid)
         backbone = self._told(regressor, layout.constraints)
         warn_if_violated(layout, X, y)
+        X = layout.completed(X)
         routed = self._routed(fit_params)
         seed = set_random_states(regressor, self.random_state)
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own

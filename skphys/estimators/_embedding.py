@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from skphys.conditioning import Diagonal, Gaussian, condition
@@ -22,6 +24,7 @@ from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
 from skphys.estimators._background import Background, RegriddedBackground
 from skphys.estimators._packed import boundary_batch, embed_boundary
+from skphys.estimators._zero_field import ZeroField
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryBatch
 from skphys.predictive import (
@@ -121,7 +124,8 @@ class BoundaryBackbone(Backbone):
     Attributes
     ----------
     background : Background, RegriddedBackground or None
-        With "lift", the part of the fields that the regressor does not learn.
+        With "lift", the part of the fields that the regressor does not learn. If that is all of
+        them it is not trained, and a `ZeroField` takes its place.
     """
 
     background: Background | RegriddedBackground | None = None
@@ -135,8 +139,14 @@ class BoundaryBackbone(Backbone):
         settle: bool,
     ) -> None:
         super().__init__(regressor, constraints, drop_value_columns)
+        self.declared = regressor
         self.method = method
         self.settle = settle
+
+    def __sklearn_clone__(self) -> BoundaryBackbone:
+        other = copy(self)
+        other.declared = other.regressor = clone(self.declared)
+        return other
 
     def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> BoundaryBackbone:
         """Fit the regressor to what the background leaves, with the boundary's values in X."""
@@ -146,6 +156,9 @@ class BoundaryBackbone(Backbone):
         if self.method == LIFT:
             rescale = is_net(final_estimator(self.regressor))  # its recipe is for fields of a size
             batch, y = self._subtract_background(X, y, batch, rescale)
+            if self.background is not None and self.background.explained_:
+                self.regressor = ZeroField(self.constraints.grid).fit(self._shown(X), y)
+                return self
         if has_fit_parameter(last_step(self.regressor), HOOK):
             self.regressor, hook = with_hook(self.regressor, HOOK)
             fit_params = {**fit_params, hook: batch}
@@ -172,6 +185,8 @@ class BoundaryBackbone(Backbone):
         prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
         if self.background is None:
             return prediction
+        if self.background.explained_:
+            prediction = replace(prediction, std=np.zeros_like(prediction.mean))
         background = self.background(numeric_inputs(X, self.constraints), batch.values)
         prediction = prediction.affine(self.background.units, background)
         return _with_error(prediction, self.background.std_)
@@ -200,7 +215,7 @@ class BoundaryBackbone(Backbone):
         background = Background(batch.embedding, grid).fit(inputs, batch.values, fields)
         norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(grid)]
         rest = fields - background(inputs, batch.values)
-        if rescale:
+        if not background.judge(rest, fields) and rescale:
             rest = rest / background.set_units(rest, fields)
         self.background = background
         return replace(batch, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -262,18 +262,19 @@ class ErrorModel(BaseErrorModel):
         rarity = rarity - np.logaddexp.reduce(rarity)
         for part in ways:
             steps = np.array([log_steps(factor) for factor in scales])  # (n_scales, n_steps)
-            gaussians = self._gaussians(fields, part)
-            n_members = None if part.displacement is not None else len(gaussians := list(gaussians))
-            for k, gaussian in enumerate(gaussians):
+            moved = part.displacement is not None
+            each = self._gaussians(fields, part)
+            alike = 1 if moved else len(each := list(each))
+            for k, gaussian in enumerate(each):
                 law = fields.system.under(gaussian)
                 known = log_evidence(gaussian, law.rows, law.values, law.noise, scales)
                 logs = known + rarity[:, None] + np.log(part.weight)
-                logs = logs + (steps[:, k, None] if n_members is None else -np.log(n_members))
+                logs = logs + (steps[:, k, None] if moved else -np.log(alike))
                 weight = np.logaddexp.reduce(logs, axis=0)
                 root = np.sqrt(scales**2 @ np.exp(logs - weight))
                 yield gaussian, weight, root
 
-    def _gaussians(self, fields: PredictedFields, part: Part) -> Iterator[Gaussian]:
+    def _gaussians(self, fields: PredictedFields, part: Part) -> Iterable[Gaussian]:
         """Yield a part's Gaussians: one, one a member, or one a step of the displacement."""
         independent = fields.where.independent(self.correlation_length)
         said = fields.prediction

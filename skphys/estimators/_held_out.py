@@ -62,7 +62,8 @@ def residual_spread(
     They are taken row by row, because the rows of a training table need not be whole fields.
     """
     if calibration is not None:
-        return residual_std(backbone, rows=layout.rows, calibration=calibration)
+        X, y = calibration
+        return residual_std(backbone, rows=layout.rows, calibration=(layout.completed(X), y))
     folds = _folds(layout, X)
     return residual_std(backbone, X, y, cv=folds, rows=layout.rows, fit_params=fit_params)
 

@@ -179,6 +179,10 @@ class FieldRows:
         equalities = stated.equalities(table, values, likely_fields(prediction))
         return equalities, stated.inequalities(table)
 
+    def completed(self, X: Any) -> Any:
+        """Return X: missing values of one row say nothing of another."""
+        return X
+
     def labels(self, X: Any) -> np.ndarray:
         """Number the rows: each is a field."""
         return np.arange(X.shape[0])
@@ -276,6 +280,10 @@ class PointRows:
                 _shown(group),
                 noise=noise,
             ).by_known()
+
+    def completed(self, X: Any) -> Any:
+        """Return X as the backbone sees it in batches: missing covariates filled from the field."""
+        return self.grid.complete(X, feature_names=self.constraints.feature_names)
 
     def labels(self, X: Any) -> np.ndarray:
         """Number the fields."""

@@ -18,7 +18,8 @@ from skphys.grids._column_options import (
     read_domain,
     read_nodes,
 )
-from skphys.grids._field_group import FieldGroup, describe_field
+from skphys.grids._covariates import completed
+from skphys.grids._field_group import FieldGroup
 from skphys.grids._geometry import (
     Domain,
     check_covers,
@@ -29,7 +30,17 @@ from skphys.grids._geometry import (
 )
 from skphys.grids._grid import Grid
 from skphys.grids._interpolation import interpolation_matrix
-from skphys.grids._tables import Key, Layout, as_table, codes, is_frame, numbers, select, take
+from skphys.grids._tables import (
+    Key,
+    Layout,
+    as_table,
+    codes,
+    describe_field,
+    is_frame,
+    numbers,
+    select,
+    take,
+)
 
 
 class ColumnGrid:
@@ -38,6 +49,8 @@ class ColumnGrid:
     Rows that share the `by` columns are the points of one field, in any order. Without
     `nodes`, the points of a field are its grid, so they must cover the domain. With `nodes`,
     the grid is the nodes, the same for every field, and the rows may lie anywhere in the domain.
+    Other columns are covariates. With `nodes` they must be known there: see `complete` for missing
+    values, and `FieldGroup.rows` for those that vary along a field.
 
     Parameters
     ----------
@@ -143,6 +156,48 @@ class ColumnGrid:
         """
         X = as_table(X)
         return self._labels(X, self._layout(feature_names, X))
+
+    def complete(self, X: Any, *, feature_names: Sequence[str] | None = None) -> Any:
+        """Fill missing covariates of fields with nodes from other rows of the same field.
+
+        Where the field's other values agree that is their value. Where they vary it is linear
+        between the nearest rows that are known, and outside them the nearest counts; of rows at
+        one point their mean counts. What no row of a field knows stays missing.
+
+        Parameters
+        ----------
+        X : array-like or data frame of shape (n_rows, n_columns)
+            One row a point, in any order.
+        feature_names : sequence of str, default=None
+            Names of the columns of an array.
+
+        Returns
+        -------
+        array or data frame
+            The table as it is without `nodes`, or if nothing is missing; else a copy.
+
+        Raises
+        ------
+        ValueError
+            If a covariate varies within a field, and is not numeric or there are several columns
+            in `space`. Between scattered points of a plane there is no interpolation that does not
+            depend on the units of the axes, and none for the few rows that a query may have.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skphys.grids import ColumnGrid
+        >>> table = [[0.0, 3.0, 1.0], [0.5, np.nan, np.nan], [1.0, 3.0, 2.0]]
+        >>> ColumnGrid(space=0, by=[], nodes=[0, 1]).complete(table)
+        array([[0. , 3. , 1. ],
+               [0.5, 3. , 1.5],
+               [1. , 3. , 2. ]])
+        """
+        if self._nodes is None:
+            return X
+        X = as_table(X)
+        layout = self._layout(feature_names, X)
+        return completed(X, self._labels(X, layout), layout)[0]
 
     def split(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from skphys.grids._covariates import as_floats, at_points, completed
 from skphys.grids._grid import Grid
 from skphys.grids._tables import (
     Key,
@@ -16,7 +17,7 @@ from skphys.grids._tables import (
     as_table,
     assign,
     column,
-    is_frame,
+    describe_field,
     missing_values,
     position,
     select,
@@ -91,13 +92,16 @@ class FieldGroup:
         Returns
         -------
         table of n_fields * (n_nodes + n_outputs) rows
-            Field by field, the nodes first and then the output points, in the type of `X`. At
-            the nodes, the other columns are those of the field.
+            Field by field, the nodes first and then the output points, in the type of `X`. With
+            nodes the other columns are completed, as by `ColumnGrid.complete`. At the nodes they
+            are those of the field; numbers that vary along its single axis are interpolated
+            linearly between its rows, and outside them the nearest row counts.
 
         Raises
         ------
         ValueError
-            If there are nodes, and a column besides the coordinates varies within a field.
+            If there are nodes, and a column besides the coordinates varies within a field but
+            cannot be interpolated.
 
         Examples
         --------
@@ -111,14 +115,34 @@ class FieldGroup:
                [7.  , 0.  ],
                [7.  , 1.  ],
                [7.  , 0.25]])
+
+        A covariate that varies along the field:
+
+        >>> X = [[0.25, 2.0], [0.75, 4.0]]
+        >>> (group,) = ColumnGrid(space=0, by=[], nodes=[0, 0.5, 1]).split(X)
+        >>> group.rows(X)
+        array([[0.  , 2.  ],
+               [0.5 , 3.  ],
+               [1.  , 4.  ],
+               [0.25, 2.  ],
+               [0.75, 4.  ]])
         """
         X = as_table(X)
         if not self.n_nodes:
             return take(X, self.index.ravel())
-        rows = np.concatenate([np.repeat(self.index[:, :1], self.n_nodes, axis=1), self.index], 1)
-        table = take(X, rows.ravel())
-        self._check_constant(table)
+        own = np.arange(self.index.size).reshape(self.index.shape)
+        labels = np.repeat(np.arange(self.n_fields), self.n_outputs)
+        table, varying = completed(take(X, self.index.ravel()), labels, self._layout)
+        rows = np.concatenate([np.repeat(own[:, :1], self.n_nodes, axis=1), own], axis=1)
+        table = take(table, rows.ravel())
         coordinates = self._layout.positions(X, self._layout.space)
+        points = column(table, coordinates[0])[self.n_nodes : rows.shape[1]].astype(np.float64)
+        for j, varies in varying.items():
+            values = as_floats(column(table, j)).reshape(rows.shape)
+            for f in np.flatnonzero(varies):
+                known = values[f, self.n_nodes :]
+                values[f, : self.n_nodes] = at_points(points, known, self.grid.points[:, 0])
+            table = assign(table, j, values.ravel())
         for j, nodes in zip(coordinates, self.grid.points.T, strict=True):
             values = column(table, j).reshape(rows.shape).astype(np.float64)
             values[:, : self.n_nodes] = nodes
@@ -179,25 +203,6 @@ class FieldGroup:
             For error messages.
         """
         return describe_field(self._layout.by, self.by, f)
-
-    def _check_constant(self, table: Any) -> None:
-        """Raise if a column of the fields' rows varies, which is no coordinate."""
-        own = self._layout.positions(table, self._layout.space + self._layout.by)
-        for j in sorted(set(range(table.shape[1])).difference(own)):
-            varies = _varies(column(table, j).reshape(self.n_fields, -1))
-            if varies.any():
-                name = table.columns[j] if is_frame(table) else j
-                raise ValueError(
-                    f"column {name!r} varies within {self.describe(int(np.argmax(varies)))}, so "
-                    "its value at the nodes is not known; drop it, add it to `by`, or leave out "
-                    "`nodes` and query points that cover the domain."
-                )
-
-
-def describe_field(keys: tuple[Key, ...], by: Any, f: int) -> str:
-    """Name row `f` of a table of `by` columns."""
-    values = (f"{key}={column(by, j)[f]}" for j, key in enumerate(keys))
-    return f"the field {', '.join(values)}" if keys else "the field"
 
 
 def _varies(values: NDArray[Any]) -> NDArray[np.bool_]:

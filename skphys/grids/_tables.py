@@ -144,7 +144,10 @@ def stack_tables(tables: Sequence[Any]) -> Any:
         return tables[0]
     if hasattr(tables[0], "iloc"):
         return import_module("pandas").concat(tables, ignore_index=True)
-    return import_module("polars").concat(tables) if is_frame(tables[0]) else np.concatenate(tables)
+    if not is_frame(tables[0]):
+        return np.concatenate(tables)
+    # A column of integers that is interpolated in one of them holds floats there.
+    return import_module("polars").concat(tables, how="vertical_relaxed")
 
 
 def select(X: Any, positions: Sequence[int]) -> Any:
@@ -163,11 +166,31 @@ def assign(X: Any, j: int, values: Vector) -> Any:
     return X
 
 
+def replace_column(X: Any, j: int, other: Any) -> Any:
+    """Return a table with a column replaced by that of a table of one column, in its type."""
+    if is_frame(X):
+        series = _series(other, 0)
+        return _assign_series(X, j, getattr(series, "array", series))
+    X[:, j] = other[:, 0]
+    return X
+
+
+def has_categories(X: Any, j: int) -> bool:
+    """Tell whether the values of a column are categories, whatever they are written as."""
+    return is_frame(X) and hasattr(_series(X, j).dtype, "categories")
+
+
+def describe_field(keys: tuple[Key, ...], by: Any, f: int) -> str:
+    """Name row `f` of a table of `by` columns."""
+    values = (f"{key}={column(by, j)[f]}" for j, key in enumerate(keys))
+    return f"the field {', '.join(values)}" if keys else "the field"
+
+
 def _series(X: Any, j: int) -> Any:
     return X.iloc[:, j] if hasattr(X, "iloc") else X[X.columns[j]]
 
 
-def _assign_series(X: Any, j: int, values: Vector) -> Any:
+def _assign_series(X: Any, j: int, values: Any) -> Any:
     if hasattr(X, "iloc"):
         X = X.reset_index(drop=True)
         X.isetitem(j, values)

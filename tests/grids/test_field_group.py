@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.interpolate import RegularGridInterpolator
+from scipy.interpolate import RegularGridInterpolator, interp1d
 from scipy.sparse import csr_array
 
-from skphys.grids import ColumnGrid, Grid
+from skphys.grids import ColumnGrid, Grid, stack_tables
 
 NODES = np.array([0.0, 0.2, 0.5, 1.0])
 
@@ -118,23 +118,127 @@ def test_nullable_integers_are_not_truncated():
     assert group.rows(X)["x"].tolist() == [0, 0.25, 1, 0, 1]
 
 
-def test_columns_that_vary_within_a_field_are_refused_at_nodes():
-    X = table(k=[1.0, 2.0, 1.0, 3.0])
-    first, second = ColumnGrid("x", by="t", nodes=NODES).split(X)
-    with pytest.raises(ValueError, match=r"column 'k' varies within the field t=0\.0.*drop it"):
-        first.rows(X)
-    assert len(second.rows(X)) == 6
-    (group,) = ColumnGrid(0, by=[], nodes=NODES).split(np.array([[0.1, 0.0], [0.2, 1.0]]))
-    with pytest.raises(ValueError, match="column 1 varies within the field, so"):
-        group.rows(np.array([[0.1, 0.0], [0.2, 1.0]]))
+LINE = ColumnGrid("x", by="t", nodes=NODES)
 
 
-def test_missing_values_do_not_vary():
-    X = table(k=[np.nan, 1.0, np.nan, 1.0], s=pd.array([pd.NA, "a", pd.NA, "a"], dtype="string"))
-    for group in ColumnGrid("x", by="t", nodes=NODES).split(X):
-        assert len(group.rows(X)) == 6
-    with pytest.raises(ValueError, match="column 'k' varies"):
-        ColumnGrid("x", by="t", nodes=NODES).split(X)[0].rows(X.assign(k=[1, np.nan, 1, 1.0]))
+def at_nodes(X, key, grid=LINE):
+    """The column at the nodes and at the rows, of each field in the order of `t`."""
+    found = {}
+    for group in grid.split(X):
+        rows = group.rows(X)
+        for t, field in rows.groupby("t"):
+            assert len(field) == group.n_nodes + group.n_outputs
+            found[t] = field[key].to_numpy()
+    return [found[t] for t in sorted(found)]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float64", "float32", "int16", "Int64", "object", "Sparse[float]"]
+)
+def test_numbers_that_vary_are_linear_between_the_rows(dtype):
+    """Against scipy's interpolant; outside the rows the nearest counts, and rows keep their own."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"t": np.repeat([0, 1, 2], 5), "x": rng.uniform(0.1, 0.9, 15)})
+    k = rng.integers(-9, 9, 15)
+    k[10:] = 7  # constant in one of the fields
+    X = X.assign(k=pd.Series(k).astype(dtype)).sample(frac=1.0, random_state=0)
+    for t, found in enumerate(at_nodes(X, "k")):
+        field = X[X["t"] == t].sort_values("x")
+        x, own = field["x"].to_numpy(), np.asarray(field["k"], dtype=float)
+        expected = interp1d(x, own, bounds_error=False, fill_value=(own[0], own[-1]))(NODES)
+        np.testing.assert_allclose(found[:4].astype(float), expected, rtol=1e-6)
+        np.testing.assert_array_equal(found[4:].astype(float), own)
+    assert X["k"].dtype == dtype  # the caller's table is as it was
+
+
+def test_arrays_of_integers_and_of_objects_are_interpolated():
+    for dtype, by in (("int64", 0), ("object", 0)):
+        X = np.array([[5, 0, 2], [5, 1, 4]], dtype=dtype)
+        (group,) = ColumnGrid(1, by=by, nodes=[0.0, 0.25, 1.0]).split(X)
+        assert group.rows(X)[:, 2].tolist() == [2.0, 2.5, 4.0, 2, 4]
+        assert X.tolist() == [[5, 0, 2], [5, 1, 4]]
+
+
+def test_of_rows_at_one_point_the_mean_counts():
+    X = pd.DataFrame({"t": 0, "x": [0.5, 0.5, 0.1], "k": [1.0, 3.0, 0.0]})
+    (found,) = at_nodes(X, "k")
+    np.testing.assert_allclose(found, [0.0, 0.5, 2.0, 2.0, 0.0, 1.0, 3.0], rtol=1e-15)
+    (alone,) = at_nodes(X[:2], "k")
+    np.testing.assert_allclose(alone, [2.0, 2.0, 2.0, 2.0, 1.0, 3.0], rtol=1e-15)
+
+
+def test_missing_values_are_those_of_the_fields_other_rows():
+    X = pd.DataFrame({"t": np.repeat([0, 1, 2, 3], 3), "x": [0.1, 0.3, 0.7] * 4})
+    nan = np.nan
+    X["k"] = [0.1, nan, 0.1, 1.0, nan, 4.0, nan, nan, 2.0, nan, nan, nan]
+    X["s"] = pd.array(["a", pd.NA, "a", *"bbb", *"ccc", pd.NA, pd.NA, pd.NA], dtype="string")
+    X["c"] = pd.Categorical(["a", None, "a", *"bbb", *"bbb", *"ccc"])
+    X = X.sample(frac=1.0, random_state=1)
+    constant, varying, single, unknown = at_nodes(X, "k")
+    np.testing.assert_array_equal(constant, [0.1] * 7)  # exactly
+    np.testing.assert_allclose(varying, [1.0, 1.5, 3.0, 4.0, 1.0, 2.0, 4.0], rtol=1e-14)
+    np.testing.assert_array_equal(single, [2.0] * 7)
+    assert np.isnan(unknown).all()
+    assert at_nodes(X, "s")[0].tolist() == at_nodes(X, "c")[0].tolist() == ["a"] * 7
+    assert pd.isna(at_nodes(X, "s")[3]).all()
+    group = LINE.split(X)[0]
+    assert group.rows(X)[["s", "c"]].dtypes.equals(X[["s", "c"]].dtypes)
+    assert X["k"].isna().sum() == 7
+
+
+def test_a_table_is_completed_in_the_callers_order():
+    X = np.array([[1.0, 0.3, np.nan], [0.0, 0.9, 5.0], [1.0, 0.1, 2.0], [1.0, 0.7, 8.0]])
+    before = X.copy()
+    grid = ColumnGrid(1, by=0, nodes=NODES)
+    np.testing.assert_allclose(grid.complete(X)[:, 2], [4.0, 5.0, 2.0, 8.0], rtol=1e-15)
+    np.testing.assert_array_equal(X, before)
+    known = X[1:]
+    assert grid.complete(known) is known
+    assert np.isnan(ColumnGrid(1, by=0).complete(X)[0, 2])  # without nodes rows are not touched
+
+
+@pytest.mark.parametrize(
+    "k",
+    [
+        ["a", "a", "b", "a"],
+        pd.Categorical([1, 1, 2, 1]),
+        [True, True, False, True],
+        pd.to_datetime(["2020", "2020", "2021", "2020"]),
+        np.array([1, 1, False, 1], dtype=object),
+        np.array([1.0, 1.0, "b", 1.0], dtype=object),
+    ],
+    ids=["text", "categories", "bool", "dates", "bools", "mixed"],
+)
+def test_what_is_no_number_and_varies_is_refused(k):
+    X = table(k=k)
+    constant, varying = LINE.split(X)
+    assert len(constant.rows(X)) == 6
+    message = r"column 'k' varies within the field t=1\.0, and it holds no numbers.*drop it"
+    with pytest.raises(ValueError, match=message):
+        varying.rows(X)
+    with pytest.raises(ValueError, match=message):
+        LINE.complete(X)
+
+
+def test_what_varies_over_several_coordinates_is_refused():
+    X = np.array([[0.5, 0.25, 9.0], [0.1, 0.1, np.nan], [0.7, 0.3, 9.0]])
+    plane = ColumnGrid([0, 1], by=[], nodes=[[0, 1], [0, 1]])
+    assert plane.split(X)[0].rows(X)[:, 2].tolist() == [9.0] * 7
+    X[1, 2] = 8.0
+    with pytest.raises(ValueError, match=r"column 2 varies within the field, and .*single axis"):
+        plane.complete(X)
+
+
+def test_polars_columns_are_interpolated_and_filled():
+    polars = pytest.importorskip("polars")
+    X = polars.DataFrame(
+        {"t": [0, 0, 0, 1, 1], "x": [0.0, 0.5, 1.0, 0.0, 1.0], "k": [0, None, 4, 3, 3]}
+    ).with_columns(s=polars.Series(["a", None, "a", "b", "b"], dtype=polars.Categorical))
+    tables = [group.rows(X) for group in LINE.split(X)]
+    assert tables[0]["s"].dtype == X["s"].dtype and tables[0]["s"].to_list() == ["a"] * 7
+    np.testing.assert_allclose(tables[0]["k"], [0.0, 0.8, 2.0, 4.0, 0.0, 2.0, 4.0])
+    both = stack_tables(tables)
+    assert len(both) == 13 and both["k"].to_list()[7:] == [3.0] * 6
 
 
 def test_rows_may_drop_columns_that_the_split_did_not_name():
