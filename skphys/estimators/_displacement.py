@@ -19,6 +19,7 @@ PROFILES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "flip": lambda u: 1.0 - u,
     "bump": lambda u: 4.0 * u * (1.0 - u),
 }
+STAYS = 0.1  # part of standard deviations that is not displaced
 N_STEPS, FARTHEST, CURVATURE = 17, 8.0, 3.0
 # In units of the width: dense where displacements are likely, and far enough for wide ones.
 _EVEN = np.linspace(-1.0, 1.0, N_STEPS)
@@ -52,6 +53,17 @@ class Displacement:
         low, span = _extent(position, axis)
         ahead = PROFILES[self.profile]((position - low) / span)
         return _read(values, where, self.axis, position - distance * span * ahead)
+
+    def applied(
+        self, mean: np.ndarray, std: np.ndarray, where: Where, distance: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and standard deviations, displaced.
+
+        A part of the standard deviations stays where it was, so that a field that can be moved onto
+        a law still can.
+        """
+        moved = self.moved(np.stack([mean, std]), where, distance)
+        return moved[0], np.hypot(moved[1], STAYS * std)
 
 
 def displaceable(where: Where) -> dict[str, tuple[str, ...]]:

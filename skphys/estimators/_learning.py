@@ -19,10 +19,11 @@ from skphys.constraints import merge_inequalities
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import Displacement, displaceable
 from skphys.estimators._parts import Part, unit_correlation
-from skphys.metrics import crps
+from skphys.metrics import crps_at_points
 
 FEWEST = 10  # fields from which more is learned than a scale
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
+FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
 SHARED = 0.1  # part of a point's residual variance that is that of all points
 WIDEST, TRIALS, ROUNDS = 0.1, np.linspace(-4.0, 4.0, 41), 3  # of displacements
 NARROWEST = 1e-4  # part of an axis' length: less is no displacement
@@ -67,13 +68,16 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     n_fields = sum(len(batch.mean) for batch in batches)
     stated = all(b.part.fields.prediction.states_uncertainty for b in batches) and not alone
     same = _share_points(batches)
+    floor = _floor(batches) if stated and same else None
+    if floor is not None:
+        batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
     spread = _spread([_residuals(b) for b in batches], stated, same)
     if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
         return model  # predictions without error say nothing of theirs
     if model.scale != "auto":
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
-    simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated)
+    simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
     if not np.any(spread > 0.0) or n_fields < FEWEST or model.covariance == "identity":
         return _scored(simple, simple, batches)
     correlation = None
@@ -125,6 +129,19 @@ def _residuals(batch: Seen) -> tuple[np.ndarray, np.ndarray]:
     counts = std > 0.0
     error = batch.part.truth - batch.at_truth(batch.mean)
     return np.where(counts, error / np.where(counts, std, 1.0), 0.0), counts
+
+
+def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
+    """Return least standard deviations, where errors are at points that are stated as sure.
+
+    None where there is nothing to raise: a point whose residuals are all zero stays as it is, and a
+    covariance that is written out is believed.
+    """
+    if any(batch.part.fields.prediction.cov is not None for batch in batches):
+        return None
+    errors = np.concatenate([batch.part.truth - batch.mean for batch in batches])
+    floor = FLOOR * np.sqrt(np.mean(errors**2, axis=0))
+    return floor if floor.any() else None
 
 
 def _spread(residuals: Any, stated: bool, same: bool) -> np.ndarray:
@@ -207,10 +224,8 @@ def _aligned(
         where = batch.part.fields.where
         costs, left = [], []
         for trial in TRIALS:
-            mean, std = (
-                batch.at_truth(move.moved(values, where, trial * move.width))
-                for values in (batch.mean, batch.std)
-            )
+            moved = move.applied(batch.mean, batch.std, where, trial * move.width)
+            mean, std = (batch.at_truth(values) for values in moved)
             counts = std > 0.0
             error = np.where(counts, (batch.part.truth - mean) / np.where(counts, std, 1.0), 0.0)
             scaled = error / np.where(shape > 0.0, shape * level, np.inf)
@@ -274,14 +289,14 @@ def _mixture(model: Any, batch: Seen) -> Mixture:
 
 
 def _rescaled(model: Any, batches: Sequence[Seen]) -> Any:
-    """Make the errors of all parts as large as those after the law."""
+    """Make the errors of all parts as large as they are after the law."""
     squares, count = 0.0, 0
     for batch in batches:
         found = _mixture(model, batch)
         std = batch.at_truth(np.broadcast_to(found.std(), found.mean.shape))
         counts = std > 0.0
         error = batch.part.truth - batch.at_truth(found.mean)
-        squares += float(np.sum(np.where(counts, error / np.where(counts, std, 1.0), 0.0) ** 2))
+        squares += float(np.sum((error[counts] / std[counts]) ** 2))
         count += int(counts.sum())
     factor = float(np.clip(np.sqrt(squares / max(1, count)), 0.5, 2.0))
     parts = [replace(part, spread=part.spread * factor) for part in model.parts_ or ()]
@@ -294,7 +309,8 @@ def _scored(full: Any, simple: Any, batches: Sequence[Seen]) -> Any:
     Points that are nearly sure and wrong may ask for a scale at the cost of all others; so what is
     stated is taken as it is, where that is better than the simple model.
     """
-    tried = [simple.with_parts([Part(1.0, np.ones(()))])] if not simple.stands_alone_ else []
+    stated = simple.with_parts([Part(1.0, np.ones(()))])
+    tried = [] if simple.stands_alone_ else [stated]
     tried += [simple] + ([full] if full is not simple else [])
     scores = [_crps(model, batches) for model in tried]
     best = 0
@@ -307,13 +323,10 @@ def _scored(full: Any, simple: Any, batches: Sequence[Seen]) -> Any:
 
 
 def _crps(model: Any, batches: Sequence[Seen]) -> np.ndarray:
-    """Return the mean CRPS of each held-out field."""
+    """Return the mean CRPS of each held-out field, as of Gaussians."""
     scores = []
     for batch in batches:
         found = _mixture(model, batch)
-        std = np.broadcast_to(found.std(), found.mean.shape)
-        for truth, mean, spread in zip(
-            batch.part.truth, batch.at_truth(found.mean), batch.at_truth(std), strict=True
-        ):
-            scores.append(crps(truth, mean, spread))
-    return np.array(scores)
+        std = batch.at_truth(np.broadcast_to(found.std(), found.mean.shape))
+        scores.append(crps_at_points(batch.part.truth, batch.at_truth(found.mean), std).mean(1))
+    return np.concatenate(scores)
