@@ -82,7 +82,7 @@ def displaceable(where: Where) -> dict[str, tuple[str, ...]]:
 def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:
     """Return the positions of the points along each axis: of an axis, or of nodes and queries."""
     grid = where.grid
-    if not isinstance(grid, Grid) or grid == Grid.unit(grid.n_points):
+    if not isinstance(grid, Grid) or _only_counts(grid):
         return {}
     if where.interpolation is None:
         return {name: (axis.points, axis) for name, axis in grid.axes.items()}
@@ -91,6 +91,13 @@ def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:
     ((name, axis),) = grid.axes.items()
     queries = where.interpolation @ axis.points
     return {name: (np.append(axis.points, queries), axis)}
+
+
+def _only_counts(grid: Grid) -> bool:
+    """Say whether a grid is that of `Grid.unit`, whose points are series or species."""
+    if grid.names != ("x",) or grid.axes["x"].edges is None:
+        return False
+    return bool(np.array_equal(grid.axes["x"].edges, np.arange(grid.n_points + 1)))
 
 
 def _extent(position: np.ndarray, axis: Axis) -> tuple[float, float]:
