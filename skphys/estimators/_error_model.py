@@ -302,12 +302,12 @@ class ErrorModel(BaseErrorModel):
 
     def posterior(self, fields: PredictedFields, project_samples: bool = False) -> Any:
         """Return the fields after all constraints."""
-        if self.covariance == "identity" or (
-            self.parts_ is None and self.displacement in ("auto", None)
-        ):
-            metric = fields.where.independent() if self.covariance == "identity" else None
-            (part, *_) = self.ways(fields)
-            prior = list(self._gaussians(fields, part))
+        identity = self.covariance == "identity"
+        if identity or (self.parts_ is None and self.displacement in ("auto", None)):
+            said = self.taken(fields.prediction)
+            independent = fields.where.independent(self.correlation_length)
+            prior = gaussians(said, self._way(said), independent)
+            metric = fields.where.independent() if identity else None
             return impose(prior, fields, metric=metric, project_samples=project_samples)
         found = list(self.components(fields))
         logs = np.stack([weight for _, weight, _ in found])

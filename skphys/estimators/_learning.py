@@ -70,7 +70,8 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     n_fields = sum(len(batch.mean) for batch in batches)
     stated = all(b.part.fields.prediction.states_uncertainty for b in batches) and not alone
     same = _share_points(batches)
-    floor = _floor(batches) if stated and same else None
+    judged = model.covariance != "identity"
+    floor = _floor(batches) if stated and same and judged else None
     if floor is not None:
         batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
     spread = _spread([_residuals(b) for b in batches], stated, same)
@@ -84,7 +85,7 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         simple = simple.with_parts(simple.parts_, scales_=SCALES)
     if model.scale == "auto":
         simple = _rescaled(simple, batches, stated)
-    if not np.any(spread > 0.0) or n_fields < FEWEST or model.covariance == "identity":
+    if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
         return _scored(simple, simple, batches)
     correlation = None
     wanted = model.covariance in ("auto", "learned") and model.correlation_length is None
