@@ -132,7 +132,8 @@ class Mixture:
         """
         xp = array_namespace(self.mean)
         logs = xp.stack([_log_normal(xp, values, m.mean, m.std()) for m in self.members])
-        logs = logs + xp.log(self._weights())[..., None]
+        weights = self._weights()[..., None]
+        logs = xp.where(weights > 0.0, logs + xp.log(xp.where(weights > 0.0, weights, 1.0)), -inf)
         top = xp.max(logs, axis=0)
         finite = xp.where(xp.isfinite(top), top, 0.0)
         total = xp.sum(xp.exp(logs - finite), axis=0)

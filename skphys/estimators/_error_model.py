@@ -205,10 +205,7 @@ class ErrorModel(BaseErrorModel):
             parts += tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
         if fields.system.rows.shape[0]:
             return parts
-        still = [part for part in parts if part.displacement is None] or [
-            replace(parts[0], displacement=None)
-        ]
-        return tuple(still)
+        return tuple(part for part in parts if part.displacement is None)
 
     def _declared_displacements(self, fields: PredictedFields) -> list[Displacement]:
         if self.displacement is None or isinstance(self.displacement, str):
@@ -221,7 +218,7 @@ class ErrorModel(BaseErrorModel):
         if self.parts_ is None and isinstance(self.scale, str):
             return prediction
         parts = self.parts_ or (Part(1.0, np.asarray(float(self.scale))),)
-        still = [part for part in parts if part.displacement is None] or list(parts)
+        still = [part for part in parts if part.displacement is None]
         part = max(still, key=lambda each: each.weight)
         return self._spread(prediction, part)
 

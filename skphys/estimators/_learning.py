@@ -29,6 +29,7 @@ WIDEST = 0.1  # standard deviation of displacements before any data, in parts of
 TRIALS = 4.0 * np.sinh(np.linspace(-4.0, 4.0, 61)) / np.sinh(4.0)  # in its units
 NARROWEST = 1e-4  # part of an axis' length: less is no displacement
 FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the best is taken
+LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
 WEIGHING = 30  # rounds in which weights are found
@@ -88,7 +89,9 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
         return _scored(simple, simple, batches)
     correlation = None
-    wanted = model.covariance in ("auto", "learned") and model.correlation_length is None
+    wanted = (
+        model.covariance in ("auto", "residual", "learned") and model.correlation_length is None
+    )
     if wanted and same:
         standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
         correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
@@ -247,6 +250,8 @@ def _weighed(model: Any, parts: list[Part], batches: Sequence[Seen]) -> Any:
         weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0)).mean(axis=1)
     moves = [k for k, part in enumerate(parts) if part.displacement is not None]
     least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
+    still = [0.0 if part.displacement else LEAST for part in parts]
+    weights = np.maximum(weights, still)
     kept = [
         replace(part, weight=float(weight))
         for part, weight in zip(parts, weights, strict=True)
