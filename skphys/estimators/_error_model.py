@@ -233,7 +233,8 @@ class ErrorModel(BaseErrorModel):
 
     def has_scale(self, prediction: Prediction) -> bool:
         """Say whether there is an uncertainty; without one unit variance is taken."""
-        return self.parts_ is not None or prediction.states_uncertainty or self.scale != "auto"
+        declared = self.scale not in ("auto", 1.0)
+        return self.parts_ is not None or prediction.states_uncertainty or declared
 
     def prior(self, fields: PredictedFields) -> list[Gaussian]:
         """Return the Gaussians to condition."""

@@ -82,27 +82,19 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
     simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
-    if n_fields >= FEWEST:
-        simple = simple.with_parts(simple.parts_, scales_=SCALES)
+    full = simple.with_parts(simple.parts_, scales_=SCALES)
     if model.scale == "auto":
-        simple = _rescaled(simple, batches, stated)
+        simple, full = (_rescaled(each, batches, stated) for each in (simple, full))
     if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
         return _scored(simple, simple, batches)
-    correlation = None
-    wanted = (
-        model.covariance in ("auto", "residual", "learned") and model.correlation_length is None
-    )
-    if wanted and same:
+    parts = list(full.parts_)
+    if same and model.correlation_length is None and model.covariance != "stated":
         standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
         correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
-    full = simple.with_parts(simple.parts_ or (), correlation_=correlation)
-    parts = list(simple.parts_ or ())
-    if correlation is not None:
+        full = full.with_parts(parts, correlation_=correlation)
         parts.append(Part(1.0, spread, as_stated=False))
     if model.displacement == "auto":
         parts += _displaced(full, batches, stated, same)
-    if len(parts) == 1:
-        return _scored(simple, simple, batches)
     full = _weighed(full, parts, batches)
     if model.scale == "auto":
         full = _rescaled(full, batches, stated)
