@@ -83,8 +83,8 @@ class ErrorModel(BaseErrorModel):
     correlation_ : Covariance or None
         What was learned of it.
     score_ : tuple of float, float and int
-        The mean CRPS of held-out fields, what it would be with the stated or residual standard
-        deviations alone, and the number of fields.
+        The mean log density of held-out fields' points, what it would be with the stated or
+        residual standard deviations alone, each at its best size, and the number of fields.
 
     See Also
     --------
@@ -99,9 +99,9 @@ class ErrorModel(BaseErrorModel):
 
     The learned correlation of standardised residuals is shrunk as in [2]_ and kept as low rank plus
     diagonal. Widths of displacements, and the weights of the parts, are found by expectation
-    maximisation, so there is nothing to search; a mixture that does not improve the CRPS of the
-    held-out fields for sure is dropped. The CRPS is proper, and a few points that are nearly sure
-    and wrong cannot decide it.
+    maximisation, so there is nothing to search; a mixture that does not improve the log score of
+    the held-out fields for sure is dropped. The factor of stated standard deviations is that of the
+    least CRPS, which a few points that are nearly sure and wrong cannot decide.
 
     References
     ----------
@@ -348,7 +348,7 @@ def described(model: ErrorModel) -> str:
     text = "; ".join(said)
     if model.score_ is not None:
         after, before, n_fields = model.score_
-        text += f" (CRPS {after:.3g} in place of {before:.3g} on {n_fields} held-out fields)"
+        text += f" (log score {after:.3g}, simplest {before:.3g}, of {n_fields} held-out fields)"
     return text
 
 
