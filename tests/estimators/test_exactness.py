@@ -24,6 +24,7 @@ from skphys import (
     make_constrained_pipeline,
 )
 from skphys.constraints import Column, ConservationLaw, LinearEquality
+from skphys.estimators import ErrorModel
 from skphys.grids import Grid
 
 GRID = Grid(x=np.sort(np.random.default_rng(1).uniform(0, 2, 15)))
@@ -137,7 +138,9 @@ def test_many_rows_and_sizes(n_rows, size, members):
     rows, values = rng.normal(size=(n_rows, n_points)), size * rng.normal(size=n_rows)
     X, y = np.arange(float(n_samples))[:, None], means[0]
     model = ConservationConstrainedRegressor(
-        FrozenEstimator(stored), LinearEquality(rows, values), members=members
+        FrozenEstimator(stored),
+        LinearEquality(rows, values),
+        error_model=ErrorModel(members=members),
     ).fit(X, y)
     assert relative_miss(model.predict(X), rows, values).max() < TOLERANCE
     draws = model.sample_y(X, 4)

@@ -161,7 +161,7 @@ def test_fields_of_different_points(stefan):
 def test_residual_uncertainty_is_one_number(stefan, query):
     law = ConservationLaw(over="x", total=stefan.mass)
     model = ConservationConstrainedRegressor(
-        LinearRegression(), law, ColumnGrid("x", "t", (0, 1)), uncertainty="residual"
+        LinearRegression(), law, ColumnGrid("x", "t", (0, 1)), error_model="residual"
     ).fit(stefan.data, stefan.target)
     assert model.residual_std_.shape == ()
     residual = stefan.target - LinearRegression().fit(stefan.data, stefan.target).predict(
