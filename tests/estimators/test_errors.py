@@ -151,12 +151,15 @@ def test_frozen_residuals_need_calibration_data():
     with pytest.raises(ValueError, match=r"calibration=\(X, y\)"):
         model(backbone=backbone, error_model="residual").fit(X, Y)
     fitted = model(backbone=backbone, error_model="residual", calibration=(X, Y + 0.5)).fit(X, Y)
-    residual = Y + 0.5 - backbone.predict(X)
-    np.testing.assert_allclose(fitted.residual_std_, np.sqrt((residual**2).mean(0)))
+    square = (Y + 0.5 - backbone.predict(X)) ** 2
+    expected = np.sqrt(0.9 * square.mean(0) + 0.1 * square.mean())  # a part is that of all points
+    np.testing.assert_allclose(fitted.residual_std_, expected)
+    few = model(backbone=backbone, error_model="residual", calibration=(X[:5], Y[:5] + 0.5))
+    np.testing.assert_allclose(few.fit(X, Y).residual_std_, np.sqrt(square[:5].mean(0)))
 
 
 def test_a_std_without_uncertainty_warns():
-    fitted = model(backbone=Plain()).fit(X, Y)
+    fitted = model(backbone=Plain(), error_model="stated").fit(X, Y)
     fitted.predict(X)
     for call in (fitted.predict_std, fitted.sample_y, lambda X: fitted.predict(X, return_cov=True)):
         with pytest.warns(UserWarning, match="states no uncertainty"):
@@ -266,7 +269,7 @@ def test_a_fit_that_fails_leaves_nothing_behind():
 
 
 def test_warnings_point_at_the_line_of_the_user():
-    fitted = model(backbone=Plain()).fit(X, Y)
+    fitted = model(backbone=Plain(), error_model="stated").fit(X, Y)
     calls = (
         lambda: fitted.predict(X, return_std=True),
         lambda: fitted.predict_std(X),

@@ -256,7 +256,11 @@ def test_long_tables(name, nodes, length, stefan):
     ]
     grid = ColumnGrid(space="x", by="t", domain=(0, 1), nodes=nodes)
     model = ConservationConstrainedRegressor(
-        backbone, listed, grid, correlation_length=length, project_samples=True
+        backbone,
+        listed,
+        grid,
+        error_model=ErrorModel(correlation_length=length),
+        project_samples=True,
     ).fit(stefan.data, stefan.target)
     own = X_NODES if nodes is None else np.sort(np.append(X_NODES, [0.013, 0.4321, 0.987]))
     query = pd.DataFrame([(t, x) for t in (0.02, 0.08) for x in own], columns=["t", "x"])
