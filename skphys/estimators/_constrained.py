@@ -199,7 +199,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             return errors
         data = held_out(backbone, layout, *given) if given else None
         fitted = errors.fit(list(data or out_of_fold_fields(backbone, layout, *training)))
-        if not isinstance(fitted, ErrorModel):
+        if not isinstance(fitted, BaseErrorModel):
             raise TypeError(
                 f"fit of the error model {type(errors).__name__} must return the fitted error "
                 f"model; got {type(fitted).__name__}."

@@ -19,6 +19,7 @@ PROFILES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "flip": lambda u: 1.0 - u,
     "bump": lambda u: 4.0 * u * (1.0 - u),
 }
+STAYS = 0.1  # part of standard deviations that is not displaced
 N_STEPS, FARTHEST, CURVATURE = 17, 8.0, 3.0
 # In units of the width: dense where displacements are likely, and far enough for wide ones.
 _EVEN = np.linspace(-1.0, 1.0, N_STEPS)
@@ -53,6 +54,17 @@ class Displacement:
         ahead = PROFILES[self.profile]((position - low) / span)
         return _read(values, where, self.axis, position - distance * span * ahead)
 
+    def applied(
+        self, mean: np.ndarray, std: np.ndarray, where: Where, distance: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return means and standard deviations, displaced.
+
+        A part of the standard deviations stays where it was, so that a field that can be moved onto
+        a law still can.
+        """
+        moved = self.moved(np.stack([mean, std]), where, distance)
+        return moved[0], np.hypot(moved[1], STAYS * std)
+
 
 def displaceable(where: Where) -> dict[str, tuple[str, ...]]:
     """Return the profiles along each axis on which fields can be displaced.
@@ -70,7 +82,7 @@ def displaceable(where: Where) -> dict[str, tuple[str, ...]]:
 def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:
     """Return the positions of the points along each axis: of an axis, or of nodes and queries."""
     grid = where.grid
-    if not isinstance(grid, Grid) or grid == Grid.unit(grid.n_points):
+    if not isinstance(grid, Grid) or _only_counts(grid):
         return {}
     if where.interpolation is None:
         return {name: (axis.points, axis) for name, axis in grid.axes.items()}
@@ -79,6 +91,13 @@ def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:
     ((name, axis),) = grid.axes.items()
     queries = where.interpolation @ axis.points
     return {name: (np.append(axis.points, queries), axis)}
+
+
+def _only_counts(grid: Grid) -> bool:
+    """Say whether a grid is that of `Grid.unit`, whose points are series or species."""
+    if grid.names != ("x",) or grid.axes["x"].edges is None:
+        return False
+    return bool(np.array_equal(grid.axes["x"].edges, np.arange(grid.n_points + 1)))
 
 
 def _extent(position: np.ndarray, axis: Axis) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from skphys.conditioning import (
     Diagonal,
     Gaussian,
     Scaled,
+    Sum,
     log_evidence,
     match_moments,
 )
@@ -39,7 +40,7 @@ NAMES: dict[str, dict[str, Any]] = {
 COVARIANCES = ("auto", "stated", "residual", "learned", "identity")
 # Factors by which a field's errors may be larger than usual, and how much rarer larger ones are:
 # a Student distribution, of which the law's misfit picks the scale.
-SCALES, RARITY = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), 3.0
+SCALES, RARITY = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), 2.0
 EVEN = 0.5  # part of the displaced members where no data say how likely a displacement is
 
 
@@ -138,6 +139,7 @@ class ErrorModel(BaseErrorModel):
     correlation_: Covariance | None = None
     score_: tuple[float, float, int] | None = None
     stands_alone_: bool = False  # whether spreads stand in place of what is stated
+    floor_: np.ndarray | None = None  # least standard deviations, (n_points,), before a spread
 
     def check(self) -> None:
         """Raise if a parameter is not valid."""
@@ -279,11 +281,13 @@ class ErrorModel(BaseErrorModel):
         independent = fields.where.independent(self.correlation_length)
         said = fields.prediction
         if part.as_stated and part.displacement is None:
-            yield from gaussians(self._spread(said, part), self._way(said), independent)
+            for gaussian in gaussians(self._spread(said, part), self._way(said), independent):
+                yield gaussian if self.floor_ is None else _raised(gaussian, part, self.floor_)
             return
         std = np.ones_like(said.mean)
         if said.states_uncertainty and not self.stands_alone_:
             std = np.broadcast_to(said.standard_deviation(), said.mean.shape)
+            std = std if self.floor_ is None else np.hypot(std, self.floor_)
         if self.correlation_ is not None:
             independent = partial(_correlated, self.correlation_)
         move = part.displacement
@@ -291,9 +295,7 @@ class ErrorModel(BaseErrorModel):
             yield Gaussian(said.mean, independent((std * part.spread) ** 2))
             return
         for step in STEPS:
-            mean, wide = (
-                move.moved(values, fields.where, step * move.width) for values in (said.mean, std)
-            )
+            mean, wide = move.applied(said.mean, std, fields.where, step * move.width)
             yield Gaussian(mean, independent((wide * part.spread) ** 2))
 
     def _way(self, prediction: Prediction) -> str:
@@ -325,7 +327,8 @@ class ErrorModel(BaseErrorModel):
         correlation = self.correlation_
         if correlation is not None:
             correlation = _regridded(correlation, move)
-        return self.with_parts(parts, correlation_=correlation)
+        floor = None if self.floor_ is None else move(self.floor_)
+        return self.with_parts(parts, correlation_=correlation, floor_=floor)
 
     def __str__(self) -> str:
         if self.parts_ is None:
@@ -388,6 +391,12 @@ def gaussians(prediction: Prediction, members: str, independent: Independent) ->
 def _once(std: np.ndarray) -> np.ndarray:
     """Return one field's standard deviations if all fields share them, so all share one factor."""
     return std[0] if std.strides[0] == 0 and len(std) > 0 else std
+
+
+def _raised(gaussian: Gaussian, part: Part, floor: np.ndarray) -> Gaussian:
+    """Return a Gaussian with a part's least standard deviations added."""
+    more = Diagonal((part.spread * floor) ** 2)
+    return Gaussian(gaussian.mean, Sum(gaussian.covariance, more))
 
 
 def _correlated(correlation: Covariance, variance: np.ndarray) -> Covariance:

@@ -19,12 +19,14 @@ from skphys.constraints import merge_inequalities
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import Displacement, displaceable
 from skphys.estimators._parts import Part, unit_correlation
-from skphys.metrics import crps
+from skphys.metrics import crps_at_points
 
 FEWEST = 10  # fields from which more is learned than a scale
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
+FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
 SHARED = 0.1  # part of a point's residual variance that is that of all points
-WIDEST, TRIALS, ROUNDS = 0.1, np.linspace(-4.0, 4.0, 41), 3  # of displacements
+WIDEST = 0.1  # standard deviation of displacements before any data, in parts of the axis' length
+TRIALS = 4.0 * np.sinh(np.linspace(-4.0, 4.0, 61)) / np.sinh(4.0)  # in its units
 NARROWEST = 1e-4  # part of an axis' length: less is no displacement
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
@@ -67,13 +69,16 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     n_fields = sum(len(batch.mean) for batch in batches)
     stated = all(b.part.fields.prediction.states_uncertainty for b in batches) and not alone
     same = _share_points(batches)
+    floor = _floor(batches) if stated and same else None
+    if floor is not None:
+        batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
     spread = _spread([_residuals(b) for b in batches], stated, same)
     if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
         return model  # predictions without error say nothing of theirs
     if model.scale != "auto":
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
-    simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated)
+    simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
     if not np.any(spread > 0.0) or n_fields < FEWEST or model.covariance == "identity":
         return _scored(simple, simple, batches)
     correlation = None
@@ -127,6 +132,19 @@ def _residuals(batch: Seen) -> tuple[np.ndarray, np.ndarray]:
     return np.where(counts, error / np.where(counts, std, 1.0), 0.0), counts
 
 
+def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
+    """Return least standard deviations, where errors are at points that are stated as sure.
+
+    None where there is nothing to raise: a point whose residuals are all zero stays as it is, and a
+    covariance that is written out is believed.
+    """
+    if any(batch.part.fields.prediction.cov is not None for batch in batches):
+        return None
+    errors = np.concatenate([batch.part.truth - batch.mean for batch in batches])
+    floor = FLOOR * np.sqrt(np.mean(errors**2, axis=0))
+    return floor if floor.any() else None
+
+
 def _spread(residuals: Any, stated: bool, same: bool) -> np.ndarray:
     """Return the root mean square of residuals: one number, or one a point if nothing is stated."""
     if not stated and same:
@@ -164,33 +182,26 @@ def _alike(correlation: Covariance | None, n_points: int) -> float:
 
 def _displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> list[Part]:
     """Return a part for each profile along each axis by which fields are displaced at all."""
-    found = []
-    first = batches[0]
-    if any(
-        displaceable(b.part.fields.where) != displaceable(first.part.fields.where) for b in batches
-    ):
+    profiles = displaceable(batches[0].part.fields.where)
+    if any(displaceable(batch.part.fields.where) != profiles for batch in batches):
         return []
-    alike = _alike(model.correlation_, first.mean.shape[1])
-    unit = (model.parts_ or ())[0].spread
-    for axis, profiles in displaceable(first.part.fields.where).items():
-        for profile in profiles:
-            move = Displacement(axis, profile, WIDEST)
-            residuals: Any = None
-            level = float(np.sqrt(np.mean(unit**2)))
-            for _ in range(ROUNDS):
-                width, residuals, level = _aligned(move, batches, unit, level, alike)
-                move = replace(move, width=max(width, NARROWEST))
-            if move.width > NARROWEST:
-                spread = _spread(residuals, stated, same)
-                if np.any(spread > 0.0):
-                    found.append(Part(1.0, spread, as_stated=False, displacement=move))
+    alike = _alike(model.correlation_, batches[0].mean.shape[1])
+    found = []
+    for axis, names in profiles.items():
+        for name in names:
+            move = Displacement(axis, name, WIDEST)
+            width, residuals = _aligned(move, batches, model.parts_[0].spread, alike)
+            move = replace(move, width=width)
+            spread = _spread(residuals, stated, same)
+            if move.width > NARROWEST and np.any(spread > 0.0):
+                found.append(Part(1.0, spread, as_stated=False, displacement=move))
     return found
 
 
 def _aligned(
-    move: Displacement, batches: Sequence[Seen], unit: np.ndarray, level: float, alike: float
-) -> tuple[float, list[tuple[np.ndarray, np.ndarray]], float]:
-    """Find how far each field is displaced.
+    move: Displacement, batches: Sequence[Seen], spread: np.ndarray, alike: float
+) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
+    """Find the likeliest displacement of each field.
 
     Returns
     -------
@@ -198,35 +209,25 @@ def _aligned(
         Root mean square of the displacements.
     residuals : list of (ndarray, ndarray)
         What is left of errors, in units of the stated standard deviation, and where it counts.
-    level : float
-        Their root mean square.
     """
-    squares, count, residuals = 0.0, 0, []
-    shape = unit / max(float(np.sqrt(np.mean(unit**2))), 1e-300) if unit.ndim else np.ones(())
+    found, residuals = [], []
     for batch in batches:
         where = batch.part.fields.where
-        costs, left = [], []
+        likely, left = [], []
         for trial in TRIALS:
-            mean, std = (
-                batch.at_truth(move.moved(values, where, trial * move.width))
-                for values in (batch.mean, batch.std)
-            )
+            moved = move.applied(batch.mean, batch.std, where, trial * move.width)
+            mean, std = (batch.at_truth(values) for values in moved)
             counts = std > 0.0
-            error = np.where(counts, (batch.part.truth - mean) / np.where(counts, std, 1.0), 0.0)
-            scaled = error / np.where(shape > 0.0, shape * level, np.inf)
-            logs = np.where(counts, np.log(np.where(counts, std, 1.0)), 0.0)
-            costs.append(-np.sum(0.5 * scaled**2 + logs, axis=1) / alike - 0.5 * trial**2)
+            safe = np.where(counts, std, 1.0)
+            error = np.where(counts, (batch.part.truth - mean) / safe, 0.0)
+            z = error / np.where(spread > 0.0, spread, np.inf)
+            likely.append(-np.sum(0.5 * z**2 + np.log(safe), axis=1) / alike - 0.5 * trial**2)
             left.append((error, counts))
-        likely = np.stack(costs)
-        best = likely.argmax(axis=0)
-        share = np.exp(likely - np.logaddexp.reduce(likely, axis=0))
-        squares += float(np.sum(share * (TRIALS[:, None] * move.width) ** 2))
-        count += len(best)
-        rows = np.arange(len(best))
-        residuals.append(tuple(np.stack([each[k] for each in left])[best, rows] for k in (0, 1)))
-    total = sum(np.sum((e / np.where(shape > 0.0, shape, np.inf)) ** 2) for e, _ in residuals)
-    level = float(np.sqrt(total / max(1, sum(c.sum() for _, c in residuals))))
-    return float(np.sqrt(squares / max(1, count))), residuals, level  # type: ignore[return-value]
+        best, rows = np.stack(likely).argmax(axis=0), np.arange(len(batch.mean))
+        found.append(TRIALS[best] * move.width)
+        error, counts = (np.stack([each[k] for each in left])[best, rows] for k in (0, 1))
+        residuals.append((error, counts))
+    return float(np.sqrt(np.mean(np.concatenate(found) ** 2))), residuals
 
 
 def _weighed(model: Any, parts: list[Part], batches: Sequence[Seen]) -> Any:
@@ -274,14 +275,14 @@ def _mixture(model: Any, batch: Seen) -> Mixture:
 
 
 def _rescaled(model: Any, batches: Sequence[Seen]) -> Any:
-    """Make the errors of all parts as large as those after the law."""
+    """Make the errors of all parts as large as they are after the law."""
     squares, count = 0.0, 0
     for batch in batches:
         found = _mixture(model, batch)
         std = batch.at_truth(np.broadcast_to(found.std(), found.mean.shape))
         counts = std > 0.0
         error = batch.part.truth - batch.at_truth(found.mean)
-        squares += float(np.sum(np.where(counts, error / np.where(counts, std, 1.0), 0.0) ** 2))
+        squares += float(np.sum((error[counts] / std[counts]) ** 2))
         count += int(counts.sum())
     factor = float(np.clip(np.sqrt(squares / max(1, count)), 0.5, 2.0))
     parts = [replace(part, spread=part.spread * factor) for part in model.parts_ or ()]
@@ -294,7 +295,8 @@ def _scored(full: Any, simple: Any, batches: Sequence[Seen]) -> Any:
     Points that are nearly sure and wrong may ask for a scale at the cost of all others; so what is
     stated is taken as it is, where that is better than the simple model.
     """
-    tried = [simple.with_parts([Part(1.0, np.ones(()))])] if not simple.stands_alone_ else []
+    stated = simple.with_parts([Part(1.0, np.ones(()))])
+    tried = [] if simple.stands_alone_ else [stated]
     tried += [simple] + ([full] if full is not simple else [])
     scores = [_crps(model, batches) for model in tried]
     best = 0
@@ -307,13 +309,10 @@ def _scored(full: Any, simple: Any, batches: Sequence[Seen]) -> Any:
 
 
 def _crps(model: Any, batches: Sequence[Seen]) -> np.ndarray:
-    """Return the mean CRPS of each held-out field."""
+    """Return the mean CRPS of each held-out field, as of Gaussians."""
     scores = []
     for batch in batches:
         found = _mixture(model, batch)
-        std = np.broadcast_to(found.std(), found.mean.shape)
-        for truth, mean, spread in zip(
-            batch.part.truth, batch.at_truth(found.mean), batch.at_truth(std), strict=True
-        ):
-            scores.append(crps(truth, mean, spread))
-    return np.array(scores)
+        std = batch.at_truth(np.broadcast_to(found.std(), found.mean.shape))
+        scores.append(crps_at_points(batch.part.truth, batch.at_truth(found.mean), std).mean(1))
+    return np.concatenate(scores)

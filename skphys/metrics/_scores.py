@@ -100,12 +100,16 @@ def crps(y_true: Any, mean: Any, std: Any) -> float:
     >>> crps([0.0], [0.5], [0.0])
     0.5
     """
-    truth, centre, spread = as_gaussian(y_true, mean, std)
-    error = truth - centre
+    return float(np.mean(crps_at_points(*as_gaussian(y_true, mean, std))))
+
+
+def crps_at_points(truth: Any, mean: Any, std: Any) -> Any:
+    """Return the continuous ranked probability score of a Gaussian at each point, unchecked."""
+    error = truth - mean
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        z = np.where(error == 0.0, 0.0, error / spread)
+        z = np.where(error == 0.0, 0.0, error / std)
         density = np.exp(-0.5 * z**2) * np.sqrt(2.0 / np.pi)
-    return float(np.mean(error * erf(z / np.sqrt(2.0)) + spread * (density - np.pi**-0.5)))
+    return error * erf(z / np.sqrt(2.0)) + std * (density - np.pi**-0.5)
 
 
 def crps_ensemble(y_true: Any, samples: Any, *, fair: bool = False) -> float:
