@@ -555,8 +555,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         if getattr(errors, "correlation_length", None) is not None:
             raise ValueError(
                 "Of nested constrained estimators the outermost one makes the covariance; give "
-                "correlation_length, or the calibration data that chose one, to it, and set "
-                "correlation_length=None here."
+                "correlation_length to its error model, and none here."
             )
         X = self._checked(X)
         said = self._backbone.ask(X)

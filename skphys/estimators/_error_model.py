@@ -27,7 +27,7 @@ from skphys.estimators._displacement import STEPS, Displacement, displaceable, l
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._learning import learn
 from skphys.estimators._on_grid import interpolated
-from skphys.estimators._parts import Part, unit_correlation
+from skphys.estimators._parts import Part, stated_std, unit_correlation
 from skphys.predictive import Prediction
 
 NAMES: dict[str, dict[str, Any]] = {
@@ -40,7 +40,7 @@ NAMES: dict[str, dict[str, Any]] = {
 COVARIANCES = ("auto", "stated", "residual", "learned", "identity")
 # Factors by which a field's errors may be larger than usual, and how much rarer larger ones are:
 # a Student distribution, of which the law's misfit picks the scale.
-SCALES, RARITY = np.array([1.0, 2.0, 4.0, 8.0, 16.0]), 2.0
+SCALES, RARITY = (1.0, 2.0, 4.0, 8.0, 16.0), 2.0
 EVEN = 0.5  # part of the displaced members where no data say how likely a displacement is
 
 
@@ -213,7 +213,7 @@ class ErrorModel(BaseErrorModel):
         return tuple(still)
 
     def _declared_displacements(self, fields: PredictedFields) -> list[Displacement]:
-        if not isinstance(self.displacement, Real):
+        if self.displacement is None or isinstance(self.displacement, str):
             return []
         width, profiles = float(self.displacement), displaceable(fields.where)
         return [Displacement(axis, p, width) for axis, names in profiles.items() for p in names]
@@ -234,7 +234,7 @@ class ErrorModel(BaseErrorModel):
             return Prediction(prediction.mean, std, constraints=prediction.constraints)
         if part.spread.ndim == 0 and part.spread == 1.0:
             return prediction
-        return prediction.spread(part.spread)
+        return prediction.spread(float(part.spread))
 
     def has_scale(self, prediction: Prediction) -> bool:
         """Say whether there is an uncertainty; without one unit variance is taken."""
@@ -260,7 +260,8 @@ class ErrorModel(BaseErrorModel):
         """
         ways = self.ways(fields)
         scales = SCALES if self.parts_ is not None or len(ways) > 1 else SCALES[:1]
-        rarity = -RARITY * np.log(scales)
+        factors = np.asarray(scales)
+        rarity = -RARITY * np.log(factors)
         rarity = rarity - np.logaddexp.reduce(rarity)
         for part in ways:
             steps = np.array([log_steps(factor) for factor in scales])  # (n_scales, n_steps)
@@ -273,7 +274,7 @@ class ErrorModel(BaseErrorModel):
                 logs = known + rarity[:, None] + np.log(part.weight)
                 logs = logs + (steps[:, k, None] if moved else -np.log(alike))
                 weight = np.logaddexp.reduce(logs, axis=0)
-                root = np.sqrt(scales**2 @ np.exp(logs - weight))
+                root = np.sqrt(factors**2 @ np.exp(logs - weight))
                 yield gaussian, weight, root
 
     def _gaussians(self, fields: PredictedFields, part: Part) -> Iterable[Gaussian]:
@@ -286,7 +287,7 @@ class ErrorModel(BaseErrorModel):
             return
         std = np.ones_like(said.mean)
         if said.states_uncertainty and not self.stands_alone_:
-            std = np.broadcast_to(said.standard_deviation(), said.mean.shape)
+            std = stated_std(said)
             std = std if self.floor_ is None else np.hypot(std, self.floor_)
         if self.correlation_ is not None:
             independent = partial(_correlated, self.correlation_)
@@ -419,7 +420,8 @@ def _wider(gaussian: Gaussian, root: np.ndarray) -> Gaussian:
 
 def _regridded(correlation: Covariance, move: Any) -> Covariance:
     """Return a correlation on another grid; what interpolation takes becomes independent."""
-    _, factor = correlation.parts()  # type: ignore[misc]
+    parts: Any = correlation.parts()
+    factor = parts[1]
     return unit_correlation(np.stack([move(column) for column in factor.T], axis=1))
 
 
@@ -431,7 +433,8 @@ def _one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
 def _positive(name: str, value: Any, others: str) -> None:
     if isinstance(value, str) and value == "auto":
         return
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 < float(value) < np.inf:
+    is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if not is_number or not 0.0 < float(value) < np.inf:
         raise ValueError(
             f"{name} of an ErrorModel must be {others} or a positive number; got {value!r}."
         )

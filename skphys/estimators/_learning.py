@@ -18,7 +18,7 @@ from skphys.conditioning import Covariance, Gaussian, Mixture
 from skphys.constraints import merge_inequalities
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import Displacement, displaceable
-from skphys.estimators._parts import Part, unit_correlation
+from skphys.estimators._parts import Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
 
 FEWEST = 10  # fields from which more is learned than a scale
@@ -28,6 +28,7 @@ SHARED = 0.1  # part of a point's residual variance that is that of all points
 WIDEST = 0.1  # standard deviation of displacements before any data, in parts of the axis' length
 TRIALS = 4.0 * np.sinh(np.linspace(-4.0, 4.0, 61)) / np.sinh(4.0)  # in its units
 NARROWEST = 1e-4  # part of an axis' length: less is no displacement
+FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the best is taken
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
 WEIGHING = 30  # rounds in which weights are found
@@ -79,6 +80,9 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
     simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
+    free = stated and model.scale == "auto"  # residuals have their size
+    if free:
+        simple = _rescaled(simple, batches)
     if not np.any(spread > 0.0) or n_fields < FEWEST or model.covariance == "identity":
         return _scored(simple, simple, batches)
     correlation = None
@@ -95,7 +99,7 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if len(parts) == 1:
         return _scored(simple, simple, batches)
     full = _weighed(full, parts, batches)
-    if model.scale == "auto":
+    if free:
         full = _rescaled(full, batches)
     return _scored(full, simple, batches)
 
@@ -104,7 +108,7 @@ def _seen(part: HeldOut, alone: bool) -> Seen:
     said = part.fields.prediction
     if alone or not said.states_uncertainty:
         return Seen(part, np.ones_like(said.mean))
-    return Seen(part, np.broadcast_to(said.standard_deviation(), said.mean.shape))
+    return Seen(part, stated_std(said))
 
 
 def _without_inequalities(part: HeldOut) -> HeldOut:
@@ -174,7 +178,8 @@ def _alike(correlation: Covariance | None, n_points: int) -> float:
     """Return how many points of a field err together: 1 if they are independent."""
     if correlation is None:
         return max(1.0, n_points / 20.0)
-    variance, factor = correlation.parts()  # type: ignore[misc]
+    parts: Any = correlation.parts()
+    variance, factor = parts
     square = np.sum((factor.T @ factor) ** 2) + 2.0 * np.sum(variance[:, None] * factor**2)
     square += np.sum(variance**2)
     return max(1.0, float(square / n_points))
@@ -275,35 +280,33 @@ def _mixture(model: Any, batch: Seen) -> Mixture:
 
 
 def _rescaled(model: Any, batches: Sequence[Seen]) -> Any:
-    """Make the errors of all parts as large as they are after the law."""
-    squares, count = 0.0, 0
+    """Make the errors of all parts as large as gives the least CRPS after the law.
+
+    The CRPS is that of Gaussians with the mixture's moments; what its members differ by stays.
+    """
+    truths, means, within, between = [], [], [], []
     for batch in batches:
         found = _mixture(model, batch)
-        std = batch.at_truth(np.broadcast_to(found.std(), found.mean.shape))
-        counts = std > 0.0
-        error = batch.part.truth - batch.at_truth(found.mean)
-        squares += float(np.sum((error[counts] / std[counts]) ** 2))
-        count += int(counts.sum())
-    factor = float(np.clip(np.sqrt(squares / max(1, count)), 0.5, 2.0))
+        variance = found.average([m.variance() + 0.0 * found.mean for m in found.members])
+        truths.append(batch.part.truth)
+        means.append(batch.at_truth(found.mean))
+        within.append(batch.at_truth(variance))
+        between.append(batch.at_truth(np.clip(found.variance() - variance, 0.0, None)))
+    truth, mean, inner, outer = (np.concatenate(each) for each in (truths, means, within, between))
+    scores = [np.mean(crps_at_points(truth, mean, np.sqrt(f**2 * inner + outer))) for f in FACTORS]
+    factor = FACTORS[int(np.argmin(scores))]
     parts = [replace(part, spread=part.spread * factor) for part in model.parts_ or ()]
     return model.with_parts(parts)
 
 
 def _scored(full: Any, simple: Any, batches: Sequence[Seen]) -> Any:
-    """Return the better of two models, the simple one unless the other is better for sure.
-
-    Points that are nearly sure and wrong may ask for a scale at the cost of all others; so what is
-    stated is taken as it is, where that is better than the simple model.
-    """
-    stated = simple.with_parts([Part(1.0, np.ones(()))])
-    tried = [] if simple.stands_alone_ else [stated]
-    tried += [simple] + ([full] if full is not simple else [])
+    """Return the better of two models, the simple one unless the other is better for sure."""
+    tried = [simple] + ([full] if full is not simple else [])
     scores = [_crps(model, batches) for model in tried]
     best = 0
-    for k in range(1, len(tried)):
-        gain = scores[best] - scores[k]
-        error = np.std(gain, ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
-        best = k if np.mean(gain) > SURE * error * (tried[k] is full) else best
+    if len(tried) > 1:
+        gain = scores[0] - scores[1]
+        best = int(np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)))
     score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
     return tried[best].with_parts(tried[best].parts_ or (), score_=score)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from skphys.conditioning import Covariance, Diagonal, LowRank, Sum
 from skphys.estimators._displacement import Displacement
+from skphys.predictive import Prediction
+
+EPS, ROUNDING = float(np.finfo(float).eps), 8.0  # units by which members that agree may differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,15 @@ class Part:
     spread: np.ndarray
     as_stated: bool = True
     displacement: Displacement | None = None
+
+
+def stated_std(prediction: Prediction) -> np.ndarray:
+    """Return standard deviations for each field; what is rounding of the mean is none."""
+    mean = prediction.mean
+    if not prediction.states_uncertainty:
+        return np.ones_like(mean)
+    std: Any = prediction.standard_deviation()
+    return np.where(std > ROUNDING * EPS * np.abs(mean), std, 0.0)
 
 
 def unit_correlation(factor: np.ndarray) -> Covariance:

@@ -140,6 +140,7 @@ def projected(
         fields = [ProjectedDraws(p, c, s, inequalities) for p, c, s in parts]
     field = fields[0] if len(fields) == 1 else Mixture(fields, weights)
     if weights is not None and len(fields) > 1:
-        parts = [(Gaussian(field.mean, priors[0].covariance), field, systems[0])]
+        middle: Any = field
+        parts = [(Gaussian(field.mean, priors[0].covariance), middle, systems[0])]
     means = [project_fields(p, c.mean, s, inequalities, s.values) for p, c, s in parts]
     return Projected(field, np.mean(means, axis=0) if len(means) > 1 else means[0])
