@@ -27,7 +27,7 @@ from skphys.estimators._displacement import STEPS, Displacement, displaceable, l
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._learning import learn
 from skphys.estimators._on_grid import interpolated
-from skphys.estimators._parts import Part, stated_std, unit_correlation
+from skphys.estimators._parts import RARITY, SCALES, Part, stated_std, unit_correlation
 from skphys.predictive import Prediction
 
 NAMES: dict[str, dict[str, Any]] = {
@@ -38,9 +38,6 @@ NAMES: dict[str, dict[str, Any]] = {
     "identity": {"covariance": "identity", "displacement": None, "scale": 1.0},
 }
 COVARIANCES = ("auto", "stated", "residual", "learned", "identity")
-# Factors by which a field's errors may be larger than usual, and how much rarer larger ones are:
-# a Student distribution, of which the law's misfit picks the scale.
-SCALES, RARITY = (1.0, 2.0, 4.0, 8.0, 16.0), 2.0
 EVEN = 0.5  # part of the displaced members where no data say how likely a displacement is
 
 
@@ -138,6 +135,7 @@ class ErrorModel(BaseErrorModel):
     parts_: tuple[Part, ...] | None = None
     correlation_: Covariance | None = None
     score_: tuple[float, float, int] | None = None
+    scales_: tuple[float, ...] = (1.0,)  # factors of errors, of which the law picks
     stands_alone_: bool = False  # whether spreads stand in place of what is stated
     floor_: np.ndarray | None = None  # least standard deviations, (n_points,), before a spread
 
@@ -259,7 +257,7 @@ class ErrorModel(BaseErrorModel):
             The factor by which its standard deviations are larger than usual.
         """
         ways = self.ways(fields)
-        scales = SCALES if self.parts_ is not None or len(ways) > 1 else SCALES[:1]
+        scales = self.scales_ if self.parts_ is not None else SCALES if len(ways) > 1 else (1.0,)
         factors = np.asarray(scales)
         rarity = -RARITY * np.log(factors)
         rarity = rarity - np.logaddexp.reduce(rarity)
@@ -304,12 +302,12 @@ class ErrorModel(BaseErrorModel):
 
     def posterior(self, fields: PredictedFields, project_samples: bool = False) -> Any:
         """Return the fields after all constraints."""
-        if self.covariance == "identity" or (
-            self.parts_ is None and self.displacement in ("auto", None)
-        ):
-            metric = fields.where.independent() if self.covariance == "identity" else None
-            (part, *_) = self.ways(fields)
-            prior = list(self._gaussians(fields, part))
+        identity = self.covariance == "identity"
+        if identity or (self.parts_ is None and self.displacement in ("auto", None)):
+            said = self.taken(fields.prediction)
+            independent = fields.where.independent(self.correlation_length)
+            prior = gaussians(said, self._way(said), independent)
+            metric = fields.where.independent() if identity else None
             return impose(prior, fields, metric=metric, project_samples=project_samples)
         found = list(self.components(fields))
         logs = np.stack([weight for _, weight, _ in found])

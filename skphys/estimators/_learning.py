@@ -18,7 +18,7 @@ from skphys.conditioning import Covariance, Gaussian, Mixture
 from skphys.constraints import merge_inequalities
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import Displacement, displaceable
-from skphys.estimators._parts import Part, stated_std, unit_correlation
+from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
 
 FEWEST = 10  # fields from which more is learned than a scale
@@ -70,7 +70,8 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     n_fields = sum(len(batch.mean) for batch in batches)
     stated = all(b.part.fields.prediction.states_uncertainty for b in batches) and not alone
     same = _share_points(batches)
-    floor = _floor(batches) if stated and same else None
+    judged = model.covariance != "identity"
+    floor = _floor(batches) if stated and same and judged else None
     if floor is not None:
         batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
     spread = _spread([_residuals(b) for b in batches], stated, same)
@@ -80,10 +81,11 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
     simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
-    free = stated and model.scale == "auto"  # residuals have their size
-    if free:
-        simple = _rescaled(simple, batches)
-    if not np.any(spread > 0.0) or n_fields < FEWEST or model.covariance == "identity":
+    if n_fields >= FEWEST:
+        simple = simple.with_parts(simple.parts_, scales_=SCALES)
+    if model.scale == "auto":
+        simple = _rescaled(simple, batches, stated)
+    if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
         return _scored(simple, simple, batches)
     correlation = None
     wanted = model.covariance in ("auto", "learned") and model.correlation_length is None
@@ -99,8 +101,8 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if len(parts) == 1:
         return _scored(simple, simple, batches)
     full = _weighed(full, parts, batches)
-    if free:
-        full = _rescaled(full, batches)
+    if model.scale == "auto":
+        full = _rescaled(full, batches, stated)
     return _scored(full, simple, batches)
 
 
@@ -279,10 +281,12 @@ def _mixture(model: Any, batch: Seen) -> Mixture:
     return Mixture([found]) if isinstance(found, Gaussian) else found
 
 
-def _rescaled(model: Any, batches: Sequence[Seen]) -> Any:
-    """Make the errors of all parts as large as gives the least CRPS after the law.
+def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
+    """Make the errors of all parts as large as they are after the law.
 
-    The CRPS is that of Gaussians with the mixture's moments; what its members differ by stays.
+    What is stated gets the factor of the least CRPS, as few points that are nearly sure and wrong
+    would decide the mean square; residuals keep their mean square. What the members of a mixture
+    differ by stays.
     """
     truths, means, within, between = [], [], [], []
     for batch in batches:
@@ -293,7 +297,13 @@ def _rescaled(model: Any, batches: Sequence[Seen]) -> Any:
         within.append(batch.at_truth(variance))
         between.append(batch.at_truth(np.clip(found.variance() - variance, 0.0, None)))
     truth, mean, inner, outer = (np.concatenate(each) for each in (truths, means, within, between))
-    scores = [np.mean(crps_at_points(truth, mean, np.sqrt(f**2 * inner + outer))) for f in FACTORS]
+    stds = [np.sqrt(factor**2 * inner + outer) for factor in FACTORS]
+    if stated:
+        scores = [np.mean(crps_at_points(truth, mean, std)) for std in stds]
+    else:
+        counts = inner + outer > 0.0
+        ratios = [(truth - mean)[counts] / std[counts] for std in stds]
+        scores = [abs(np.log(np.mean(ratio**2))) for ratio in ratios]
     factor = FACTORS[int(np.argmin(scores))]
     parts = [replace(part, spread=part.spread * factor) for part in model.parts_ or ()]
     return model.with_parts(parts)

@@ -11,6 +11,9 @@ from skphys.conditioning import Covariance, Diagonal, LowRank, Sum
 from skphys.estimators._displacement import Displacement
 from skphys.predictive import Prediction
 
+# Factors by which a field's errors may be larger than usual, and how much rarer larger ones are:
+# a Student distribution, of which the law's misfit picks the scale.
+SCALES, RARITY = (1.0, 2.0, 4.0, 8.0, 16.0), 2.0
 EPS, ROUNDING = float(np.finfo(float).eps), 8.0  # units by which members that agree may differ
 
 
