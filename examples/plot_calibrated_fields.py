@@ -155,21 +155,19 @@ for name, four in models.items():
 # remains far too unsure. The networks were too sure before, and are more so now: their mean is no
 # worse, but their CRPS and log-likelihood are.
 #
-# **Residuals** bring the 90 % intervals near to what they promise. But each field now has the same
-# standard deviations, and what the trees know of a single field is lost: the law corrects less of
-# the forest's error.
+# **Residuals** replace what the trees know of a single field by one standard deviation for each
+# point, so the law corrects less of the forest's error. The points of a field err together, which
+# these standard deviations do not say, and most intervals are too wide.
 #
-# **Calibration** keeps what the backbone knows of each field and changes its size. The forest's
-# standard deviations shrink to less than half, those of the networks grow more than twofold. What
-# members have in common (``"moments"``) explains the errors less well than their spread alone
-# (``"marginal"``), and how far a prediction is from its law says too little of its error here to be
-# used. The log-likelihood is the highest of the four, the CRPS and the calibration error are the
-# lowest, with either backbone. With six other seeds they are, too, and the calibrated 90 %
-# intervals hold 90 to 94 % of the points.
+# **Calibration** keeps what the backbone knows of each field and changes its size: the forest's
+# standard deviations shrink, those of the networks grow, and fields that miss their law by far get
+# larger ones. A correlation or a displacement is not sure to help here, and is left out. The
+# log-likelihood is the highest of the four, the CRPS and the calibration error are the lowest, with
+# either backbone.
 #
-# It is not the last word. The calibrated curve of the networks, below, is above the diagonal except
-# at its end: a few fields are predicted much worse than the rest, so the errors are not Gaussian at
-# any scale, and a scale that is right for wide intervals makes the others too wide.
+# It is not the last word. The calibrated curves, below, are above the diagonal except at their end:
+# a few fields are predicted much worse than the rest, so the errors are not Gaussian at any scale,
+# and a scale that is right for wide intervals makes the others too wide.
 
 # %%
 # A look at coverage
