@@ -199,12 +199,13 @@ class ErrorModel(BaseErrorModel):
 
         Fields without a law are not displaced, as nothing tells how far.
         """
-        parts = self.parts_
-        if parts is None:
-            spread = np.asarray(1.0 if isinstance(self.scale, str) else float(self.scale))
-            moves = self._declared_displacements(fields)
-            parts = (Part(1.0 - EVEN * bool(moves), spread),)
-            parts += tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
+        spread = np.asarray(1.0 if isinstance(self.scale, str) else float(self.scale))
+        parts = self.parts_ or (Part(1.0, spread),)
+        moves = self._declared_displacements(fields)
+        if moves:
+            spread = max(parts, key=lambda part: part.weight).spread
+            still = tuple(replace(part, weight=part.weight * (1.0 - EVEN)) for part in parts)
+            parts = still + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
         if fields.system.rows.shape[0]:
             return parts
         still = [part for part in parts if part.displacement is None] or [
