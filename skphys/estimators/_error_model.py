@@ -260,7 +260,9 @@ class ErrorModel(BaseErrorModel):
             The factor by which its standard deviations are larger than usual.
         """
         ways = self.ways(fields)
-        scales = SCALES if self.parts_ is not None or len(ways) > 1 else SCALES[:1]
+        believed = self.parts_ is None and len(ways) == 1
+        # Without a law nothing says that a field has larger errors than usual.
+        scales = SCALES[:1] if believed or not fields.system.rows.shape[0] else SCALES
         factors = np.asarray(scales)
         rarity = -RARITY * np.log(factors)
         rarity = rarity - np.logaddexp.reduce(rarity)
