@@ -197,12 +197,13 @@ class ErrorModel(BaseErrorModel):
 
         Fields without a law are not displaced, as nothing tells how far.
         """
-        parts = self.parts_
-        if parts is None:
-            spread = np.asarray(1.0 if isinstance(self.scale, str) else float(self.scale))
-            moves = self._declared_displacements(fields)
-            parts = (Part(1.0 - EVEN * bool(moves), spread),)
-            parts += tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
+        spread = np.asarray(1.0 if isinstance(self.scale, str) else float(self.scale))
+        parts = self.parts_ or (Part(1.0, spread),)
+        moves = self._declared_displacements(fields)
+        if moves:
+            spread = max(parts, key=lambda part: part.weight).spread
+            still = tuple(replace(part, weight=part.weight * (1.0 - EVEN)) for part in parts)
+            parts = still + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
         if fields.system.rows.shape[0]:
             return parts
         return tuple(part for part in parts if part.displacement is None)
@@ -255,7 +256,10 @@ class ErrorModel(BaseErrorModel):
             The factor by which its standard deviations are larger than usual.
         """
         ways = self.ways(fields)
-        scales = self.scales_ if self.parts_ is not None else SCALES if len(ways) > 1 else (1.0,)
+        # Without a law nothing says that a field has larger errors than usual.
+        declared = len(ways) > len(self.parts_ or ways[:1])
+        scales = SCALES if declared else self.scales_
+        scales = scales if fields.system.rows.shape[0] else (1.0,)
         factors = np.asarray(scales)
         rarity = -RARITY * np.log(factors)
         rarity = rarity - np.logaddexp.reduce(rarity)
