@@ -336,7 +336,7 @@ class ErrorModel(BaseErrorModel):
 
     def __str__(self) -> str:
         if self.parts_ is None:
-            return repr(self)
+            return " ".join(repr(self).split())  # which is of several lines if it is long
         return f"{type(self).__name__}: {described(self)}"
 
 
