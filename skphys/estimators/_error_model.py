@@ -429,7 +429,7 @@ def _regridded(correlation: Covariance, move: Any) -> Covariance:
 
 
 def _one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} of an ErrorModel must be one of {list(options)}; got {value!r}.")
 
 
