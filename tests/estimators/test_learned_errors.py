@@ -137,7 +137,9 @@ def test_exact_in_searches():
     scores = search.cv_results_["mean_test_score"]
     assert np.isfinite(scores).all() and len(set(scores)) == 3  # each says something else
     assert search.best_params_ != {"error_model__displacement": None}
-    search = GridSearchCV(model(), {"error_model": MODELS}, cv=2).fit(X, Y)
+    search = GridSearchCV(model(), {"error_model": ["stated", "auto", *MODELS[-2:]]}, cv=2).fit(
+        X, Y
+    )
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert_exact(search.best_estimator_)
 
@@ -183,10 +185,10 @@ def test_known_boundary_values(error_model):
     assert (fitted.predict_std(NEW)[:, 0] < 1e-7).all()
 
 
-def space_time(n_times, n_fields=14, seed=0):
+def space_time(n_times, n_fields=11, seed=0):
     """Return fields over (t, x) whose mass is known at every time, and the masses."""
     rng = np.random.default_rng(seed)
-    grid = Grid(t=np.linspace(0.0, 1.0, n_times), x=np.linspace(0.0, 1.0, 11))
+    grid = Grid(t=np.linspace(0.0, 1.0, n_times), x=np.linspace(0.0, 1.0, 7))
     X = rng.uniform(size=(n_fields, 2))
     t, x = grid["t"][:, None], grid["x"]
     y = 1.0 + np.tanh(8.0 * (0.2 + 0.3 * X[:, :1, None] + 0.2 * t - x))
@@ -194,8 +196,10 @@ def space_time(n_times, n_fields=14, seed=0):
     return grid, X, y.reshape(n_fields, -1), (y @ w), w
 
 
-@pytest.mark.parametrize("n_times", [3, 70])
-@pytest.mark.parametrize("error_model", ["auto", ErrorModel(displacement=0.05)], ids=repr)
+@pytest.mark.parametrize("n_times", [3, 66])
+@pytest.mark.parametrize(
+    "error_model", ["auto", ErrorModel(covariance="stated", displacement=0.05, scale=1.0)], ids=repr
+)
 def test_a_law_at_every_time(error_model, n_times):
     """Few rows are weighed together, many one by one; both are exact."""
     grid, X, y, masses, w = space_time(n_times)
@@ -205,10 +209,10 @@ def test_a_law_at_every_time(error_model, n_times):
     mean, std = fitted.predict(X[:3], return_std=True)
     rows = np.kron(np.eye(n_times), w)
     assert relative_miss(mean, rows, masses[:3]).max() < 1e-12
-    draws = fitted.sample_y(X[:3], 3)
-    assert max(relative_miss(draws[..., d], rows, masses[:3]).max() for d in range(3)) < 1e-12
+    draws = fitted.sample_y(X[:3], 2)
+    assert max(relative_miss(draws[..., d], rows, masses[:3]).max() for d in range(2)) < 1e-12
     assert np.isfinite(std).all() and (std > 0).any()
-    cov = fitted.predict(X[:2], return_cov=True)[1]
+    cov = fitted.predict(X[:1], return_cov=True)[1]
     assert np.abs(cov @ rows.T).max() < 1e-12 * np.abs(cov).max() * len(w)
 
 
