@@ -204,8 +204,8 @@ class ErrorModel(BaseErrorModel):
         moves = self._declared_displacements(fields)
         if moves:
             spread = max(parts, key=lambda part: part.weight).spread
-            still = tuple(replace(part, weight=part.weight * (1.0 - EVEN)) for part in parts)
-            parts = still + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
+            rest = tuple(replace(part, weight=part.weight * (1.0 - EVEN)) for part in parts)
+            parts = rest + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
         if fields.system.rows.shape[0]:
             return parts
         still = [part for part in parts if part.displacement is None] or [
