@@ -162,6 +162,7 @@ class BoundaryEnforcedOperator(Constrained):
         "random_state": ["random_state"],
     }
 
+    _HOLD_OUT = "uncertainty='residual'"
     _PARTS, _PART = "boundary", "faces of the boundary"
 
     def __init__(
