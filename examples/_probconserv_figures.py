@@ -11,7 +11,6 @@ COLORS = {
     "probconserv": "tab:blue",
     "smoothed": "tab:purple",
     "ours": "tab:red",
-    "ours_calibrated": "tab:pink",
 }
 
 

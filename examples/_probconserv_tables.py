@@ -13,7 +13,6 @@ LABELS = {
     "probconserv": "ProbConserv",
     "smoothed": "ProbConserv, smoothing",
     "ours": "skphys",
-    "ours_calibrated": "skphys, calibrated",
 }
 PROBLEMS = {
     "diffusion": ("Diffusion", "k"),

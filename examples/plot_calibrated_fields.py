@@ -5,7 +5,7 @@ Intervals that hold what they promise
 A regressor may be right about the mean and wrong about how sure it is. A law does not cure that:
 it takes away the uncertainty that it can account for and leaves the rest as it was stated, too wide
 or too narrow. :class:`~skphys.inspection.CoverageDisplay` shows which, and
-``uncertainty="calibrated"`` sets it right on a few fields that the regressor has not seen, without
+``error_model="calibrated"`` sets it right on a few fields that the regressor has not seen, without
 giving up the law.
 
 The task: waves run around a ring, steepen and merge. Given a field at time 0, predict the field at
@@ -80,17 +80,17 @@ backbones = {
 #
 # The backbone alone; the law with the uncertainty that the backbone states; the law with one
 # standard deviation for each point of the ring, that of the errors on the held-out fields; and the
-# law with what the backbone states, calibrated on the same fields. The last chooses a scale,
-# whether members and neighbouring points err together, and how much more a field is in doubt if
-# its prediction is far from the law.
+# law with what the backbone states, calibrated on the same fields. The last learns a scale, which
+# points err together, how far fields are displaced, and how much more a field is in doubt if its
+# prediction is far from the law.
 
 ALONE, LAW = "backbone alone", "law"
 RESIDUAL, CALIBRATED = "law, residual", "law, calibrated"
 ways = {
     ALONE: {"constraints": None},
-    LAW: {"constraints": law},
-    RESIDUAL: {"constraints": law, "uncertainty": "residual"},
-    CALIBRATED: {"constraints": law, "uncertainty": "calibrated"},
+    LAW: {"constraints": law, "error_model": "stated"},
+    RESIDUAL: {"constraints": law, "error_model": "residual"},
+    CALIBRATED: {"constraints": law, "error_model": "calibrated"},
 }
 
 
@@ -99,7 +99,7 @@ def fit_all(backbone):
     frozen = FrozenEstimator(backbone.fit(X_train, y_train))
     models = {}
     for way, options in ways.items():
-        if "uncertainty" in options:
+        if way in (RESIDUAL, CALIBRATED):
             options = options | {"calibration": (waves.data[held_out], waves.target[held_out])}
         models[way] = ConservationConstrainedRegressor(frozen, grid=waves.grid, **options)
         models[way].fit(X_train, y_train)
@@ -142,11 +142,9 @@ for name, four in models.items():
         row = "{:10.0e}{:10.4f}{:10.4f}{:10.2f}{:10.0%}{:10.2f}{:14.3f}".format(*scores(model))
         print(f"  {way:16}{row}")
 
-print("\nChosen on the held-out fields")
+print("\nLearned from the held-out fields")
 for name, four in models.items():
-    chosen = four[CALIBRATED].error_model_
-    print(f"  {name:16}members={chosen.members!r}, scale={chosen.scale:.2f}, ", end="")
-    print(f"law_exponent={chosen.law_exponent:.2f}")
+    print(f"  {name:16}{four[CALIBRATED].error_model_}")
 
 # %%
 # What the table says
@@ -157,21 +155,19 @@ for name, four in models.items():
 # remains far too unsure. The networks were too sure before, and are more so now: their mean is no
 # worse, but their CRPS and log-likelihood are.
 #
-# **Residuals** bring the 90 % intervals near to what they promise. But each field now has the same
-# standard deviations, and what the trees know of a single field is lost: the law corrects less of
-# the forest's error.
+# **Residuals** replace what the trees know of a single field by one standard deviation for each
+# point, so the law corrects less of the forest's error. The points of a field err together, which
+# these standard deviations do not say, and most intervals are too wide.
 #
-# **Calibration** keeps what the backbone knows of each field and changes its size. The forest's
-# standard deviations shrink to less than half, those of the networks grow more than twofold. What
-# members have in common (``"moments"``) explains the errors less well than their spread alone
-# (``"marginal"``), and how far a prediction is from its law says too little of its error here to be
-# used. The log-likelihood is the highest of the four, the CRPS and the calibration error are the
-# lowest, with either backbone. With six other seeds they are, too, and the calibrated 90 %
-# intervals hold 90 to 94 % of the points.
+# **Calibration** keeps what the backbone knows of each field and changes its size: the forest's
+# standard deviations shrink, those of the networks grow, and fields that miss their law by far get
+# larger ones. A correlation or a displacement is not sure to help here, and is left out. The
+# log-likelihood is the highest of the four, the CRPS and the calibration error are the lowest, with
+# either backbone.
 #
-# It is not the last word. The calibrated curve of the networks, below, is above the diagonal except
-# at its end: a few fields are predicted much worse than the rest, so the errors are not Gaussian at
-# any scale, and a scale that is right for wide intervals makes the others too wide.
+# It is not the last word. The calibrated curves, below, are above the diagonal except at their end:
+# a few fields are predicted much worse than the rest, so the errors are not Gaussian at any scale,
+# and a scale that is right for wide intervals makes the others too wide.
 
 # %%
 # A look at coverage

@@ -55,7 +55,7 @@ print(X_train.head(3).round(3), "\n")
 #
 # The first three state an uncertainty of their own. The Gaussian process predicts one number, so
 # :class:`~skphys.PointwiseRegressor` asks it point by point. The last two state none; theirs is the
-# spread of their errors on held-out folds, ``uncertainty="residual"``.
+# spread of their errors on held-out folds, ``error_model="residual"``.
 
 backbones = {
     "Gaussian process": PointwiseRegressor(
@@ -83,8 +83,8 @@ backbones = {
 }
 names = list(backbones)
 choices = [
-    {"estimator": [backbones[name] for name in names[:3]], "uncertainty": ["auto"]},
-    {"estimator": [backbones[name] for name in names[3:]], "uncertainty": ["residual"]},
+    {"estimator": [backbones[name] for name in names[:3]], "error_model": ["stated"]},
+    {"estimator": [backbones[name] for name in names[3:]], "error_model": ["residual"]},
 ]
 
 # %%

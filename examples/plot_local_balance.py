@@ -116,7 +116,7 @@ at_start = LinearEquality(grid.integral_rows("x")[[0]], amount_at_start)
 # by cell and time by time.
 
 backbone = PointwiseRegressor(HistGradientBoostingRegressor(random_state=0), grid)
-alone = ConservationConstrainedRegressor(backbone, grid=grid, uncertainty="residual")
+alone = ConservationConstrainedRegressor(backbone, grid=grid, error_model="residual")
 alone.fit(X_train, y_train)
 
 

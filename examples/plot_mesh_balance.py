@@ -125,7 +125,7 @@ backbone = TransformedTargetRegressor(
     func=np.sqrt,
     inverse_func=np.square,
 )
-alone = ConservationConstrainedRegressor(backbone, grid=mesh, uncertainty="residual")
+alone = ConservationConstrainedRegressor(backbone, grid=mesh, error_model="residual")
 alone.fit(X_train, y_train)
 
 CONSTRAINTS = {

@@ -57,14 +57,13 @@ x, widths = grid["x"], grid.weights()
 # Two backbones
 # -------------
 #
-# Kernel ridge states no uncertainty; it gets the errors that it makes in cross-validation,
-# independent from cell to cell. The Gaussian process has a covariance along the field: it is sure
-# that neighbouring values are alike.
+# Kernel ridge states no uncertainty; it gets the errors that it makes in cross-validation. The
+# Gaussian process has a covariance along the field: it is sure that neighbouring values are alike.
 
 backbones = {
     "kernel ridge": {
         "estimator": make_pipeline(StandardScaler(), KernelRidge(1e-2, kernel="rbf", gamma=0.5)),
-        "uncertainty": "residual",
+        "error_model": "residual",
     },
     "Gaussian process": {
         "estimator": PointwiseRegressor(

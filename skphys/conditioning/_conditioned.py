@@ -29,10 +29,23 @@ class Pathwise(Covariance):
 
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Correct draws of the prior so that each of them obeys the homogeneous rows."""
-        draws = self.prior.sample(normal, shape)
+        return self.corrected(self.prior.sample(normal, shape), 0.0, normal)
+
+    def corrected(self, draws: Array, values: Array | float, normal: Normal) -> Array:
+        """Correct draws of the prior so that each obeys the rows, less a draw of their noise.
+
+        Parameters
+        ----------
+        draws : array of shape (..., n_points)
+            With the prior's mean, or with the mean 0.
+        values : array of shape (..., n_rows) or float
+            What the rows should be.
+        normal : callable
+            Draws standard normals: ``normal(shape)``.
+        """
         noise_std = self._noise_std()
-        noise = noise_std * normal((*shape, noise_std.shape[-1]))
-        return self.gain.correct(draws, -noise)
+        noise = noise_std * normal((*draws.shape[:-1], noise_std.shape[-1]))
+        return self.gain.correct(draws, values - noise)
 
     def rounding(self, rows: Array) -> Array:
         """Take as zero what conditioning has shrunk by 12 of float64's 16 digits."""

@@ -9,8 +9,9 @@ from typing import Any
 from array_api_compat import array_namespace, is_torch_array
 from scipy import sparse
 
-from skphys.conditioning._arrays import Array, eps, floating, like, transpose
+from skphys.conditioning._arrays import Array, eps, floating, is_float64_numpy, like, transpose
 from skphys.conditioning._gaussian import Gaussian
+from skphys.conditioning._sparse._dispatch import to_dense_rows
 
 MOST_ROWS = 64  # whose covariance is written out; of more each counts by itself
 RIDGE = 1e-12  # of a row's variance: rows that follow from others tell the members nothing
@@ -53,6 +54,8 @@ def log_evidence(
     xp = array_namespace(mean)
     if rows.shape[0] == 0:
         return xp.zeros((len(scales), *mean.shape[:-1]), dtype=mean.dtype)
+    if not (sparse.issparse(rows) and is_float64_numpy(mean)):
+        rows = like(to_dense_rows(rows), mean)
     values, noise = like(values, mean), like(noise, mean)
     miss = values - _along(rows, mean)
     terms = abs(values) + _along(abs(rows), abs(mean))
@@ -61,7 +64,7 @@ def log_evidence(
     if rows.shape[0] > MOST_ROWS:
         variance = gaussian.covariance.row_variance(rows)
         return xp.stack([_independent(xp, miss, c**2 * variance + noise**2) for c in scales])
-    dense = like(rows.toarray(), mean) if sparse.issparse(rows) else like(rows, mean)
+    dense = rows.toarray() if sparse.issparse(rows) else rows
     law = dense @ gaussian.covariance.matmul(transpose(dense))
     return xp.stack([_joint(xp, miss, c**2 * law, noise**2) for c in scales])
 
@@ -69,7 +72,7 @@ def log_evidence(
 def _along(rows: Array, field: Array) -> Array:
     """Return ``G u`` of each field."""
     if not sparse.issparse(rows):
-        return field @ transpose(like(rows, field))
+        return field @ transpose(rows)
     flat = field.reshape(-1, field.shape[-1])
     return (rows @ flat.T).T.reshape(*field.shape[:-1], rows.shape[0])
 

@@ -8,8 +8,15 @@ import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 from scipy import sparse
 
-from skphys.conditioning._arrays import Array, floating, is_float64_numpy, like, standard_normal
-from skphys.conditioning._conditioned import Conditioned
+from skphys.conditioning._arrays import (
+    Array,
+    Normal,
+    floating,
+    is_float64_numpy,
+    like,
+    standard_normal,
+)
+from skphys.conditioning._conditioned import Conditioned, Pathwise
 from skphys.conditioning._corrected import Corrected
 from skphys.conditioning._covariance import Covariance
 from skphys.conditioning._factor import factor
@@ -82,7 +89,39 @@ class Gaussian:
             Source of the normals.
         """
         normal = standard_normal(self.mean, random_state)
-        return self.mean + self.covariance.sample(normal, (n_samples, *self.mean.shape[:-1]))
+        return self._drawn(normal, (n_samples, *self.mean.shape[:-1]))
+
+    def _drawn(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Draw fields of shape (*shape, n_points)."""
+        return self.mean + self.covariance.sample(normal, shape)
+
+
+class Posterior(Gaussian):
+    """A Gaussian under rows, whose draws are draws of the prior with its mean, corrected.
+
+    A mean and a draw around it that obey their rows to rounding may cancel: their sum would miss
+    the rows by more than its own rounding.
+
+    Parameters
+    ----------
+    prior : Gaussian
+        The Gaussian before.
+    values : array of shape (..., n_rows)
+        What the rows should be.
+    covariance : Pathwise
+        What is left of the prior's covariance.
+    """
+
+    covariance: Pathwise
+
+    def __init__(self, prior: Gaussian, values: Array, covariance: Pathwise) -> None:
+        super().__init__(covariance.gain.correct(floating(prior.mean), values), covariance)
+        self._prior = prior
+        self._values = values
+
+    def _drawn(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        drawn = self._prior._drawn(normal, shape)
+        return self.covariance.corrected(drawn, self._values, normal)
 
 
 def condition(
@@ -146,8 +185,8 @@ def condition(
     noise = array_namespace(mean).broadcast_to(noise, (*noise.shape[:-1], rows.shape[0]))
     gain = factor(gaussian.covariance if metric is None else metric, rows, noise**2)
     if metric is None:
-        return Gaussian(gain.correct(mean, values), Conditioned(gaussian.covariance, gain))
-    return Gaussian(gain.correct(mean, values), Corrected(gaussian.covariance, gain, metric))
+        return Posterior(gaussian, values, Conditioned(gaussian.covariance, gain))
+    return Posterior(gaussian, values, Corrected(gaussian.covariance, gain, metric))
 
 
 def check_noise(noise: Array) -> None:

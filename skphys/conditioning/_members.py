@@ -132,7 +132,9 @@ class Mixture:
         """
         xp = array_namespace(self.mean)
         logs = xp.stack([_log_normal(xp, values, m.mean, m.std()) for m in self.members])
-        logs = logs + xp.log(self._weights())[..., None]
+        weights = self._weights()[..., None]
+        counts = weights > 0.0  # of a sure member without weight the density is none
+        logs = xp.where(counts, logs + xp.log(xp.where(counts, weights, 1.0)), -inf)
         top = xp.max(logs, axis=0)
         finite = xp.where(xp.isfinite(top), top, 0.0)
         total = xp.sum(xp.exp(logs - finite), axis=0)
@@ -161,7 +163,7 @@ class Mixture:
         found = []
         for level in np.asarray(levels, dtype=float):
             # No quantile lies outside of those of the members.
-            each = means + ndtri(level) * stds
+            each = means + np.multiply(ndtri(level), stds, out=np.zeros_like(stds), where=stds > 0)
             low, high = each.min(axis=0), each.max(axis=0)
             for _ in range(BISECTIONS):
                 middle = 0.5 * (low + high)

@@ -83,8 +83,8 @@ class ErrorModel(BaseErrorModel):
     correlation_ : Covariance or None
         What was learned of it.
     score_ : tuple of float, float and int
-        The mean CRPS of held-out fields, what it would be with the stated or residual standard
-        deviations alone, and the number of fields.
+        The mean log density of held-out fields' points, what it would be with the stated or
+        residual standard deviations alone, each at its best size, and the number of fields.
 
     See Also
     --------
@@ -99,9 +99,9 @@ class ErrorModel(BaseErrorModel):
 
     The learned correlation of standardised residuals is shrunk as in [2]_ and kept as low rank plus
     diagonal. Widths of displacements, and the weights of the parts, are found by expectation
-    maximisation, so there is nothing to search; a mixture that does not improve the CRPS of the
-    held-out fields for sure is dropped. The CRPS is proper, and a few points that are nearly sure
-    and wrong cannot decide it.
+    maximisation, so there is nothing to search; a mixture that does not improve the log score of
+    the held-out fields for sure is dropped. The factor of stated standard deviations is that of the
+    least CRPS, which a few points that are nearly sure and wrong cannot decide.
 
     References
     ----------
@@ -197,18 +197,16 @@ class ErrorModel(BaseErrorModel):
 
         Fields without a law are not displaced, as nothing tells how far.
         """
-        parts = self.parts_
-        if parts is None:
-            spread = np.asarray(1.0 if isinstance(self.scale, str) else float(self.scale))
-            moves = self._declared_displacements(fields)
-            parts = (Part(1.0 - EVEN * bool(moves), spread),)
-            parts += tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
+        spread = np.asarray(1.0 if isinstance(self.scale, str) else float(self.scale))
+        parts = self.parts_ or (Part(1.0, spread),)
+        moves = self._declared_displacements(fields)
+        if moves:
+            spread = max(parts, key=lambda part: part.weight).spread
+            still = tuple(replace(part, weight=part.weight * (1.0 - EVEN)) for part in parts)
+            parts = still + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
         if fields.system.rows.shape[0]:
             return parts
-        still = [part for part in parts if part.displacement is None] or [
-            replace(parts[0], displacement=None)
-        ]
-        return tuple(still)
+        return tuple(part for part in parts if part.displacement is None)
 
     def _declared_displacements(self, fields: PredictedFields) -> list[Displacement]:
         if self.displacement is None or isinstance(self.displacement, str):
@@ -221,7 +219,7 @@ class ErrorModel(BaseErrorModel):
         if self.parts_ is None and isinstance(self.scale, str):
             return prediction
         parts = self.parts_ or (Part(1.0, np.asarray(float(self.scale))),)
-        still = [part for part in parts if part.displacement is None] or list(parts)
+        still = [part for part in parts if part.displacement is None]
         part = max(still, key=lambda each: each.weight)
         return self._spread(prediction, part)
 
@@ -236,7 +234,8 @@ class ErrorModel(BaseErrorModel):
 
     def has_scale(self, prediction: Prediction) -> bool:
         """Say whether there is an uncertainty; without one unit variance is taken."""
-        return self.parts_ is not None or prediction.states_uncertainty or self.scale != "auto"
+        declared = self.scale not in ("auto", 1.0)
+        return self.parts_ is not None or prediction.states_uncertainty or declared
 
     def prior(self, fields: PredictedFields) -> list[Gaussian]:
         """Return the Gaussians to condition."""
@@ -257,7 +256,10 @@ class ErrorModel(BaseErrorModel):
             The factor by which its standard deviations are larger than usual.
         """
         ways = self.ways(fields)
-        scales = self.scales_ if self.parts_ is not None else SCALES if len(ways) > 1 else (1.0,)
+        # Without a law nothing says that a field has larger errors than usual.
+        declared = len(ways) > len(self.parts_ or ways[:1])
+        scales = SCALES if declared else self.scales_
+        scales = scales if fields.system.rows.shape[0] else (1.0,)
         factors = np.asarray(scales)
         rarity = -RARITY * np.log(factors)
         rarity = rarity - np.logaddexp.reduce(rarity)
@@ -350,7 +352,7 @@ def described(model: ErrorModel) -> str:
     text = "; ".join(said)
     if model.score_ is not None:
         after, before, n_fields = model.score_
-        text += f" (CRPS {after:.3g} in place of {before:.3g} on {n_fields} held-out fields)"
+        text += f" (log score {after:.3g}, simplest {before:.3g}, of {n_fields} held-out fields)"
     return text
 
 

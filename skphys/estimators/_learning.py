@@ -29,6 +29,7 @@ WIDEST = 0.1  # standard deviation of displacements before any data, in parts of
 TRIALS = 4.0 * np.sinh(np.linspace(-4.0, 4.0, 61)) / np.sinh(4.0)  # in its units
 NARROWEST = 1e-4  # part of an axis' length: less is no displacement
 FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the best is taken
+LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
 WEIGHING = 30  # rounds in which weights are found
@@ -81,25 +82,19 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
     simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
-    if n_fields >= FEWEST:
-        simple = simple.with_parts(simple.parts_, scales_=SCALES)
+    full = simple.with_parts(simple.parts_, scales_=SCALES)
     if model.scale == "auto":
-        simple = _rescaled(simple, batches, stated)
+        simple, full = (_rescaled(each, batches, stated) for each in (simple, full))
     if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
         return _scored(simple, simple, batches)
-    correlation = None
-    wanted = model.covariance in ("auto", "learned") and model.correlation_length is None
-    if wanted and same:
+    parts = list(full.parts_)
+    if same and model.correlation_length is None and model.covariance != "stated":
         standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
         correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
-    full = simple.with_parts(simple.parts_ or (), correlation_=correlation)
-    parts = list(simple.parts_ or ())
-    if correlation is not None:
+        full = full.with_parts(parts, correlation_=correlation)
         parts.append(Part(1.0, spread, as_stated=False))
     if model.displacement == "auto":
         parts += _displaced(full, batches, stated, same)
-    if len(parts) == 1:
-        return _scored(simple, simple, batches)
     full = _weighed(full, parts, batches)
     if model.scale == "auto":
         full = _rescaled(full, batches, stated)
@@ -247,6 +242,8 @@ def _weighed(model: Any, parts: list[Part], batches: Sequence[Seen]) -> Any:
         weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0)).mean(axis=1)
     moves = [k for k, part in enumerate(parts) if part.displacement is not None]
     least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
+    still = [0.0 if part.displacement else LEAST for part in parts]
+    weights = np.maximum(weights, still)
     kept = [
         replace(part, weight=float(weight))
         for part, weight in zip(parts, weights, strict=True)
@@ -262,10 +259,9 @@ def _likelihoods(model: Any, batches: Sequence[Seen], alike: float) -> np.ndarra
     for batch in batches:
         fields = batch.part.fields
         evidence = np.logaddexp.reduce([weight for _, weight, _ in model.components(fields)])
-        logs = _mixture(model, batch).log_density(_everywhere(batch))
-        logs = batch.at_truth(np.where(np.isfinite(logs), logs, 0.0))
-        found.append(evidence + logs.sum(axis=1) / alike)
-    return np.concatenate(found)
+        found.append(evidence)
+    n_points = batches[0].part.truth.shape[1]
+    return np.concatenate(found) + _log_scores(model, batches) * n_points / alike
 
 
 def _everywhere(batch: Seen) -> np.ndarray:
@@ -310,22 +306,25 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
 
 
 def _scored(full: Any, simple: Any, batches: Sequence[Seen]) -> Any:
-    """Return the better of two models, the simple one unless the other is better for sure."""
+    """Return the better of two models, the simple one unless the other is better for sure.
+
+    They are judged by the log score of the points after the law. It is the score that tells a
+    mixture from a Gaussian with its moments.
+    """
     tried = [simple] + ([full] if full is not simple else [])
-    scores = [_crps(model, batches) for model in tried]
+    scores = [_log_scores(model, batches) for model in tried]
     best = 0
     if len(tried) > 1:
-        gain = scores[0] - scores[1]
+        gain = scores[1] - scores[0]
         best = int(np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)))
     score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
     return tried[best].with_parts(tried[best].parts_ or (), score_=score)
 
 
-def _crps(model: Any, batches: Sequence[Seen]) -> np.ndarray:
-    """Return the mean CRPS of each held-out field, as of Gaussians."""
+def _log_scores(model: Any, batches: Sequence[Seen]) -> np.ndarray:
+    """Return the mean log density of each held-out field's points; of sure ones it is 0."""
     scores = []
     for batch in batches:
-        found = _mixture(model, batch)
-        std = batch.at_truth(np.broadcast_to(found.std(), found.mean.shape))
-        scores.append(crps_at_points(batch.part.truth, batch.at_truth(found.mean), std).mean(1))
+        logs = _mixture(model, batch).log_density(_everywhere(batch))
+        scores.append(batch.at_truth(np.where(np.isfinite(logs), logs, 0.0)).mean(axis=1))
     return np.concatenate(scores)

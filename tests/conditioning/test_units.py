@@ -190,6 +190,20 @@ def test_rows_that_repeat_each_other(kind, angle, metric):
     np.testing.assert_allclose(np.diagonal(dense, axis1=1, axis2=2), variance, rtol=1e-9)
 
 
+@pytest.mark.parametrize("metric", [None, "unit"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_draws_whose_deviation_cancels_their_mean(kind, metric):
+    """Terms of such a draw are far smaller than those of the mean."""
+    rng = np.random.default_rng(0)
+    rows = np.zeros((6, N))
+    rows[np.arange(N) // 2, np.arange(N)] = rng.uniform(0.5, 1.5, N)
+    prior = Gaussian(rng.normal(size=(B, N)), covariance_of(kind, rng))
+    M = None if metric is None else Diagonal(np.ones(N))
+    posterior = condition(prior, given_rows(kind, rows), np.zeros(6), metric=M)
+    draws = posterior.sample(20000, 0)
+    assert relative_miss(draws, rows, np.zeros(6)).max() < 1e-12
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("metric", [None, "unit"])
 def test_no_row_at_all(kind, metric):

@@ -19,6 +19,7 @@ from skphys.constraints import (
     Smoothness,
     resolve_system,
 )
+from skphys.estimators import ErrorModel
 from skphys.grids import Axis, ColumnGrid, Components, Grid, Mesh
 
 N, B, K = 13, 3, 4
@@ -98,7 +99,10 @@ def test_one_solve_is_the_papers_two_steps(grid, members):
     stds = np.repeat(STDS, grid.n_points // N, axis=-1)
     model = fit(
         ConservationConstrainedRegressor(
-            FrozenEstimator(Stored(means, stds)), [LAW, Smoothness()], grid, members=members
+            FrozenEstimator(Stored(means, stds)),
+            [LAW, Smoothness()],
+            grid,
+            error_model=ErrorModel(members=members),
         )
     )
     mean, cov = model.predict(X, return_cov=True)
@@ -154,11 +158,16 @@ def test_a_long_table_agrees_with_fields(nodes):
     grid = ColumnGrid(space=2, by=[0, 1], domain=(0, 1), nodes=nodes)
     listed = [ConservationLaw(total=Column(1)), Smoothness()]
     backbone = FrozenEstimator(AtPoints(MEANS, STDS))
-    long = ConservationConstrainedRegressor(backbone, listed, grid, members="marginal")
+    long = ConservationConstrainedRegressor(
+        backbone, listed, grid, error_model=ErrorModel(members="marginal")
+    )
     long.fit(table, table[:, 1])
     wide = fit(
         ConservationConstrainedRegressor(
-            FrozenEstimator(Stored(MEANS, STDS)), listed, EVEN, members="marginal"
+            FrozenEstimator(Stored(MEANS, STDS)),
+            listed,
+            EVEN,
+            error_model=ErrorModel(members="marginal"),
         )
     )
     for one, other in zip(long.predict(table, True), wide.predict(X, True), strict=True):
@@ -169,7 +178,10 @@ def test_known_points_stay_and_others_become_smooth():
     stds = STDS[:1].copy()
     stds[..., :4] = 0.0
     model = ConservationConstrainedRegressor(
-        FrozenEstimator(Stored(MEANS[:1], stds)), [LAW, Smoothness()], EVEN, members="each"
+        FrozenEstimator(Stored(MEANS[:1], stds)),
+        [LAW, Smoothness()],
+        EVEN,
+        error_model=ErrorModel(members="each"),
     )
     mean, std = fit(model).predict(X, return_std=True)
     np.testing.assert_allclose(mean[:, :4], MEANS[0, :, :4], atol=1e-14)
@@ -179,12 +191,12 @@ def test_known_points_stay_and_others_become_smooth():
 
 
 @pytest.mark.parametrize("backbone", [WithStd(), WithCov(), WithMembers()])
-@pytest.mark.parametrize("metric", ["covariance", "identity"])
-def test_with_every_kind_of_uncertainty(backbone, metric):
+@pytest.mark.parametrize("error_model", ["stated", "identity"])
+def test_with_every_kind_of_uncertainty(backbone, error_model):
     y = RNG.normal(size=(B, N))
     y += X[:, 1:] - (EVEN.integral_rows() @ y.T).T
     model = ConservationConstrainedRegressor(
-        backbone, [LAW, Smoothness()], EVEN, metric=metric, correlation_length=None
+        backbone, [LAW, Smoothness()], EVEN, error_model=error_model
     )
     mean, std = model.fit(X, y).predict(X, return_std=True)
     assert np.isfinite(mean).all() and (std > 0).all()

@@ -16,6 +16,7 @@ from skphys import ConservationConstrainedRegressor, EnsembleRegressor
 from skphys.conditioning import Diagonal, Gaussian, condition
 from skphys.constraints import Bounds, Column, ConservationLaw, LinearEquality, Smoothness
 from skphys.datasets import make_stefan
+from skphys.estimators import ErrorModel
 from skphys.grids import ColumnGrid, Grid
 from skphys.metrics import gaussian_nll
 from skphys.preprocessing import GridFeatures
@@ -82,7 +83,7 @@ def test_metric_and_smoothness_reach_the_backbone():
         Listener(),
         [ConservationLaw(total="mass"), Smoothness("x")],
         GRID,
-        metric="identity",
+        error_model="identity",
         constrain_training=True,
     ).fit(X, y)
     batch = model.estimator_.constraint_
@@ -93,9 +94,9 @@ def test_metric_and_smoothness_reach_the_backbone():
 
 
 @pytest.mark.parametrize("correlation_length", [None, 0.3])
-@pytest.mark.parametrize("metric", ["covariance", "identity"])
+@pytest.mark.parametrize("covariance", ["stated", "identity"])
 @pytest.mark.parametrize("smooth", [False, True])
-def test_the_loss_is_that_of_the_predictions(metric, smooth, correlation_length):
+def test_the_loss_is_that_of_the_predictions(covariance, smooth, correlation_length):
     """An epoch that changes nothing: its loss, in units of y, is the score of what is predicted."""
     X, y = table()
     backbone = tiny(heteroscedastic=True, loss="nll", lr=1e-12, max_epochs=1, n_modes=1, grid=GRID)
@@ -104,8 +105,7 @@ def test_the_loss_is_that_of_the_predictions(metric, smooth, correlation_length)
         backbone,
         [ConservationLaw(total=Column(0))] + [Smoothness("x")] * smooth,
         GRID,
-        metric=metric,
-        correlation_length=correlation_length,
+        error_model=ErrorModel(covariance=covariance, correlation_length=correlation_length),
         constrain_training=True,
     ).fit(fields, y)
     mean, std = model.predict(fields, return_std=True)
@@ -176,10 +176,14 @@ LAW = ConservationLaw(total=1.0)
         (make_pipeline(Ridge()), {}, "fit of Ridge has no parameter 'constraint'"),
         (EnsembleRegressor(Ridge()), {}, "fit of EnsembleRegressor has no"),
         (FrozenEstimator(Listener()), {}, "trained already"),
-        (Listener(), {"uncertainty": "residual"}, "uncertainty='residual' replaces"),
+        (Listener(), {"error_model": "residual"}, "covariance='residual' replaces"),
         (Listener(), {"constraints": Bounds(lower=0.0)}, "no equalities"),
         (Listener(), {"constraints": None}, "no equalities"),
-        (Listener(), {"correlation_length": {"y": 1.0}}, "names the axis 'y'"),
+        (
+            Listener(),
+            {"error_model": ErrorModel(correlation_length={"y": 1.0})},
+            "names the axis 'y'",
+        ),
         (tiny(), {}, "heteroscedastic=True"),
     ],
 )
@@ -208,7 +212,7 @@ def test_with_a_calibrated_uncertainty(own):
         make_pipeline(GridFeatures(GRID, scalars=["a", "b"]), tiny(heteroscedastic=True)),
         law,
         GRID,
-        uncertainty="calibrated",
+        error_model="calibrated",
         constrain_training=True,
         drop_value_columns=True,
         **held,

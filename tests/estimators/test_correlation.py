@@ -1,4 +1,4 @@
-"""`correlation_length` against covariances written out."""
+"""`correlation_length` of an error model against covariances written out."""
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import ConservationLaw
+from skphys.estimators import ErrorModel
 from skphys.grids import Axis, ColumnGrid, Grid
 from skphys.metrics import log_likelihood_scorer
 
@@ -54,7 +55,7 @@ def check(model, backbone_mean, priors, **options):
 
 
 def test_standard_deviations_on_a_line():
-    model = fit(WithStd(), LINE, correlation_length=0.2)
+    model = fit(WithStd(), LINE, error_model=ErrorModel(correlation_length=0.2))
     mean, std = model.estimator_.predict(X, return_std=True)
     correlation = exponential(LINE["x"], 0.2)
     check(model, mean, [s[:, None] * correlation * s for s in std])
@@ -65,7 +66,7 @@ def test_standard_deviations_on_a_line():
     [({"x": 0.2}, (None, 0.2)), ({"t": 2.0, "x": 0.2}, (2.0, 0.2)), ({"t": 2.0}, (2.0, None))],
 )
 def test_standard_deviations_on_a_plane(lengths, along):
-    model = fit(WithStd(), PLANE, correlation_length=lengths)
+    model = fit(WithStd(), PLANE, error_model=ErrorModel(correlation_length=lengths))
     mean, std = model.estimator_.predict(X, return_std=True)
     factors = [
         np.eye(len(PLANE[name])) if length is None else exponential(PLANE[name], length)
@@ -76,14 +77,14 @@ def test_standard_deviations_on_a_plane(lengths, along):
 
 def test_a_periodic_axis_is_a_ring():
     grid = Grid(x=Axis.periodic(0.0, 1.0, 6))
-    model = fit(WithStd(), grid, correlation_length=0.3)
+    model = fit(WithStd(), grid, error_model=ErrorModel(correlation_length=0.3))
     cov = model.predict(X, return_cov=True)[1]
-    plain = fit(WithStd(), Grid(x=np.arange(6) / 6), correlation_length=0.3)
+    plain = fit(WithStd(), Grid(x=np.arange(6) / 6), error_model=ErrorModel(correlation_length=0.3))
     assert abs(cov[0, 0, 5]) > 2 * abs(plain.predict(X, return_cov=True)[1][0, 0, 5])
 
 
 def test_members_as_moments():
-    model = fit(WithMembers(), LINE, correlation_length=0.2)
+    model = fit(WithMembers(), LINE, error_model=ErrorModel(correlation_length=0.2))
     means, stds = model.estimator_.predict_members(X)
     correlation = exponential(LINE["x"], 0.2)
     priors = []
@@ -94,7 +95,7 @@ def test_members_as_moments():
 
 
 def test_each_member():
-    model = fit(WithMembers(), LINE, members="each", correlation_length=0.2)
+    model = fit(WithMembers(), LINE, error_model=ErrorModel(members="each", correlation_length=0.2))
     means, stds = model.estimator_.predict_members(X)
     correlation, rows = exponential(LINE["x"], 0.2), LINE.integral_rows("x").toarray()
     mean, cov = model.predict(X, return_cov=True)
@@ -110,7 +111,10 @@ def test_each_member():
 
 
 def test_a_stated_covariance_is_left_as_it_is():
-    plain, correlated = fit(WithCov(), LINE), fit(WithCov(), LINE, correlation_length=0.2)
+    plain, correlated = (
+        fit(WithCov(), LINE),
+        fit(WithCov(), LINE, error_model=ErrorModel(correlation_length=0.2)),
+    )
     np.testing.assert_array_equal(
         correlated.estimator_.fit(X, np.ones((5, 6))).predict(X),
         plain.estimator_.fit(X, np.ones((5, 6))).predict(X),
@@ -123,7 +127,10 @@ def test_a_stated_covariance_is_left_as_it_is():
 
 def test_a_backbone_without_uncertainty_is_projected_in_the_correlations_metric():
     model = ConservationConstrainedRegressor(
-        Plain(), ConservationLaw(over="x", total=0.5), LINE, correlation_length=0.2
+        Plain(),
+        ConservationLaw(over="x", total=0.5),
+        LINE,
+        error_model=ErrorModel(correlation_length=0.2),
     ).fit(X, np.full((5, 6), 0.5))
     rows = LINE.integral_rows("x").toarray()
     expected, _ = conditioned(model.estimator_.predict(X)[0], exponential(LINE["x"], 0.2), rows, 0)
@@ -132,7 +139,10 @@ def test_a_backbone_without_uncertainty_is_projected_in_the_correlations_metric(
 
 def test_exact_laws_stay_exact_in_means_and_samples():
     model = ConservationConstrainedRegressor(
-        WithStd(), ConservationLaw(over="x", total=0.5), PLANE, correlation_length={"t": 1, "x": 1}
+        WithStd(),
+        ConservationLaw(over="x", total=0.5),
+        PLANE,
+        error_model=ErrorModel(correlation_length={"t": 1, "x": 1}),
     ).fit(X, np.full((5, 12), 0.5 / 0.6))
     rows = PLANE.integral_rows("x").toarray()
     np.testing.assert_allclose(model.predict(X) @ rows.T, 0.5, rtol=1e-12)
@@ -141,7 +151,7 @@ def test_exact_laws_stay_exact_in_means_and_samples():
 
 
 def test_samples_have_the_covariance():
-    model = fit(WithStd(), LINE, correlation_length=0.2)
+    model = fit(WithStd(), LINE, error_model=ErrorModel(correlation_length=0.2))
     cov = model.predict(X, return_cov=True)[1]
     draws = model.sample_y(X, 40_000, random_state=0)
     for b in range(len(X)):
@@ -171,7 +181,7 @@ def fit_table(nodes=None, **options):
 
 
 def test_a_long_table():
-    model = fit_table(correlation_length=0.2)
+    model = fit_table(error_model=ErrorModel(correlation_length=0.2))
     query = table(LINE["x"])
     mean, cov = model.predict(query, return_cov=True)
     first = np.flatnonzero(query["t"] == 2.0)
@@ -190,7 +200,7 @@ def test_a_long_table():
 def test_a_long_table_with_nodes():
     """Nodes and queries make one chain; a query at a node is that node."""
     nodes = np.array([0.0, 0.25, 0.6, 1.0])
-    model = fit_table(nodes, correlation_length=0.2)
+    model = fit_table(nodes, error_model=ErrorModel(correlation_length=0.2))
     query = pd.DataFrame({"t": 2.0, "x": [0.9, 0.25, 0.1, 0.3, 0.31]})
     mean, cov = model.predict(query, return_cov=True)
     std = model.predict_std(query)
@@ -210,7 +220,7 @@ def test_nodes_along_two_axes():
     scattered = pd.DataFrame(RNG.uniform(size=(9, 2)), columns=["x", "z"])
     law = ConservationLaw(total=0.5, noise=10.0)
     model = ConservationConstrainedRegressor(
-        Rough(), law, grid, correlation_length={"z": 0.5, "x": 0.3}
+        Rough(), law, grid, error_model=ErrorModel(correlation_length={"z": 0.5, "x": 0.3})
     ).fit(scattered, scattered["x"])
     cov = model.predict(scattered, return_cov=True)[1]
     points = np.vstack([Grid(**nodes).points, scattered])
@@ -226,7 +236,11 @@ def test_a_gaussian_process_keeps_its_own_covariance():
     law, grid = ConservationLaw(over="x", total=0.5, noise=10.0), ColumnGrid(space="x", by="t")
     gp = GaussianProcessRegressor(alpha=1e-2, optimizer=None)
     plain = ConservationConstrainedRegressor(gp, law, grid).fit(frame, frame["x"])
-    correlated = clone(plain).set_params(correlation_length=0.2).fit(frame, frame["x"])
+    correlated = (
+        clone(plain)
+        .set_params(error_model=ErrorModel(correlation_length=0.2))
+        .fit(frame, frame["x"])
+    )
     np.testing.assert_array_equal(plain.predict(frame), correlated.predict(frame))
 
 
@@ -237,24 +251,28 @@ def test_a_gaussian_process_keeps_its_own_covariance():
 )
 def test_errors_name_the_parameter(grid, length, message):
     with pytest.raises(ValueError, match=f"correlation_length.*{message}"):
-        fit(WithStd(), grid, correlation_length=length)
+        fit(WithStd(), grid, error_model=ErrorModel(correlation_length=length))
 
 
 def test_a_number_needs_a_single_axis():
     with pytest.raises(ValueError, match=r"pass a dict, \{'t': 0.1\}"):
-        fit(WithStd(), PLANE, correlation_length=0.1)
+        fit(WithStd(), PLANE, error_model=ErrorModel(correlation_length=0.1))
     with pytest.raises(ValueError, match="names the axis 't'"):
-        fit_table(correlation_length={"t": 0.1})
-    with pytest.raises(ValueError, match="'correlation_length' parameter"):
-        fit(WithStd(), LINE, correlation_length=0.0)
+        fit_table(error_model=ErrorModel(correlation_length={"t": 0.1}))
+    with pytest.raises(ValueError, match=r"correlation_length.*positive"):
+        fit(WithStd(), LINE, error_model=ErrorModel(correlation_length=0.0))
 
 
 def test_nested_estimators_take_it_from_the_outermost():
     law = ConservationLaw(over="x", total=0.5, noise=10.0)
     y = np.ones((5, 6))
     inner = ConservationConstrainedRegressor(WithStd(), law, LINE)
-    outer = ConservationConstrainedRegressor(inner, None, LINE, correlation_length=0.2).fit(X, y)
-    single = ConservationConstrainedRegressor(WithStd(), law, LINE, correlation_length=0.2)
+    outer = ConservationConstrainedRegressor(
+        inner, None, LINE, error_model=ErrorModel(correlation_length=0.2)
+    ).fit(X, y)
+    single = ConservationConstrainedRegressor(
+        WithStd(), law, LINE, error_model=ErrorModel(correlation_length=0.2)
+    )
     np.testing.assert_allclose(outer.predict(X), single.fit(X, y).predict(X), rtol=1e-12)
     wrong = ConservationConstrainedRegressor(clone(single), None, LINE).fit(X, y)
     with pytest.raises(ValueError, match="outermost"):
@@ -273,13 +291,16 @@ def test_a_search_finds_the_length():
     means, stds = np.ones((1, n_samples, 11)), np.broadcast_to(std, (1, n_samples, 11))
     rows = np.column_stack([index, truth @ grid.weights()])
     model = ConservationConstrainedRegressor(
-        FrozenEstimator(Stored(means, stds)), ConservationLaw(total=Total()), grid, members="each"
+        FrozenEstimator(Stored(means, stds)),
+        ConservationLaw(total=Total()),
+        grid,
+        error_model=ErrorModel(members="each"),
     )
     lengths = [None, 0.003, 0.3, 30.0]
     search = GridSearchCV(
-        model, {"correlation_length": lengths}, scoring=log_likelihood_scorer, cv=2
+        model, {"error_model__correlation_length": lengths}, scoring=log_likelihood_scorer, cv=2
     ).fit(rows, truth)
-    assert search.best_params_ == {"correlation_length": 0.3}
+    assert search.best_params_ == {"error_model__correlation_length": 0.3}
 
 
 class Total:
@@ -291,8 +312,10 @@ class Total:
 
 @parametrize_with_checks(
     [
-        ConservationConstrainedRegressor(GP, INERT, correlation_length=2.0),
-        ConservationConstrainedRegressor(Ridge(), INERT, TABLE, correlation_length=2.0),
+        ConservationConstrainedRegressor(GP, INERT, error_model=ErrorModel(correlation_length=2.0)),
+        ConservationConstrainedRegressor(
+            Ridge(), INERT, TABLE, error_model=ErrorModel(correlation_length=2.0)
+        ),
     ]
 )
 def test_check_estimator(estimator, check):

@@ -81,7 +81,7 @@ def test_the_backbone_is_fitted_on_completed_rows():
     holes.iloc[gap, 2:] = np.nan
     for calibration in (None, (holes, y)):
         model = ConservationConstrainedRegressor(
-            Seen(), LAW, GRID, uncertainty="residual", calibration=calibration
+            Seen(), LAW, GRID, error_model="residual", calibration=calibration
         ).fit(holes, y)
         np.testing.assert_allclose(model.estimator_.X_, X, rtol=1e-13)
         assert model.predict_std(holes).all()

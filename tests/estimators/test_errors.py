@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skphys import ConservationConstrainedRegressor, EnsembleRegressor
 from skphys.constraints import Column, ConservationLaw, Constraint, LinearEquality
+from skphys.estimators import ErrorModel
 from skphys.grids import ColumnGrid, Grid
 
 GRID = Grid(x=np.linspace(0, 1, 6))
@@ -80,8 +81,13 @@ def test_things_that_are_no_constraints(constraints):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"members": "all"}, "'members' parameter"),
-        ({"uncertainty": "none"}, "'uncertainty' parameter"),
+        ({"error_model": "none"}, "'error_model' parameter"),
+        ({"error_model": ErrorModel(members="all")}, "members of an ErrorModel"),
+        ({"error_model": ErrorModel(covariance="calibrated")}, "covariance of an ErrorModel"),
+        ({"error_model": ErrorModel(displacement=-1.0)}, "displacement of an ErrorModel"),
+        ({"error_model": ErrorModel(displacement=True)}, "displacement of an ErrorModel"),
+        ({"error_model": ErrorModel(scale=0.0)}, "scale of an ErrorModel"),
+        ({"error_model": ErrorModel(scale=None)}, "scale of an ErrorModel"),
         ({"grid": np.arange(6)}, "'grid' parameter"),
         ({"constraints": 3}, "'constraints' parameter"),
         ({"estimator": 3}, "'estimator' parameter"),
@@ -143,14 +149,17 @@ def test_contradictions_name_the_constraints():
 def test_frozen_residuals_need_calibration_data():
     backbone = FrozenEstimator(Plain().fit(X, Y))
     with pytest.raises(ValueError, match=r"calibration=\(X, y\)"):
-        model(backbone=backbone, uncertainty="residual").fit(X, Y)
-    fitted = model(backbone=backbone, uncertainty="residual", calibration=(X, Y + 0.5)).fit(X, Y)
-    residual = Y + 0.5 - backbone.predict(X)
-    np.testing.assert_allclose(fitted.residual_std_, np.sqrt((residual**2).mean(0)))
+        model(backbone=backbone, error_model="residual").fit(X, Y)
+    fitted = model(backbone=backbone, error_model="residual", calibration=(X, Y + 0.5)).fit(X, Y)
+    square = (Y + 0.5 - backbone.predict(X)) ** 2
+    expected = np.sqrt(0.9 * square.mean(0) + 0.1 * square.mean())  # a part is that of all points
+    np.testing.assert_allclose(fitted.residual_std_, expected)
+    few = model(backbone=backbone, error_model="residual", calibration=(X[:5], Y[:5] + 0.5))
+    np.testing.assert_allclose(few.fit(X, Y).residual_std_, np.sqrt(square[:5].mean(0)))
 
 
 def test_a_std_without_uncertainty_warns():
-    fitted = model(backbone=Plain()).fit(X, Y)
+    fitted = model(backbone=Plain(), error_model="stated").fit(X, Y)
     fitted.predict(X)
     for call in (fitted.predict_std, fitted.sample_y, lambda X: fitted.predict(X, return_cov=True)):
         with pytest.warns(UserWarning, match="states no uncertainty"):
@@ -228,7 +237,7 @@ def test_pairs_dicts_and_shapes():
     with pytest.raises(TypeError, match="constraint_values must be a dict"):
         fitted.predict(X, constraint_values=2.0)
     with pytest.raises(ValueError, match=r"calibration must be a pair \(X, y\); got 3"):
-        model(uncertainty="residual", calibration=(X, Y, 1)).fit(X, Y)
+        model(error_model="residual", calibration=(X, Y, 1)).fit(X, Y)
     with pytest.raises(ValueError, match=r"flattened in C order.*\(20, 2, 3\)"):
         model().fit(X, Y.reshape(20, 2, 3))
 
@@ -260,7 +269,7 @@ def test_a_fit_that_fails_leaves_nothing_behind():
 
 
 def test_warnings_point_at_the_line_of_the_user():
-    fitted = model(backbone=Plain()).fit(X, Y)
+    fitted = model(backbone=Plain(), error_model="stated").fit(X, Y)
     calls = (
         lambda: fitted.predict(X, return_std=True),
         lambda: fitted.predict_std(X),

@@ -9,6 +9,7 @@ import pytest
 import sklearn
 from backbones import Float32, Plain, Stored, WithCov, WithMembers, WithStd, WithZeros, mass_of
 from conditioning_cases import relative_miss
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -24,6 +25,7 @@ from skphys import (
     make_constrained_pipeline,
 )
 from skphys.constraints import Column, ConservationLaw, LinearEquality
+from skphys.estimators import ErrorModel
 from skphys.grids import Grid
 
 GRID = Grid(x=np.sort(np.random.default_rng(1).uniform(0, 2, 15)))
@@ -66,10 +68,11 @@ def constrained(backbone, **params):
 
 @pytest.mark.filterwarnings("ignore:The training targets violate")
 @pytest.mark.filterwarnings("ignore:The backbone of:UserWarning")
+@pytest.mark.parametrize("error_model", ["auto", "calibrated"])
 @pytest.mark.parametrize("name", BACKBONES)
-def test_every_output_of_every_backbone(name, data):
+def test_every_output_of_every_backbone(name, error_model, data):
     X, y = data
-    model = constrained(BACKBONES[name]).fit(X, y)
+    model = constrained(BACKBONES[name], error_model=error_model).fit(X, y)
     mean = model.predict(X)
     assert mean.dtype == np.float64
     assert miss(mean, mass_of(X)) < TOLERANCE
@@ -79,7 +82,7 @@ def test_every_output_of_every_backbone(name, data):
     again, cov = model.predict(X, return_cov=True)
     np.testing.assert_array_equal(again, mean)
     np.testing.assert_allclose(np.sqrt(np.diagonal(cov, axis1=1, axis2=2)), std, rtol=1e-12)
-    free = constrained(BACKBONES[name]).set_params(constraints=None).fit(X, y)
+    free = clone(model).set_params(constraints=None).fit(X, y)
     _, before = free.predict(X, return_cov=True)
     scale = np.abs(WEIGHTS) @ np.abs(before) @ np.abs(WEIGHTS)
     assert np.abs(WEIGHTS @ cov @ WEIGHTS / scale).max() < TOLERANCE
@@ -91,29 +94,34 @@ def test_every_output_of_every_backbone(name, data):
 
 
 @pytest.mark.filterwarnings("ignore:The training targets violate")
+@pytest.mark.parametrize("error_model", ["auto", "calibrated"])
 @pytest.mark.parametrize("name", ["std", "members", "forest", "pipeline"])
-def test_pickled_frozen_and_parallel(name, data, tmp_path):
+def test_pickled_frozen_and_parallel(name, error_model, data, tmp_path):
     X, y = data
-    model = constrained(BACKBONES[name]).fit(X, y)
+    model = constrained(BACKBONES[name], error_model=error_model).fit(X, y)
     mean = model.predict(X)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), mean)
     joblib.dump(model, tmp_path / "model.joblib")
     np.testing.assert_array_equal(joblib.load(tmp_path / "model.joblib").predict(X), mean)
     frozen = constrained(FrozenEstimator(model.estimator_)).fit(X[:3], y[:3])
-    np.testing.assert_array_equal(frozen.predict(X), mean)
+    stated = constrained(BACKBONES[name], error_model="stated").fit(X, y)
+    np.testing.assert_array_equal(frozen.predict(X), stated.predict(X))
     assert frozen.estimator_.estimator is model.estimator_
-    parts = cross_val_predict(constrained(BACKBONES[name]), X, y, cv=3, n_jobs=2)
+    parts = cross_val_predict(clone(model), X, y, cv=3, n_jobs=2)
     assert miss(parts, mass_of(X)) < TOLERANCE
 
 
 @pytest.mark.filterwarnings("ignore:The training targets violate")
+@pytest.mark.parametrize("error_model", ["auto", "calibrated"])
 @pytest.mark.parametrize("routing", [False, True])
 @pytest.mark.parametrize("name", ["std", "gp", "pipeline", "search"])
-def test_in_a_pipeline_and_in_a_search(name, routing, data):
+def test_in_a_pipeline_and_in_a_search(name, routing, error_model, data):
     X, y = data
     law = ConservationLaw(over="x", total=2.0)
     with sklearn.config_context(enable_metadata_routing=routing):
-        model = ConservationConstrainedRegressor(BACKBONES[name], law, GRID)
+        model = ConservationConstrainedRegressor(
+            BACKBONES[name], law, GRID, error_model=error_model
+        )
         pipeline = make_pipeline(StandardScaler(), model).fit(X, y)
         mean, std = pipeline.predict(X, return_std=True)
         assert miss(mean, np.full(24, 2.0)) < TOLERANCE
@@ -126,19 +134,25 @@ def test_in_a_pipeline_and_in_a_search(name, routing, data):
 
 
 @pytest.mark.filterwarnings("ignore:The training targets violate")
+@pytest.mark.parametrize("calibrated", [False, True])
 @pytest.mark.parametrize("members", ["each", "moments"])
 @pytest.mark.parametrize("size", [1e-12, 1.0, 1e12])
 @pytest.mark.parametrize("n_rows", [1, 2, 50])
-def test_many_rows_and_sizes(n_rows, size, members):
+def test_many_rows_and_sizes(n_rows, size, members, calibrated):
     rng = np.random.default_rng(2)
-    n_points, n_samples = 80, 5
+    n_points, n_samples = 80, 12
     means = size * rng.normal(size=(70, n_samples, n_points))
     stored = Stored(means, size * rng.uniform(0.1, 1.0, means.shape))
     rows, values = rng.normal(size=(n_rows, n_points)), size * rng.normal(size=n_rows)
     X, y = np.arange(float(n_samples))[:, None], means[0]
     model = ConservationConstrainedRegressor(
-        FrozenEstimator(stored), LinearEquality(rows, values), members=members
+        FrozenEstimator(stored),
+        LinearEquality(rows, values),
+        Grid(x=np.linspace(0.0, 1.0, n_points)),
+        error_model=ErrorModel(members=members),
+        calibration=(X, y) if calibrated else None,
     ).fit(X, y)
+    assert (model.error_model_.parts_ is not None) == calibrated
     assert relative_miss(model.predict(X), rows, values).max() < TOLERANCE
     draws = model.sample_y(X, 4)
     assert relative_miss(np.moveaxis(draws, -1, 0), rows, values).max() < TOLERANCE
@@ -168,9 +182,10 @@ def test_columns_of_frames_and_arrays(data):
 
 
 @pytest.mark.filterwarnings("ignore:The training targets violate")
-def test_values_given_at_predict(data):
+@pytest.mark.parametrize("error_model", ["auto", "calibrated"])
+def test_values_given_at_predict(error_model, data):
     X, y = data
-    model = constrained(WithStd()).fit(X, y)
+    model = constrained(WithStd(), error_model=error_model).fit(X, y)
     for values in (np.arange(24.0), np.arange(24.0)[:, None], 3.0):
         mean = model.predict(X, constraint_values={"conservationlaw": values})
         assert miss(mean, np.broadcast_to(np.ravel(values), 24)) < TOLERANCE

@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from skphys import ConservationConstrainedRegressor, make_constrained_pipeline
 from skphys.constraints import Bounds, Column, ConservationLaw, LinearEquality, Monotone
 from skphys.datasets import make_stefan
+from skphys.estimators import ErrorModel
 from skphys.grids import Axis, ColumnGrid, Grid
 
 N = 16
@@ -71,7 +72,8 @@ def check(fields, X):
 def test_the_mean_obeys_everything(name, members, correlation_length):
     if name == "forest" and members == "each":
         pytest.skip("trees are points")
-    given = {"members": members, "correlation_length": correlation_length}
+    errors = ErrorModel(members=members, correlation_length=correlation_length)
+    given = {"error_model": errors}
     model, X = fitted(BACKBONES[name], **given)
     mean, std = model.predict(X, return_std=True)
     check(mean, X)
@@ -101,7 +103,7 @@ def test_the_mean_is_the_most_probable_field():
 
 
 def test_members_are_projected_one_by_one():
-    model, X = fitted(WithMembers(), members="each")
+    model, X = fitted(WithMembers(), error_model=ErrorModel(members="each"))
     means, stds = model.estimator_.predict_members(X)
     each = []
     for mean, std in zip(means, stds, strict=True):
@@ -124,7 +126,9 @@ class Stored:
 def test_samples_are_projected_on_request(name, members):
     if name == "forest" and members == "each":
         pytest.skip("trees are points")
-    model, X = fitted(BACKBONES[name], members=members, project_samples=True)
+    model, X = fitted(
+        BACKBONES[name], error_model=ErrorModel(members=members), project_samples=True
+    )
     draws = model.sample_y(X[:3], 4, random_state=0)
     assert draws.shape == (3, N, 4)
     for fields in np.moveaxis(draws, -1, 0):
@@ -252,7 +256,11 @@ def test_long_tables(name, nodes, length, stefan):
     ]
     grid = ColumnGrid(space="x", by="t", domain=(0, 1), nodes=nodes)
     model = ConservationConstrainedRegressor(
-        backbone, listed, grid, correlation_length=length, project_samples=True
+        backbone,
+        listed,
+        grid,
+        error_model=ErrorModel(correlation_length=length),
+        project_samples=True,
     ).fit(stefan.data, stefan.target)
     own = X_NODES if nodes is None else np.sort(np.append(X_NODES, [0.013, 0.4321, 0.987]))
     query = pd.DataFrame([(t, x) for t in (0.02, 0.08) for x in own], columns=["t", "x"])

@@ -1,4 +1,4 @@
-"""`metric="identity"` of the estimator (HardC), against projections written out."""
+"""`error_model="identity"` (HardC), against projections written out."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor, EnsembleRegressor
 from skphys.constraints import Bounds, Column, ConservationLaw, Dirichlet, LinearEquality
+from skphys.estimators import ErrorModel
 from skphys.grids import ColumnGrid, Grid
 
 pytestmark = pytest.mark.filterwarnings("ignore:The training targets violate:UserWarning")
@@ -26,8 +27,10 @@ MODELS = [WithStd(), WithCov(), WithMembers(), EnsembleRegressor(Ridge(), 3, ran
 
 
 def fit(backbone, constraints=LAW, **params):
-    params = {"metric": "identity", "correlation_length": None, **params}
-    return ConservationConstrainedRegressor(backbone, constraints, GRID, **params).fit(X, Y)
+    params = {"covariance": "identity", **params}
+    return ConservationConstrainedRegressor(
+        backbone, constraints, GRID, error_model=ErrorModel(**params)
+    ).fit(X, Y)
 
 
 def projector(rows=ROW):
@@ -112,7 +115,7 @@ def test_a_nested_boundary_is_met_in_the_metric_of_the_outer_one():
     y = Y.copy()
     y[:, 0] = 0.3
     y[:, 1] += (Y - y) @ ROW[0] / ROW[0, 1]
-    model = ConservationConstrainedRegressor(inner, LAW, GRID, metric="identity").fit(X, y)
+    model = ConservationConstrainedRegressor(inner, LAW, GRID, error_model="identity").fit(X, y)
     free = model.estimator_.estimator_.predict(X)
     rows = np.vstack([ROW, np.eye(N)[:1]])
     values = np.column_stack([X[:, 1], np.full(B, 0.3)])
@@ -133,8 +136,9 @@ def test_a_long_table(nodes, correlation_length):
     columns = ColumnGrid(space=0, by=1, domain=(0, 1), nodes=nodes)
     u = np.sin(3 * table[:, 0]) + table[:, 1]
     u += np.repeat(X[:, 1] - (ROW @ u.reshape(B, N).T)[0], N)
-    params = {"metric": "identity", "correlation_length": correlation_length}
-    model = ConservationConstrainedRegressor(AtPoints(), law, columns, **params).fit(table, u)
+    errors = ErrorModel(covariance="identity", correlation_length=correlation_length)
+    model = ConservationConstrainedRegressor(AtPoints(), law, columns, error_model=errors)
+    model.fit(table, u)
     free = model.estimator_.predict(table).reshape(B, N)
     expected = nearest(free)
     np.testing.assert_allclose(model.predict(table).reshape(B, N), expected, atol=1e-13)
@@ -152,7 +156,7 @@ def test_a_long_table(nodes, correlation_length):
 
 @pytest.mark.filterwarnings("ignore:The backbone of:UserWarning")
 def test_without_an_uncertainty_both_metrics_are_one():
-    one, other = (fit(Plain(), metric=metric) for metric in ("identity", "covariance"))
+    one, other = (fit(Plain(), covariance=covariance) for covariance in ("identity", "stated"))
     for a, b in zip(
         one.predict(X, return_cov=True), other.predict(X, return_cov=True), strict=True
     ):
@@ -160,15 +164,16 @@ def test_without_an_uncertainty_both_metrics_are_one():
 
 
 def test_a_search_over_the_metric():
-    search = GridSearchCV(fit(WithStd()), {"metric": ["covariance", "identity"]}, cv=2).fit(X, Y)
-    assert set(search.cv_results_["param_metric"]) == {"covariance", "identity"}
-    with pytest.raises(ValueError, match="The 'metric' parameter of"):
-        fit(WithStd(), metric="euclidean")
+    choices = {"error_model__covariance": ["stated", "identity"]}
+    search = GridSearchCV(fit(WithStd()), choices, cv=2).fit(X, Y)
+    assert set(search.cv_results_["param_error_model__covariance"]) == {"stated", "identity"}
+    with pytest.raises(ValueError, match="covariance of an ErrorModel must be one of"):
+        fit(WithStd(), covariance="euclidean")
 
 
 INERT = ConservationLaw(total=0.0, noise=1e6)
 
 
-@parametrize_with_checks([ConservationConstrainedRegressor(Ridge(), INERT, metric="identity")])
+@parametrize_with_checks([ConservationConstrainedRegressor(Ridge(), INERT, error_model="identity")])
 def test_check_estimator(estimator, check):
     check(estimator)

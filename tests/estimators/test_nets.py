@@ -77,13 +77,13 @@ def test_a_trained_net_stays_as_it_is(data):
     np.testing.assert_array_equal(trained.predict(X.astype(np.float32)), before)
 
 
-@pytest.mark.parametrize("uncertainty", ["auto", "residual"])
-def test_random_state_reaches_nets_and_leaves_the_global_generator(uncertainty, data):
+@pytest.mark.parametrize("error_model", ["auto", "residual"])
+def test_random_state_reaches_nets_and_leaves_the_global_generator(error_model, data):
     X, y = data
 
     def predict(seed):
         model = ConservationConstrainedRegressor(
-            net(), LAW, GRID, random_state=seed, uncertainty=uncertainty
+            net(), LAW, GRID, random_state=seed, error_model=error_model
         )
         return model.fit(X, y).predict(X)
 

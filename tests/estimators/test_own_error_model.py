@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from skphys import ConservationConstrainedRegressor
 from skphys.conditioning import Diagonal, Gaussian, Mixture, condition
 from skphys.constraints import Bounds, Column, ConservationLaw
-from skphys.estimators import ErrorModel
+from skphys.estimators import BaseErrorModel
 from skphys.grids import ColumnGrid, Grid
 
 GRID = Grid(x=np.linspace(0.0, 1.0, 9))
@@ -24,7 +24,7 @@ X[:, 1] = Y @ GRID.weights()
 LAW = ConservationLaw(over="x", total=Column(1))
 
 
-class Sloped(ErrorModel):
+class Sloped(BaseErrorModel):
     """Errors grow along x; a scale is learned where there are held-out data."""
 
     scale = 1.0
@@ -46,7 +46,7 @@ class Learns(Sloped):
     needs_held_out = True
 
 
-class TwoScales(ErrorModel):
+class TwoScales(BaseErrorModel):
     """A weighted mixture: what misses its law by far is conditioned in another metric."""
 
     def prior(self, fields):
@@ -143,15 +143,14 @@ def test_bounds_and_tables():
 def test_it_is_a_parameter():
     estimator = model(Sloped())
     assert isinstance(clone(estimator).error_model, Sloped)
-    search = GridSearchCV(estimator, {"error_model": [None, Sloped(), TwoScales()]}, cv=2)
+    search = GridSearchCV(estimator, {"error_model": ["auto", Sloped(), TwoScales()]}, cv=2)
     assert np.isfinite(search.fit(X, Y).cv_results_["mean_test_score"]).all()
 
 
-def test_it_says_all_of_the_errors():
-    with pytest.raises(ValueError, match=r"uncertainty must be left.*uncertainty='residual'"):
-        model(Sloped(), uncertainty="residual").fit(X, Y)
+@pytest.mark.parametrize("wrong", ["sloped", None, Sloped])
+def test_it_is_an_error_model_or_the_name_of_one(wrong):
     with pytest.raises(ValueError, match="'error_model' parameter"):
-        model("sloped").fit(X, Y)
+        model(wrong).fit(X, Y)
 
 
 def test_nested_it_is_the_outer_one_that_counts():

@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import ConservationLaw
+from skphys.estimators import ErrorModel
 from skphys.grids import Grid
 
 K, B, N = 20, 3, 51
@@ -36,7 +37,7 @@ def fit(network, members):
         FrozenEstimator(Stored(means, stds)),
         ConservationLaw(over="x", total=totals),
         grid,
-        members=members,
+        error_model=ErrorModel(members=members),
     )
     return model.fit(X, means[0] * 0 + totals(X)[:, None])
 
@@ -99,7 +100,7 @@ def test_members_without_std_cannot_be_conditioned_each(network):
         FrozenEstimator(Stored(means, None)),
         ConservationLaw(over="x", total=0.5),
         grid,
-        members="each",
+        error_model=ErrorModel(members="each"),
     ).fit(X, np.full((B, N), 0.5))
     with pytest.raises(ValueError, match="members='moments'"):
         model.predict(X)

@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import Bounds, Column, ConservationLaw, LinearEquality
+from skphys.estimators import ErrorModel
 from skphys.grids import ColumnGrid, Grid
 
 # Made-up targets obey no law; that is not what is tested here.
@@ -36,7 +37,9 @@ def frozen(X, truth, noise=0.0, std=STD, **options):
     shape = (1, *truth.shape)
     backbone = FrozenEstimator(Stored(np.broadcast_to(MEAN, shape), np.broadcast_to(std, shape)))
     law = ConservationLaw(over="x", total=Column(1), noise=noise)
-    model = ConservationConstrainedRegressor(backbone, law, GRID, members="each", **options)
+    model = ConservationConstrainedRegressor(
+        backbone, law, GRID, error_model=ErrorModel(members="each", **options)
+    )
     return model.fit(X, truth)
 
 
@@ -128,10 +131,10 @@ def dense_report(mean, cov, after, after_cov, truth):
     ("backbone", "options"),
     [
         (WithStd(), {}),
-        (WithStd(), {"correlation_length": 0.2}),
+        (WithStd(), {"error_model": ErrorModel(correlation_length=0.2)}),
         (WithCov(), {}),
         (WithMembers(), {}),
-        (WithMembers(), {"members": "each"}),
+        (WithMembers(), {"error_model": ErrorModel(members="each")}),
     ],
 )
 def test_equals_dense_formulas(backbone, options):

@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skphys import ConservationConstrainedRegressor, EnsembleRegressor, PointwiseRegressor
 from skphys.constraints import ConservationLaw, LinearEquality
+from skphys.estimators import ErrorModel
 from skphys.grids import ColumnGrid, Grid
 
 INERT = ConservationLaw(total=0.0, noise=1e6)
@@ -28,14 +29,16 @@ TABLE = ColumnGrid(space=0, nodes=np.linspace(-1e4, 1e4, 11))
     [
         ConservationConstrainedRegressor(Ridge()),
         ConservationConstrainedRegressor(Ridge(), INERT),
-        ConservationConstrainedRegressor(Ridge(), INERT, uncertainty="residual"),
+        ConservationConstrainedRegressor(Ridge(), INERT, error_model="residual"),
         ConservationConstrainedRegressor(
             make_pipeline(StandardScaler(), Ridge()), [INERT, ("other", INERT)], random_state=0
         ),
         ConservationConstrainedRegressor(RandomForestRegressor(5, random_state=0), INERT),
         ConservationConstrainedRegressor(GP, INERT),
         ConservationConstrainedRegressor(
-            EnsembleRegressor(GP, n_members=2, random_state=0), INERT, members="each"
+            EnsembleRegressor(GP, n_members=2, random_state=0),
+            INERT,
+            error_model=ErrorModel(members="each"),
         ),
         ConservationConstrainedRegressor(PointwiseRegressor(Ridge()), INERT),
         ConservationConstrainedRegressor(Ridge(), None, TABLE),

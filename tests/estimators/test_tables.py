@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import Column, ConservationLaw, LinearEquality
 from skphys.datasets import make_stefan
+from skphys.estimators import ErrorModel
 from skphys.grids import ColumnGrid
 
 X_NODES = np.linspace(0.0, 1.0, 41)
@@ -161,14 +163,20 @@ def test_fields_of_different_points(stefan):
 def test_residual_uncertainty_is_one_number(stefan, query):
     law = ConservationLaw(over="x", total=stefan.mass)
     model = ConservationConstrainedRegressor(
-        LinearRegression(), law, ColumnGrid("x", "t", (0, 1)), uncertainty="residual"
+        LinearRegression(), law, ColumnGrid("x", "t", (0, 1)), error_model="residual"
     ).fit(stefan.data, stefan.target)
     assert model.residual_std_.shape == ()
     residual = stefan.target - LinearRegression().fit(stefan.data, stefan.target).predict(
         stefan.data
     )
     assert 1.0 < model.residual_std_ / np.sqrt(np.mean(residual**2)) < 1.2
-    assert (model.predict_std(query) < model.residual_std_).all()
+    # The law takes some of it away, and says of which fields there is more.
+    size = float(model.residual_std_)
+    even = clone(model).set_params(error_model=ErrorModel(covariance="stated", scale=size))
+    before = even.fit(stefan.data, stefan.target).predict_std(query)
+    assert (before < size).all()
+    factor = pd.Series(model.predict_std(query) / before).groupby(query["t"].to_numpy())
+    assert (factor.min() >= 1.0).all() and (factor.max() / factor.min() - 1.0).max() < 1e-9
 
 
 def test_complete_training_fields_are_checked(query):

@@ -161,11 +161,11 @@ def test_other_constraints_hold_where_a_value_is_not_known():
     np.testing.assert_allclose(u[UNKNOWN], reference[UNKNOWN], rtol=1e-9)
 
 
-@pytest.mark.parametrize("uncertainty", ["residual", "calibrated"])
-def test_calibration_and_reports(uncertainty):
+@pytest.mark.parametrize("error_model", ["auto", "residual", "calibrated"])
+def test_calibration_and_reports(error_model):
     law = ConservationLaw(total=values)
     given = (with_holes(), Y)
-    fitted = model(law, calibration=given, uncertainty=uncertainty).fit(with_holes(), Y)
+    fitted = model(law, calibration=given, error_model=error_model).fit(with_holes(), Y)
     std = fitted.predict_std(with_holes())
     assert np.isfinite(std).all() and (std > 0).all()
     told = fitted.constraint_report(with_holes(), Y)
@@ -200,21 +200,21 @@ def test_a_boundary_that_is_projected():
         operator(method="lift").fit(frame, Y)
 
 
-def test_the_spread_that_follows_the_law_is_learned_from_the_fields_that_have_one():
-    """Of a backbone whose scale differs from field to field, as its law's test tells."""
+@pytest.mark.parametrize("error_model", ["auto", "calibrated"])
+def test_fields_without_a_law_are_as_wide_as_learned(error_model):
+    """Where the law tells which fields are further off, the others are left as predicted."""
     rng = np.random.default_rng(0)
-    size = np.exp(rng.normal(size=(400, 1)))
-    error = size * rng.normal(size=(400, 9))
+    error = np.exp(rng.normal(size=(400, 1))) * rng.normal(size=(400, 9))
     inputs = np.concatenate([error.sum(axis=1, keepdims=True), np.zeros((400, 2))], axis=1)
+    inputs[:40, 0] = np.nan
     law = LinearEquality(np.ones(9), values)
-    exponents = []
-    for missing in (0, 40):
-        inputs[:missing, 0] = np.nan
-        fitted = model(law, Plain, calibration=(inputs, error), uncertainty="calibrated")
-        fitted.fit(inputs, np.zeros((400, 9)))
-        exponents.append(fitted.error_model_.law_exponent)
-        assert np.isfinite(fitted.predict_std(inputs)).all()
-    assert exponents[0] > 0 and exponents[1] > 0
+    fitted = model(law, Plain, calibration=(inputs, error), error_model=error_model)
+    mean, std = fitted.fit(inputs, np.zeros((400, 9))).predict(inputs, return_std=True)
+    np.testing.assert_allclose(mean[:40], 0.0, atol=1e-12)
+    np.testing.assert_allclose(mean[40:].sum(axis=1), inputs[40:, 0], rtol=1e-12)
+    assert np.isfinite(std).all() and np.ptp(std[:40], axis=0).max() < 1e-12
+    far = 40 + np.argsort(abs(inputs[40:, 0]))
+    assert std[far[-1]].mean() > 2.0 * std[far[0]].mean()
 
 
 def test_tables():

@@ -99,12 +99,12 @@ def test_from_estimators_before_and_after_a_law():
     X = RNG.uniform(size=(60, 2))
     y = X @ RNG.normal(size=(2, 5)) + 0.1 * RNG.normal(size=(60, 5))
     y += (1.0 - y.sum(axis=1, keepdims=True)) / 5
-    free = ConservationConstrainedRegressor(LinearRegression(), uncertainty="residual")
+    free = ConservationConstrainedRegressor(LinearRegression(), error_model="residual")
     free.fit(X[:40], y[:40])
     lawful = ConservationConstrainedRegressor(
         FrozenEstimator(free.estimator_),
         ConservationLaw(total=1.0),
-        uncertainty="residual",
+        error_model="residual",
         calibration=(X[:40], y[:40]),
     ).fit(X[:40], y[:40])
     display = CoverageDisplay.from_estimator({"free": free, "law": lawful}, X[40:], y[40:])
@@ -131,7 +131,7 @@ def test_from_pipelines_and_searches_of_scalars(column):
 
 def test_transposed_truth_is_refused():
     X, y = np.arange(4.0)[:, None], np.random.default_rng(0).normal(size=(4, 6))
-    model = ConservationConstrainedRegressor(LinearRegression(), uncertainty="residual").fit(X, y)
+    model = ConservationConstrainedRegressor(LinearRegression(), error_model="residual").fit(X, y)
     with pytest.raises(ValueError, match=r"\(4, 6\).*\(6, 4\)"):
         CoverageDisplay.from_estimator(model, X, y.T)
 
