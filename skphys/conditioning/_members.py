@@ -220,15 +220,23 @@ class Mixture:
         return xp.concat(drawn, axis=0)[rng.permutation(n_samples)]
 
     def _sample_by_field(self, n_samples: int, rng: np.random.Generator) -> Array:
-        """Draw a member for each draw of each field, and take that member's draw."""
+        """Draw a member for each draw of each field, and take the next of that member's draws."""
         xp = array_namespace(self.mean)
         cumulative = np.cumsum(to_numpy(self.weights), axis=0)
         shape = (n_samples, *self.mean.shape[:-1])
         chosen = (rng.random(shape) >= np.expand_dims(cumulative[:-1], 1)).sum(axis=0)
-        chosen = xp.asarray(chosen, device=device(self.mean))[..., None]
         drawn = xp.zeros((n_samples, *self.mean.shape), dtype=self.mean.dtype)
         for k, member in enumerate(self.members):
-            drawn = xp.where(chosen == k, member.sample(n_samples, int(rng.integers(2**31))), drawn)
+            seed, taken = int(rng.integers(2**31)), np.nonzero(chosen == k)
+            if taken[0].size:
+                # Each field takes as many as it needs, in turn.
+                turn = np.cumsum(chosen == k, axis=0)[taken] - 1
+                draws = member.sample(int(turn.max()) + 1, seed)
+                to, of = (
+                    tuple(xp.asarray(i, device=device(self.mean)) for i in index)
+                    for index in (taken, (turn, *taken[1:]))
+                )
+                drawn[to] = draws[of]
         return drawn
 
     def _deviation(self, member: Gaussian) -> Array:

@@ -91,6 +91,8 @@ class BoundaryEnforcedOperator(Constrained):
     error_model_ : ErrorModel
         How the backbone's errors are taken; with ``uncertainty="residual"`` its `residual_std`, of
         shape (n_points,).
+    n_held_out_ : int
+        Number of held-out fields, on which conformal intervals rest.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of str
@@ -162,6 +164,7 @@ class BoundaryEnforcedOperator(Constrained):
         "random_state": ["random_state"],
     }
 
+    _HOLD_OUT = "uncertainty='residual'"
     _PARTS, _PART = "boundary", "faces of the boundary"
 
     def __init__(

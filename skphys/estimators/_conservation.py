@@ -83,6 +83,8 @@ default="auto"
     error_model_ : BaseErrorModel
         What was learned, or declared. Printed, it says in one line what was chosen, and by how much
         it was better.
+    n_held_out_ : int
+        Number of held-out fields, on which conformal intervals rest.
     n_features_in_ : int
         Number of features seen in fit.
     feature_names_in_ : ndarray of str

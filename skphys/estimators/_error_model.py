@@ -202,8 +202,8 @@ class ErrorModel(BaseErrorModel):
         moves = self._declared_displacements(fields)
         if moves:
             spread = max(parts, key=lambda part: part.weight).spread
-            still = tuple(replace(part, weight=part.weight * (1.0 - EVEN)) for part in parts)
-            parts = still + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
+            rest = tuple(replace(part, weight=part.weight * (1.0 - EVEN)) for part in parts)
+            parts = rest + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
         if fields.system.rows.shape[0]:
             return parts
         return tuple(part for part in parts if part.displacement is None)
@@ -333,7 +333,7 @@ class ErrorModel(BaseErrorModel):
 
     def __str__(self) -> str:
         if self.parts_ is None:
-            return repr(self)
+            return " ".join(repr(self).split())  # which is of several lines if it is long
         return f"{type(self).__name__}: {described(self)}"
 
 
@@ -426,7 +426,7 @@ def _regridded(correlation: Covariance, move: Any) -> Covariance:
 
 
 def _one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
-    if value not in options:
+    if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name} of an ErrorModel must be one of {list(options)}; got {value!r}.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,14 @@ def out_of_fold_fields(
     backbone: Backbone, layout: Layout, X: Any, y: np.ndarray, fit_params: Mapping[str, Any]
 ) -> Iterator[HeldOut]:
     """Yield the fields of each fold as predicted by a backbone that was fitted on the others."""
+    for fitted, some, truth in _out_of_fold(backbone, layout, X, y, fit_params):
+        yield from held_out(fitted, layout, some, truth)
+
+
+def _out_of_fold(
+    backbone: Backbone, layout: Layout, X: Any, y: np.ndarray, fit_params: Mapping[str, Any]
+) -> Iterator[tuple[Any, Any, np.ndarray]]:
+    """Yield backbones fitted on all folds but one, and the X and y of that one."""
     if is_frozen(backbone):
         raise ValueError(
             "The backbone is frozen, so its residuals would be those of its own training data; "
@@ -46,7 +55,7 @@ def out_of_fold_fields(
         )
     folds = _folds(layout, X)
     for fitted, test in out_of_fold(backbone, X, y, folds, fit_params):
-        yield from held_out(fitted, layout, _safe_indexing(X, test), y[test])
+        yield fitted, _safe_indexing(X, test), y[test]
 
 
 def residual_spread(
@@ -56,16 +65,25 @@ def residual_spread(
     y: np.ndarray,
     fit_params: Mapping[str, Any],
     calibration: tuple[Any, np.ndarray] | None = None,
-) -> np.ndarray:
+) -> tuple[np.ndarray, list[HeldOut]]:
     """Return the root mean square of residuals, on calibration data or out of fold.
 
-    They are taken row by row, because the rows of a training table need not be whole fields.
+    They are taken row by row, because the rows of a training table need not be whole fields. If
+    they are, the second is what was predicted of them, else it is empty.
     """
+    folds: Any = _out_of_fold(backbone, layout, X, y, fit_params)
     if calibration is not None:
         X, y = calibration
-        return residual_std(backbone, rows=layout.rows, calibration=(layout.completed(X), y))
-    folds = _folds(layout, X)
-    return residual_std(backbone, X, y, cv=folds, rows=layout.rows, fit_params=fit_params)
+        folds = [(backbone, layout.completed(X), y)]
+    squares, parts = [], []
+    for fitted, some, truth in folds:
+        spread = residual_std(fitted, rows=layout.rows, calibration=(some, truth))
+        squares.append(len(truth) * spread**2)
+        with suppress(ValueError):
+            parts.append(list(held_out(fitted, layout, some, truth)))
+    are_whole = len(parts) == len(squares)
+    fields = [part for listed in parts for part in listed] if are_whole else []
+    return np.sqrt(np.sum(squares, axis=0) / len(y)), fields
 
 
 def _folds(layout: Layout, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -17,6 +17,7 @@ from skphys.metrics import (
     as_gaussian,
     central_levels,
     coverage_curve,
+    fields_inside,
     predict_mean_std,
 )
 
@@ -43,6 +44,8 @@ class CoverageDisplay:
         The mean width of the intervals by model.
     coverage : float, default=0.9
         The nominal coverage that the widths belong to.
+    simultaneous : bool, default=False
+        Whether fields are counted that lie wholly within their intervals, in place of points.
 
     Attributes
     ----------
@@ -82,12 +85,14 @@ class CoverageDisplay:
         standard_errors: Mapping[str, Any] | None = None,
         widths: Mapping[str, float] | None = None,
         coverage: float = 0.9,
+        simultaneous: bool = False,
     ) -> None:
         self.levels = levels
         self.coverages = coverages
         self.standard_errors = standard_errors
         self.widths = widths
         self.coverage = coverage
+        self.simultaneous = simultaneous
 
     @classmethod
     def from_estimator(
@@ -98,9 +103,11 @@ class CoverageDisplay:
         *,
         levels: ArrayLike | None = None,
         coverage: float = 0.9,
+        method: str | None = None,
+        simultaneous: bool = False,
         **kwargs: Any,
     ) -> CoverageDisplay:
-        """Predict means and standard deviations, and draw their coverage.
+        """Predict means and standard deviations, or intervals, and draw their coverage.
 
         Parameters
         ----------
@@ -111,7 +118,13 @@ class CoverageDisplay:
         y : array-like of shape (n_samples, n_points) or (n_samples,)
             The truth.
         levels, coverage
-            As in `from_predictions`.
+            As in `from_predictions`; with intervals None is 0.05, 0.1, ..., 0.95.
+        method : {"auto", "gaussian", "mixture", "conformal"}, default=None
+            Take the intervals of ``predict_interval(X, level, method=...)``, as a
+            `ConservationConstrainedRegressor` has it, at each level. None takes those of the means
+            and standard deviations; with `simultaneous` it is "auto".
+        simultaneous : bool, default=False
+            Take its simultaneous intervals, and count the fields that lie wholly within them.
         **kwargs : dict
             As in `plot`.
 
@@ -124,9 +137,30 @@ class CoverageDisplay:
         ------
         TypeError
             If an estimator does not state a standard deviation.
+        ValueError
+            If `simultaneous` is set and y does not hold one field a row.
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
         truth = np.asarray(y, dtype=np.float64)
+        if method is not None or simultaneous:
+            nominal = _check_levels(np.arange(1, 20) / 20 if levels is None else levels)
+            check_coverage(coverage)
+            options = {"method": method or "auto", "simultaneous": simultaneous}
+            if simultaneous and truth.ndim < 2:
+                raise ValueError(f"y must hold one field a row; got shape {truth.shape}.")
+            curves = {
+                name: _interval_curve(model, X, truth, nominal, coverage, options)
+                for name, model in by_name(estimator).items()
+            }
+            display = cls(
+                levels=nominal,
+                coverages={name: curve for name, (curve, _, _) in curves.items()},
+                standard_errors={n: e for n, (_, e, _) in curves.items() if e is not None},
+                widths={name: width for name, (_, _, width) in curves.items()},
+                coverage=coverage,
+                simultaneous=simultaneous,
+            )
+            return display.plot(**kwargs)
         predicted = {name: predict_mean_std(m, X) for name, m in by_name(estimator).items()}
         for name, parts in predicted.items():
             # (n,) and (n, 1) are the same.
@@ -228,7 +262,8 @@ class CoverageDisplay:
             place = {"ha": "left", "va": "top"} if side == "wide" else {"ha": "right"}
             ax.text(x, y, f"too {side}", color="0.5", style="italic", **place)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        ax.set(xlabel="nominal coverage of the intervals", ylabel="points inside them")
+        what = "fields" if self.simultaneous else "points"
+        ax.set(xlabel="nominal coverage of the intervals", ylabel=f"{what} inside them")
         ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False)
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -247,6 +282,26 @@ class CoverageDisplay:
         self.bands_[name] = ax.fill_between(
             levels, values - half, values + half, **style(defaults, band)
         )
+
+
+def _interval_curve(
+    model: Any, X: Any, truth: Floats, nominal: Floats, coverage: float, options: dict[str, Any]
+) -> tuple[Floats, Floats | None, float]:
+    """Return the parts inside intervals at each level, their standard errors, and the width."""
+    inside = []
+    for level in nominal:
+        ends = model.predict_interval(X, float(level), **options)
+        low, high = (np.reshape(end, truth.shape) for end in ends)
+        if options["simultaneous"]:
+            inside.append(fields_inside(truth, low, high)[:, None])
+        else:
+            inside.append(((low <= truth) & (truth <= high)).reshape(len(truth), -1))
+    low, high = model.predict_interval(X, coverage, **options)
+    rows = np.mean(inside, axis=2)  # (n_levels, n_fields)
+    errors = None
+    if len(truth) > 1 and truth.ndim > 1:
+        errors = np.std(rows, axis=1, ddof=1) / np.sqrt(len(truth))
+    return rows.mean(axis=1), errors, float(np.mean(high - low))
 
 
 def _check_levels(levels: ArrayLike) -> Floats:

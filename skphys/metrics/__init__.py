@@ -24,6 +24,7 @@ from skphys.metrics._checks import as_gaussian as as_gaussian
 from skphys.metrics._physics import constraint_misses as constraint_misses
 from skphys.metrics._scorers import predict_mean_std as predict_mean_std
 from skphys.metrics._scores import crps_at_points as crps_at_points
+from skphys.metrics._scores import fields_inside as fields_inside
 
 __all__ = [
     "boundary_error",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn import config_context
 from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.pipeline import Pipeline
 
 from skphys.metrics._scores import crps, gaussian_nll
 
@@ -71,7 +72,7 @@ def make_probabilistic_scorer(
     See Also
     --------
     crps_scorer : The one for `crps`, negated.
-    log_likelihood_scorer : The one for `gaussian_nll`, negated.
+    log_likelihood_scorer : By the density, of a mixture too.
 
     Examples
     --------
@@ -117,4 +118,48 @@ def _no_std(estimator: Any) -> TypeError:
 
 
 crps_scorer = make_probabilistic_scorer(crps, greater_is_better=False)
-log_likelihood_scorer = make_probabilistic_scorer(gaussian_nll, greater_is_better=False)
+_gaussian_scorer = make_probabilistic_scorer(gaussian_nll, greater_is_better=False)
+
+
+def log_likelihood_scorer(estimator: Any, X: Any, y: Any) -> float:
+    """Score an estimator by the log density that it gives the truth, averaged over all points.
+
+    An estimator with ``log_prob(X, y)``, alone, in a search or at the end of a pipeline, states the
+    density itself: that of a mixture, where its error model makes one. Any other needs
+    ``predict(X, return_std=True)``, and is taken for a Gaussian: the score is that of
+    `gaussian_nll`, negated.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted. Its ``log_prob`` returns one mean over points a row of X, inf for a row that is
+        known and right.
+    X : {array-like, DataFrame} of shape (n_samples, n_features)
+        What to predict.
+    y : array-like of shape (n_samples, n_points) or (n_samples,)
+        The truth.
+
+    Returns
+    -------
+    float
+        The larger, the better. Rows that are known and right are left out.
+
+    Raises
+    ------
+    TypeError
+        If the estimator states neither a density nor a standard deviation.
+
+    See Also
+    --------
+    gaussian_nll : The score of Gaussians.
+    make_probabilistic_scorer : To make others.
+    """
+    stating = getattr(estimator, "best_estimator_", estimator)
+    inputs = X
+    if isinstance(stating, Pipeline) and hasattr(stating[-1], "log_prob"):
+        stating, inputs = stating[-1], stating[:-1].transform(X) if len(stating) > 1 else X
+    if not hasattr(stating, "log_prob"):
+        return _gaussian_scorer(estimator, X, y)
+    logs = np.asarray(stating.log_prob(inputs, y))
+    counts = logs < np.inf
+    return float(np.mean(logs[counts])) if counts.any() else float("inf")

@@ -168,8 +168,8 @@ def crps_ensemble(y_true: Any, samples: Any, *, fair: bool = False) -> float:
     return float(np.mean(distance - spread))
 
 
-def coverage(y_true: Any, lower: Any, upper: Any) -> float:
-    """Return the fraction of points that lie within their intervals.
+def coverage(y_true: Any, lower: Any, upper: Any, *, simultaneous: bool = False) -> float:
+    """Return the fraction of points, or of fields, that lie within their intervals.
 
     Parameters
     ----------
@@ -177,6 +177,9 @@ def coverage(y_true: Any, lower: Any, upper: Any) -> float:
         The truth.
     lower, upper : array-like of the same shape
         The intervals, ends included, as `predict_interval` returns them.
+    simultaneous : bool, default=False
+        Count fields, one a row, all of whose points lie within their intervals. Ends are then taken
+        to rounding, 1e-12 of the field's largest value, as known points have no width.
 
     Returns
     -------
@@ -193,11 +196,22 @@ def coverage(y_true: Any, lower: Any, upper: Any) -> float:
     >>> from skphys.metrics import coverage
     >>> coverage([0.0, 1.0, 2.0, 3.0], [0.0, 0.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0])
     0.75
+    >>> coverage([[0.0, 1.0], [2.0, 3.0]], [[0.0, 0.0]] * 2, [[2.0, 2.0]] * 2, simultaneous=True)
+    0.5
     """
     truth, low, high = as_alike(y_true=y_true, lower=lower, upper=upper)
     if (low > high).any():
         raise ValueError("lower must not be above upper; are the two swapped?")
+    if simultaneous:
+        return float(np.mean(fields_inside(truth, low, high)))
     return float(np.mean((low <= truth) & (truth <= high)))
+
+
+def fields_inside(truth: Any, low: Any, high: Any) -> Any:
+    """Say of each row whether all its points are within their intervals to rounding, unchecked."""
+    truth, low, high = (np.reshape(each, (len(each), -1)) for each in (truth, low, high))
+    slack = 1e-12 * np.abs(truth).max(axis=1, keepdims=True)
+    return ((low - slack <= truth) & (truth <= high + slack)).all(axis=1)
 
 
 def relative_l2_error(y_true: Any, y_pred: Any) -> float:

@@ -25,6 +25,16 @@ def as_coverage(coverage: Any) -> float:
     return float(number)
 
 
+def as_levels(levels: Any) -> Array:
+    """Return the probabilities of quantiles, or raise."""
+    array = np.asarray(levels, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0 or not ((array > 0.0) & (array < 1.0)).all():
+        raise ValueError(
+            f"quantiles must be a 1-D array of numbers between 0 and 1; got {levels!r}."
+        )
+    return array
+
+
 def as_float(values: Any, estimator: Any, what: str) -> Array:
     """Return values as finite float64, or say which backbone gave what."""
     try:

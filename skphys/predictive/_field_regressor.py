@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.metadata_routing import (
@@ -20,7 +19,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from skphys.predictive._backbone import chain
-from skphys.predictive._checks import as_coverage
+from skphys.predictive._checks import as_coverage, as_levels
+from skphys.predictive._intervals import band, log_density, mean_over_points, quantiles, whole
 from skphys.predictive._nets import refuse_module
 from skphys.predictive._prediction import ALL, Array, Prediction
 
@@ -113,6 +113,53 @@ class FieldRegressorMixin(RegressorMixin):
         """
         return self._interval(X, coverage)
 
+    def predict_quantiles(self, X: Any, quantiles: Any = (0.05, 0.5, 0.95)) -> np.ndarray:
+        """Return quantiles of the marginal Gaussians.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            One row a field.
+        quantiles : array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
+            Probabilities between 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_points, n_quantiles)
+            In the order of `quantiles`; (n_samples, n_quantiles) if y was 1-D in fit.
+
+        Raises
+        ------
+        ValueError
+            If a quantile is not between 0 and 1, or no uncertainty is stated.
+        """
+        return self._quantiles(X, quantiles)
+
+    def log_prob(self, X: Any, y: Any) -> np.ndarray:
+        """Return the log of the marginal Gaussians' densities at true fields.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            One row a field.
+        y : array-like of shape (n_samples, n_points) or (n_samples,)
+            The true fields.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            For each field the mean over its points, as in :func:`skphys.metrics.gaussian_nll`.
+            Points without variance are left out where the truth is the mean to rounding, else
+            they make it -inf; a field of which nothing is left has inf.
+
+        Raises
+        ------
+        ValueError
+            If y does not have the shape of ``predict(X)`` or is not finite, or no uncertainty is
+            stated.
+        """
+        return self._log_prob(X, y)
+
     @available_if(_has_members)
     def predict_members(self, X: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the predictions of the members.
@@ -171,23 +218,63 @@ class FieldRegressorMixin(RegressorMixin):
         for index, shown, field in self._fields(X, want, **options):
             mean = _put(mean, X, index, field.mean[:, shown])
             if return_std:
-                std = _whole(field.std(), field.mean.shape)[:, shown]
+                std = whole(field.std(), field.mean.shape)[:, shown]
                 spread = _put(spread, X, index, std)
             if return_cov:
                 cov = field.dense()[..., shown, :][..., shown]
-                cov = _whole(cov, (len(field.mean), *cov.shape[-2:]))
+                cov = whole(cov, (len(field.mean), *cov.shape[-2:]))
                 spread = _put(spread, X, index, cov, square=True)
         mean = self._as_fitted(mean)
         if want == "mean":
             return mean
         return mean, self._as_fitted(spread) if return_std else spread
 
-    def _interval(self, X: Any, coverage: float, **options: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return what `predict_interval` does."""
+    def _interval(
+        self,
+        X: Any,
+        coverage: float,
+        mixture: bool = False,
+        simultaneous: bool = False,
+        factor: Any = None,
+        **options: Any,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what `predict_interval` does; with a `factor`, so many standard deviations."""
         coverage = as_coverage(coverage)
-        mean, std = self._answer(X, return_std=True, **options)
-        half = norm.ppf(0.5 + 0.5 * coverage) * std
-        return mean - half, mean + half
+        want = "scaled" if factor is not None else "draws" if simultaneous else "std"
+        lower = upper = None
+        for index, shown, field in self._fields(X, want, **options):
+            low, high = band(field, shown, coverage, mixture, simultaneous, factor)
+            lower, upper = _put(lower, X, index, low), _put(upper, X, index, high)
+        return self._as_fitted(lower), self._as_fitted(upper)
+
+    def _quantiles(self, X: Any, levels: Any, **options: Any) -> np.ndarray:
+        """Return what `predict_quantiles` does."""
+        levels = as_levels(levels)
+        found = None
+        for index, shown, field in self._fields(X, "std", **options):
+            found = _put(found, X, index, quantiles(field, shown, levels))
+        return self._as_fitted(found)
+
+    def _log_prob(self, X: Any, y: Any, **options: Any) -> np.ndarray:
+        """Return what `log_prob` does."""
+        truth = np.asarray(y, dtype=np.float64)
+        if len(truth) != _num_samples(X) or not np.isfinite(truth).all():
+            raise ValueError(
+                f"y must have the shape of predict(X), and finite values; got shape {truth.shape} "
+                f"for {_num_samples(X)} rows of X."
+            )
+        truth = truth.reshape(len(truth), -1)
+        found: Any = None
+        for index, shown, field in self._fields(X, "std", **options):
+            values, shape = truth[index], field.mean[:, shown].shape
+            if values.size != np.prod(shape):
+                raise ValueError(
+                    f"y must have the shape of predict(X), {shape[1]} point(s) a field; got "
+                    f"{np.shape(y)}."
+                )
+            logs = log_density(field, shown, values.reshape(shape))
+            found = _put(found, X, index, logs)
+        return mean_over_points(found.reshape(len(found), -1))
 
     def _members(self, X: Any, **options: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Return what `predict_members` does; a lone prediction is a member."""
@@ -215,8 +302,9 @@ class FieldRegressorMixin(RegressorMixin):
         ----------
         X : {array-like, DataFrame} of shape (n_samples, n_features)
             The caller's rows.
-        want : {"mean", "std", "cov", "draws"}
-            What will be asked of the fields.
+        want : {"mean", "std", "cov", "draws", "scaled"}
+            What will be asked of the fields; "scaled" are standard deviations whose scale is
+            measured, and need not be known.
         **options : dict
             Keyword parameters of the method that was called.
 
@@ -297,11 +385,6 @@ class _StatedField:
 
     def sample(self, n_samples: int, random_state: Any = None) -> Array:
         return self._prediction.distribution().sample(n_samples, random_state)
-
-
-def _whole(array: Array, shape: tuple[int, ...]) -> Array:
-    """Return what all fields share for each of them."""
-    return array if array.shape == shape else np.broadcast_to(array, shape)
 
 
 def _put(out: Array | None, X: Any, index: Any, values: Array, square: bool = False) -> Array:
