@@ -490,7 +490,8 @@ def test_fronts_in_the_wrong_place_are_displaced(error_model):
     np.testing.assert_allclose(
         np.einsum("bnd,n->bd", draws, row), np.tile(X[100:110, 1:], 2000), rtol=1e-12
     )
-    np.testing.assert_allclose(draws.std(axis=-1), std[:10], rtol=0.2, atol=0.002)
+    # The tails are heavy, so the deviation of draws scatters from point to point.
+    assert np.median(draws.std(axis=-1) / std[:10]) == pytest.approx(1.0, rel=0.05)
     cov = model.predict(X[100:110], return_cov=True)[1]
     assert np.abs(cov @ row).max() < 1e-12 * cov.max()
 
