@@ -206,7 +206,8 @@ class ErrorModel(BaseErrorModel):
             parts = rest + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
         if fields.system.rows.shape[0]:
             return parts
-        return tuple(part for part in parts if part.displacement is None)
+        still = tuple(part for part in parts if part.displacement is None)
+        return still or (replace(parts[0], displacement=None),)
 
     def _declared_displacements(self, fields: PredictedFields) -> list[Displacement]:
         if self.displacement is None or isinstance(self.displacement, str):
@@ -216,7 +217,7 @@ class ErrorModel(BaseErrorModel):
 
     def taken(self, prediction: Prediction) -> Prediction:
         """Return a prediction with the uncertainty that is believed of it."""
-        if self.parts_ is None and isinstance(self.scale, str):
+        if self.parts_ is None and self.scale in ("auto", 1.0):
             return prediction
         parts = self.parts_ or (Part(1.0, np.asarray(float(self.scale))),)
         still = [part for part in parts if part.displacement is None]
