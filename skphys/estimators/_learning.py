@@ -85,20 +85,23 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     full = simple.with_parts(simple.parts_, scales_=SCALES)
     if model.scale == "auto":
         simple, full = (_rescaled(each, batches, stated) for each in (simple, full))
+    tried = [simple]
     if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
-        return _scored(simple, simple, batches)
+        return _best(tried, batches)
     parts = list(full.parts_)
     if same and model.correlation_length is None and model.covariance != "stated":
         standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
         correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
+        learned = Part(1.0, spread, as_stated=False)
         full = full.with_parts(parts, correlation_=correlation)
-        parts.append(Part(1.0, spread, as_stated=False))
+        parts.append(learned)
+        tried.append(simple.with_parts([learned], correlation_=correlation))
     if model.displacement == "auto":
         parts += _displaced(full, batches, stated, same)
-    full = _weighed(full, parts, batches)
+    tried.append(_weighed(full, parts, batches))
     if model.scale == "auto":
-        full = _rescaled(full, batches, stated)
-    return _scored(full, simple, batches)
+        tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
+    return _best(tried, batches)
 
 
 def _seen(part: HeldOut, alone: bool) -> Seen:
@@ -310,20 +313,20 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     return model.with_parts(parts)
 
 
-def _scored(full: Any, simple: Any, batches: Sequence[Seen]) -> Any:
-    """Return the better of two models, the simple one unless the other is better for sure.
+def _best(tried: Sequence[Any], batches: Sequence[Seen]) -> Any:
+    """Return the best of several models, the simpler unless a later one is better for sure.
 
     They are judged by the log score of the points after the law. It is the score that tells a
     mixture from a Gaussian with its moments.
     """
-    tried = [simple] + ([full] if full is not simple else [])
     scores = [_log_scores(model, batches) for model in tried]
     best = 0
-    if len(tried) > 1:
-        gain = scores[1] - scores[0]
-        best = int(np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)))
+    for k in range(1, len(tried)):
+        gain = scores[k] - scores[best]
+        if np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)):
+            best = k
     score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
-    return tried[best].with_parts(tried[best].parts_ or (), score_=score)
+    return tried[best].with_parts(tried[best].parts_, score_=score)
 
 
 def _log_scores(model: Any, batches: Sequence[Seen]) -> np.ndarray:
