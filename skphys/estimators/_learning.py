@@ -248,10 +248,6 @@ def _weighed(model: Any, parts: list[Part], batches: Sequence[Seen]) -> Any:
     still = [k for k, part in enumerate(parts) if part.displacement is None]
     likeliest = still[int(np.argmax(weights[still]))]
     weights[likeliest] = max(weights[likeliest], LEAST)
-    moves = [k for k, part in enumerate(parts) if part.displacement is not None]
-    least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
-    still = [0.0 if part.displacement else LEAST for part in parts]
-    weights = np.maximum(weights, still)
     kept = [
         replace(part, weight=float(weight))
         for part, weight in zip(parts, weights, strict=True)
