@@ -160,15 +160,10 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     @property
     def residual_std_(self) -> np.ndarray:
         """Root mean square of residuals, taken for the standard deviation if it was asked for."""
-        errors = self._fitted("error_model_", "residual_std_")
-        if not getattr(errors, "stands_alone_", False):
+        std = getattr(self._fitted("error_model_", "residual_std_"), "residual_std_", None)
+        if std is None:
             raise AttributeError(f"{type(self).__name__} takes no residuals for its uncertainty.")
-        return max(errors.parts_, key=lambda part: part.displacement is None).spread
-
-    @property
-    def n_held_out_(self) -> int:
-        """Number of held-out fields that conformal intervals rest on."""
-        return len(self._fitted("_scores", "n_held_out_"))
+        return std
 
     def _fitted(self, name: str, public: str) -> Any:
         """Return a fitted value, or say of the public attribute that there is none."""

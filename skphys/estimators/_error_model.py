@@ -137,6 +137,7 @@ class ErrorModel(BaseErrorModel):
     score_: tuple[float, float, int] | None = None
     scales_: tuple[float, ...] = (1.0,)  # factors of errors, of which the law picks
     stands_alone_: bool = False  # whether spreads stand in place of what is stated
+    residual_std_: np.ndarray | None = None  # of held-out fields, where nothing is stated
     floor_: np.ndarray | None = None  # least standard deviations, (n_points,), before a spread
 
     def check(self) -> None:
@@ -169,7 +170,7 @@ class ErrorModel(BaseErrorModel):
 
     def alone(self, std: np.ndarray) -> ErrorModel:
         """Return this error model with standard deviations in place of what is stated."""
-        return self.with_parts([Part(1.0, std)], stands_alone_=True)
+        return self.with_parts([Part(1.0, std)], stands_alone_=True, residual_std_=std)
 
     @property
     def correlated(self) -> bool:  # type: ignore[override]
@@ -206,6 +207,8 @@ class ErrorModel(BaseErrorModel):
             parts = rest + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
         if fields.system.rows.shape[0]:
             return parts
+        if self.residual_std_ is not None:
+            return (Part(1.0, self.residual_std_ * spread),)
         still = tuple(part for part in parts if part.displacement is None)
         return still or (replace(parts[0], displacement=None),)
 
@@ -329,8 +332,12 @@ class ErrorModel(BaseErrorModel):
         correlation = self.correlation_
         if correlation is not None:
             correlation = _regridded(correlation, move)
-        floor = None if self.floor_ is None else move(self.floor_)
-        return self.with_parts(parts, correlation_=correlation, floor_=floor)
+        floor, residual = (
+            move(std) if std is not None and std.ndim else std
+            for std in (self.floor_, self.residual_std_)
+        )
+        moved = {"correlation_": correlation, "floor_": floor, "residual_std_": residual}
+        return self.with_parts(parts, **moved)
 
     def __str__(self) -> str:
         if self.parts_ is None:

@@ -78,6 +78,7 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     spread = _spread([_residuals(b) for b in batches], stated, same)
     if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
         return model  # predictions without error say nothing of theirs
+    model = model.with_parts((), residual_std_=None if stated else spread)
     if model.scale != "auto":
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
@@ -302,8 +303,10 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
         scores = [np.mean(crps_at_points(truth, mean, std)) for std in stds]
     else:
         counts = inner + outer > 0.0
-        ratios = [(truth - mean)[counts] / std[counts] for std in stds]
-        scores = [abs(np.log(np.mean(ratio**2))) for ratio in ratios]
+        squares = [np.sum(((truth - mean)[counts] / std[counts]) ** 2) for std in stds]
+        if not squares[-1] > 0.0:
+            return model  # nothing is wrong, so nothing says how large errors are
+        scores = [abs(np.log(square / counts.sum())) for square in squares]
     factor = FACTORS[int(np.argmin(scores))]
     parts = [replace(part, spread=part.spread * factor) for part in model.parts_ or ()]
     return model.with_parts(parts)

@@ -196,6 +196,7 @@ def space_time(n_times, n_fields=11, seed=0):
     return grid, X, y.reshape(n_fields, -1), (y @ w), w
 
 
+@pytest.mark.filterwarnings("ignore:.*states no uncertainty")
 @pytest.mark.parametrize("n_times", [3, 66])
 @pytest.mark.parametrize(
     "error_model", ["auto", ErrorModel(covariance="stated", displacement=0.05, scale=1.0)], ids=repr
@@ -423,7 +424,7 @@ def test_it_helps_for_series_without_order():
         assert all(part.displacement is None for part in parts)
     assert fitted.error_model_.parts_
     raw = mse(fitted.estimator_.predict(X[80:, :3]), y[80:])
-    assert errors["auto"] < 0.95 * errors["residual"] < 0.95 * errors["identity"]
+    assert max(errors["auto"], errors["residual"]) < 0.95 * errors["identity"]
     assert errors["auto"] < 0.8 * raw
 
 
@@ -475,8 +476,8 @@ MOVES = pytest.mark.xfail(reason="sure points are displaced with the field", str
         "stated",
         "residual",
         ErrorModel(displacement=None),
-        ErrorModel(covariance="stated"),
-        pytest.param("auto", marks=MOVES),
+        "auto",
+        pytest.param(ErrorModel(covariance="stated"), marks=MOVES),
         pytest.param(ErrorModel(displacement=0.05), marks=MOVES),
     ],
     ids=repr,
@@ -636,7 +637,7 @@ def test_it_says_in_one_line_what_was_chosen(error_model):
     text = str(fitted.error_model_)
     assert text.startswith("ErrorModel") and "\n" not in text
     if fitted.error_model_.score_:
-        assert "CRPS" in text and "40 held-out fields" in text
+        assert "log score" in text and "40 held-out fields" in text
 
 
 @pytest.mark.parametrize(
