@@ -165,6 +165,11 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             raise AttributeError(f"{type(self).__name__} takes no residuals for its uncertainty.")
         return std
 
+    @property
+    def n_held_out_(self) -> int:
+        """Number of held-out fields that conformal intervals rest on."""
+        return len(self._fitted("_scores", "n_held_out_"))
+
     def _fitted(self, name: str, public: str) -> Any:
         """Return a fitted value, or say of the public attribute that there is none."""
         try:

@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 from skphys import AttentiveNeuralProcessRegressor, ConservationConstrainedRegressor
 from skphys.constraints import ConservationLaw
+from skphys.estimators import ErrorModel
 from skphys.grids import Grid
 from skphys.metrics import gaussian_nll
 from skphys.neural import AdvectionEquation, BurgersEquation, ConstraintBatch, DiffusionEquation
@@ -205,7 +206,7 @@ def trained(max_epochs, lr=None, **params):
         process(max_epochs=max_epochs, lr=lr),
         ConservationLaw(over="x", total=lambda _: 2 * np.pi * LEVEL),
         GRID,
-        members="each",
+        error_model=ErrorModel(members="each"),
         **params,
     ).fit(X, Y)
     return model, gaussian_nll(Y, *model.predict(X, return_std=True))
