@@ -14,7 +14,8 @@ from sklearn.utils import _safe_indexing
 from skphys.constraints._equalities import EqualitySystem, Statement, stacked_noise
 from skphys.constraints._inequalities import InequalitySystem, inequality, merge_inequalities
 from skphys.constraints._names import NamedConstraints, name_constraints
-from skphys.constraints._values import FieldTable, Resolved, columns_of, find_column
+from skphys.constraints._parts import Resolved
+from skphys.constraints._values import FieldTable, columns_of, find_column
 from skphys.constraints.base import Constraint
 from skphys.constraints.inequality import InequalityConstraint
 

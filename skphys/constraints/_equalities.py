@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skphys.constraints._parts import Resolved
 from skphys.constraints._rows import Rows, compact, entries, stack
 from skphys.constraints._values import (
     FieldTable,
-    Resolved,
     columns_of,
     one_a_field,
     resolve_value,

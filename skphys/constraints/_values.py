@@ -15,7 +15,6 @@ from sklearn.utils import _safe_indexing
 from skphys.grids import locate, missing_values
 
 Shapes = tuple[tuple[int, ...], ...]
-Resolved = dict[str, np.ndarray]  # values as arrays, by parameter
 
 
 @dataclass(frozen=True)

@@ -185,8 +185,6 @@ class BoundaryBackbone(Backbone):
         prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
         if self.background is None:
             return prediction
-        if self.background.explained_:
-            prediction = replace(prediction, std=np.zeros_like(prediction.mean))
         background = self.background(numeric_inputs(X, self.constraints), batch.values)
         prediction = prediction.affine(self.background.units, background)
         return _with_error(prediction, self.background.std_)

@@ -77,9 +77,7 @@ class PredictedFields:
         if not np.isnan(self.system.values).any():
             yield self
             return
-        index = self.index
-        if isinstance(index, slice):
-            index = index.start + np.arange(len(self.prediction.mean))
+        index = self.first_rows() if isinstance(self.index, slice) else self.index
         for part, system in self.system.by_known():
             yield replace(
                 self,

@@ -37,9 +37,10 @@ def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
         parts = _complete_fields(layout, X, y)
         _state_where_it_acts(layout, X, equalities=not parts)
     found: dict[str, tuple[float, float]] = {}
-    _check_known([stated.equalities(table, fields=fields) for stated, table, fields in parts])
-    for part in parts:
-        for name, excess, size in _violations(*part):
+    systems = [stated.equalities(table, fields=fields) for stated, table, fields in parts]
+    _check_known(systems)
+    for (stated, _, fields), system in zip(parts, systems, strict=True):
+        for name, excess, size in _violations(stated, system, fields):
             before = found.get(name, (0.0, 0.0))
             found[name] = max(excess, before[0]), max(size, before[1])
     named = dict(layout.constraints.named)
@@ -49,10 +50,9 @@ def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
 
 
 def _violations(
-    stated: ConstraintSet, table: FieldTable, fields: np.ndarray
+    stated: ConstraintSet, system: EqualitySystem, fields: np.ndarray
 ) -> Iterator[tuple[str, float, float]]:
     """Yield by how much fields miss each equality beyond what is allowed, and at all."""
-    system = stated.equalities(table, fields=fields)
     residual = np.abs(fields @ system.rows.T - system.values)
     size_of_field = np.abs(fields).max(axis=1, keepdims=True)
     scale = size_of_field * abs(system.rows).sum(axis=1) + np.abs(system.values)

@@ -41,15 +41,18 @@ class ZeroField(RegressorMixin, BaseEstimator):
         self.n_features_in_ = int(X.shape[1])
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return zeros.
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Return zeros, which are sure.
 
         Parameters
         ----------
         X : {array, DataFrame} of shape (n_samples, n_features)
             Anything.
+        return_std : bool, default=False
+            Also return the standard deviations, zeros.
         """
-        return np.zeros((X.shape[0], self.grid.n_points))
+        zeros = np.zeros((X.shape[0], self.grid.n_points))
+        return (zeros, zeros.copy()) if return_std else zeros
 
     def on_grid(self, grid: Grid | Components) -> ZeroField:
         """Return a copy for another grid, where X holds the fields that it begins with.

@@ -174,9 +174,7 @@ def test_affine_target_transformer_of_members(fields):
     forest = RandomForestRegressor(n_estimators=3, random_state=0)
     model = TransformedTargetRegressor(forest, transformer=StandardScaler()).fit(X, y)
     prediction = predict_distribution(model, X)
-    trees = [
-        model.transformer_.inverse_transform(t.predict(X)) for t in model.regressor_.estimators_
-    ]
+    trees = mapped_trees(model, X)
     np.testing.assert_allclose(prediction.member_means, trees)
     np.testing.assert_allclose(prediction.std, np.std(trees, axis=0), atol=1e-12)
 
@@ -198,14 +196,18 @@ def test_a_mixing_transformer_makes_a_covariance_along_the_field(fields):
     np.testing.assert_allclose(lean.std, prediction.std)
 
 
+def mapped_trees(model, X):
+    """Return what each tree predicts, mapped back."""
+    trees = model.regressor_.estimators_
+    return [model.transformer_.inverse_transform(tree.predict(X)) for tree in trees]
+
+
 def test_a_mixing_transformer_of_members(fields):
     X, y = fields
     forest = RandomForestRegressor(n_estimators=4, random_state=0)
     model = TransformedTargetRegressor(forest, transformer=PCA(2), check_inverse=False).fit(X, y)
     prediction = predict_distribution(model, X)
-    trees = [
-        model.transformer_.inverse_transform(t.predict(X)) for t in model.regressor_.estimators_
-    ]
+    trees = mapped_trees(model, X)
     np.testing.assert_allclose(prediction.member_means, trees, atol=1e-12)
     np.testing.assert_allclose(prediction.std, np.std(trees, axis=0), atol=1e-12)
 
@@ -267,9 +269,7 @@ def test_monotone_target_transformers_of_members(options, fields):
     model = TransformedTargetRegressor(forest, check_inverse=False, **options).fit(X, y)
     assert offers_members(model)
     said = predict_distribution(model, X)
-    trees = [
-        model.transformer_.inverse_transform(t.predict(X)) for t in model.regressor_.estimators_
-    ]
+    trees = mapped_trees(model, X)
     np.testing.assert_allclose(said.member_means, trees, rtol=1e-12)
     np.testing.assert_allclose(said.mean, np.mean(trees, axis=0), rtol=1e-12)
 

@@ -65,11 +65,11 @@ def _predict_transformed(estimator: Any, X: Any, *, rows: str, want_cov: bool) -
     columns = latent.mean.T if rows == "points" else latent.mean
     mean = inverse(estimator.transformer_, columns)
     mean = mean.T if rows == "points" else mean
-    transform = affine_map(estimator.transformer_, columns) if latent.states_uncertainty else None
+    if not latent.states_uncertainty:
+        return Prediction(mean)
+    transform = affine_map(estimator.transformer_, columns)
     if transform is None:
-        mapped = (
-            _pushed(estimator.transformer_, latent, rows) if latent.states_uncertainty else None
-        )
+        mapped = _pushed(estimator.transformer_, latent, rows)
         return Prediction(mean) if mapped is None else mapped
     return transform.apply(latent, mean, want_cov and rows == "fields")
 
