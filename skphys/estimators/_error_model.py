@@ -25,6 +25,7 @@ from skphys.estimators._base_errors import BaseErrorModel, HeldOut, impose
 from skphys.estimators._covariances import Independent
 from skphys.estimators._displacement import STEPS, Displacement, displaceable, log_steps
 from skphys.estimators._layout import PredictedFields
+from skphys.estimators._moved_members import move_members, some_members
 from skphys.estimators._learning import learn
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._parts import RARITY, SCALES, Part, stated_std, unit_correlation
@@ -264,10 +265,12 @@ class ErrorModel(BaseErrorModel):
         declared = len(ways) > len(self.parts_ or ways[:1])
         scales = SCALES if declared else self.scales_
         scales = scales if fields.system.rows.shape[0] else (1.0,)
-        factors = np.asarray(scales)
-        rarity = -RARITY * np.log(factors)
+        rarity = -RARITY * np.log(scales)
         rarity = rarity - np.logaddexp.reduce(rarity)
         for part in ways:
+            if part.each:
+                yield from self._members_moved(fields, part, scales, rarity)
+                continue
             steps = np.array([log_steps(factor) for factor in scales])  # (n_scales, n_steps)
             moved = part.displacement is not None
             each = self._gaussians(fields, part)
@@ -278,23 +281,31 @@ class ErrorModel(BaseErrorModel):
                 logs = known + rarity[:, None] + np.log(part.weight)
                 logs = logs + (steps[:, k, None] if moved else -np.log(alike))
                 weight = np.logaddexp.reduce(logs, axis=0)
-                root = np.sqrt(factors**2 @ np.exp(logs - weight))
-                yield gaussian, weight, root
+                yield gaussian, weight, _root(scales, logs - weight)
+
+    def _members_moved(
+        self, fields: PredictedFields, part: Part, scales: tuple[float, ...], rarity: np.ndarray
+    ) -> Iterator[tuple[Gaussian, np.ndarray, np.ndarray]]:
+        """Yield the members of the backbone, each moved to where it obeys the law best."""
+        move: Any = part.displacement
+        covariance = self._independent(fields)((self._std(fields.prediction) * part.spread) ** 2)
+        law = fields.system.under(Gaussian(fields.prediction.mean, covariance))
+        members = some_members(fields.prediction)
+        moved = move_members(members, move, covariance, law, fields.where, scales)
+        for mean, known in zip(moved.means, np.moveaxis(moved.logs, 1, 0), strict=True):
+            logs = known + rarity[:, None] + np.log(part.weight)
+            weight = np.logaddexp.reduce(logs, axis=0)
+            yield Gaussian(mean, covariance), weight, _root(scales, logs - weight)
 
     def _gaussians(self, fields: PredictedFields, part: Part) -> Iterable[Gaussian]:
         """Yield a part's Gaussians: one, one a member, or one a step of the displacement."""
-        independent = fields.where.independent(self.correlation_length)
         said = fields.prediction
         if part.as_stated and part.displacement is None:
+            independent = fields.where.independent(self.correlation_length)
             for gaussian in gaussians(self._spread(said, part), self._way(said), independent):
                 yield gaussian if self.floor_ is None else _raised(gaussian, part, self.floor_)
             return
-        std = np.ones_like(said.mean)
-        if said.states_uncertainty and not self.stands_alone_:
-            std = stated_std(said)
-            std = std if self.floor_ is None else np.hypot(std, self.floor_)
-        if self.correlation_ is not None:
-            independent = partial(_correlated, self.correlation_)
+        std, independent = self._std(said), self._independent(fields)
         move = part.displacement
         if move is None:
             yield Gaussian(said.mean, independent((std * part.spread) ** 2))
@@ -302,6 +313,19 @@ class ErrorModel(BaseErrorModel):
         for step in STEPS:
             mean, wide = move.applied(said.mean, std, fields.where, step * move.width)
             yield Gaussian(mean, independent((wide * part.spread) ** 2))
+
+    def _std(self, said: Prediction) -> np.ndarray:
+        """Return the standard deviations whose factors the spreads are."""
+        if not said.states_uncertainty or self.stands_alone_:
+            return np.ones_like(said.mean)
+        std = stated_std(said)
+        return std if self.floor_ is None else np.hypot(std, self.floor_)
+
+    def _independent(self, fields: PredictedFields) -> Independent:
+        """Return what makes a covariance of variances."""
+        if self.correlation_ is not None:
+            return partial(_correlated, self.correlation_)
+        return fields.where.independent(self.correlation_length)
 
     def _way(self, prediction: Prediction) -> str:
         return "moments" if self.members == "auto" else self.members
@@ -315,11 +339,19 @@ class ErrorModel(BaseErrorModel):
             prior = gaussians(said, self._way(said), independent)
             metric = fields.where.independent() if identity else None
             return impose(prior, fields, metric=metric, project_samples=project_samples)
+        return self.mixture(fields, project_samples)[0]
+
+    def mixture(self, fields: PredictedFields, project_samples: bool = False) -> tuple[Any, Any]:
+        """Return the fields after all constraints, and how likely the law's values were.
+
+        The second, of shape (n_fields,), is the log of a density, but for a constant.
+        """
         found = list(self.components(fields))
         logs = np.stack([weight for _, weight, _ in found])
-        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
+        evidence = np.logaddexp.reduce(logs, axis=0)
+        weights = np.exp(logs - evidence)
         priors = [_wider(gaussian, root) for gaussian, _, root in found]
-        return impose(priors, fields, weights=weights, project_samples=project_samples)
+        return impose(priors, fields, weights=weights, project_samples=project_samples), evidence
 
     def on_grid(self, old: Any, new: Any) -> ErrorModel:
         """Return the error model on another grid than the one it learned on."""
@@ -354,7 +386,8 @@ def described(model: ErrorModel) -> str:
         if model.correlation_ is None and not part.as_stated:
             kind = "independent errors"
         move = part.displacement
-        moved = f", {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
+        whose = ", each member" if part.each else ","
+        moved = f"{whose} {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
         size = float(np.sqrt(np.mean(np.square(part.spread))))
         said.append(f"{part.weight:.0%} {kind}, {what} {size:.3g}{moved}")
     text = "; ".join(said)
@@ -406,6 +439,11 @@ def _raised(gaussian: Gaussian, part: Part, floor: np.ndarray) -> Gaussian:
     """Return a Gaussian with a part's least standard deviations added."""
     more = Diagonal((part.spread * floor) ** 2)
     return Gaussian(gaussian.mean, Sum(gaussian.covariance, more))
+
+
+def _root(scales: tuple[float, ...], logs: np.ndarray) -> np.ndarray:
+    """Return by how much standard deviations grow, of the scales' log probabilities."""
+    return np.sqrt(np.square(scales) @ np.exp(logs))
 
 
 def _correlated(correlation: Covariance, variance: np.ndarray) -> Covariance:

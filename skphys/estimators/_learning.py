@@ -18,6 +18,7 @@ from skphys.conditioning import Covariance, Gaussian, Mixture
 from skphys.constraints import merge_inequalities
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import Displacement, displaceable
+from skphys.estimators._moved_members import MAX_ROWS, has_points, some_members
 from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
 
@@ -32,6 +33,7 @@ FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the b
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
+SOME_MEMBERS = 20  # that are aligned with held-out fields
 WEIGHING = 30  # rounds in which weights are found
 
 
@@ -193,15 +195,58 @@ def _displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) ->
         return []
     alike = _alike(model.correlation_, batches[0].mean.shape[1])
     found = []
+    each = all(_has_members(batch, stated) for batch in batches)
+    aligned = _aligned_members if each else _aligned
     for axis, names in profiles.items():
         for name in names:
             move = Displacement(axis, name, WIDEST)
-            width, residuals = _aligned(move, batches, model.parts_[0].spread, alike)
+            width, residuals = aligned(move, batches, model.parts_[0].spread, alike)
             move = replace(move, width=width)
             spread = _spread(residuals, stated, same)
             if move.width > NARROWEST and np.any(spread > 0.0):
-                found.append(Part(1.0, spread, as_stated=False, displacement=move))
+                found.append(Part(1.0, spread, False, move, each))
     return found
+
+
+def _has_members(batch: Seen, stated: bool) -> bool:
+    """Say whether there are members to be moved one by one."""
+    fields = batch.part.fields
+    few = fields.system.rows.shape[0] <= MAX_ROWS
+    return stated and few and has_points(fields.prediction)
+
+
+def _aligned_members(
+    move: Displacement, batches: Sequence[Seen], spread: np.ndarray, alike: float
+) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
+    """Find the likeliest displacement of each member, and the likeliest member of each field.
+
+    Returns
+    -------
+    width : float
+        Root mean square of the displacements, of members as they are likely.
+    residuals : list of (ndarray, ndarray)
+        As of `_aligned`.
+    """
+    found, residuals = [], []
+    for batch in batches:
+        where, truth = batch.part.fields.where, batch.part.truth
+        members = some_members(batch.part.fields.prediction, SOME_MEMBERS)
+        std = batch.at_truth(batch.std)
+        counts = std > 0.0
+        scale = np.where(counts, std * np.where(spread > 0.0, spread, np.inf), np.inf)
+        best, distance = np.full(members.shape[:2], -np.inf), np.zeros(members.shape[:2])
+        for trial in TRIALS[::2]:
+            moved = batch.at_truth(move.moved(members, where, trial * move.width))
+            likely = -0.5 * np.sum(((truth - moved) / scale) ** 2, axis=-1) / alike - trial**2 / 2
+            better = likely > best
+            best, distance = np.where(better, likely, best), np.where(better, trial, distance)
+        weights = np.exp(best - np.logaddexp.reduce(best, axis=0))
+        found.append(np.sum(weights * distance**2, axis=0))
+        k, rows = best.argmax(axis=0), np.arange(len(truth))
+        moved = batch.at_truth(move.moved(members[k, rows], where, distance[k, rows] * move.width))
+        error = np.where(counts, (truth - moved) / np.where(counts, std, 1.0), 0.0)
+        residuals.append((error, counts))
+    return float(np.sqrt(np.mean(np.concatenate(found)))) * move.width, residuals
 
 
 def _aligned(
@@ -262,11 +307,10 @@ def _likelihoods(model: Any, batches: Sequence[Seen], alike: float) -> np.ndarra
     """Return the log density of each field's law, and of its points after it."""
     found = []
     for batch in batches:
-        fields = batch.part.fields
-        evidence = np.logaddexp.reduce([weight for _, weight, _ in model.components(fields)])
-        found.append(evidence)
-    n_points = batches[0].part.truth.shape[1]
-    return np.concatenate(found) + _log_scores(model, batches) * n_points / alike
+        field, evidence = model.mixture(batch.part.fields)
+        n_points = batch.part.truth.shape[1]
+        found.append(evidence + _log_score(field, batch) * n_points / alike)
+    return np.concatenate(found)
 
 
 def _everywhere(batch: Seen) -> np.ndarray:
@@ -276,9 +320,8 @@ def _everywhere(batch: Seen) -> np.ndarray:
     return values
 
 
-def _mixture(model: Any, batch: Seen) -> Mixture:
-    """Return what a model makes of a batch, always as a mixture."""
-    found = model.posterior(batch.part.fields)
+def _mixture(found: Any) -> Mixture:
+    """Return what is found of a batch always as a mixture."""
     return Mixture([found]) if isinstance(found, Gaussian) else found
 
 
@@ -291,7 +334,7 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     """
     truths, means, within, between = [], [], [], []
     for batch in batches:
-        found = _mixture(model, batch)
+        found = _mixture(model.posterior(batch.part.fields))
         variance = found.average([m.variance() + 0.0 * found.mean for m in found.members])
         truths.append(batch.part.truth)
         means.append(batch.at_truth(found.mean))
@@ -329,9 +372,11 @@ def _best(tried: Sequence[Any], batches: Sequence[Seen]) -> Any:
 
 
 def _log_scores(model: Any, batches: Sequence[Seen]) -> np.ndarray:
-    """Return the mean log density of each held-out field's points; of sure ones it is 0."""
-    scores = []
-    for batch in batches:
-        logs = _mixture(model, batch).log_density(_everywhere(batch))
-        scores.append(batch.at_truth(np.where(np.isfinite(logs), logs, 0.0)).mean(axis=1))
-    return np.concatenate(scores)
+    """Return the mean log density of each held-out field's points."""
+    return np.concatenate([_log_score(model.posterior(b.part.fields), b) for b in batches])
+
+
+def _log_score(field: Any, batch: Seen) -> np.ndarray:
+    """Return the mean log density of each field's points; of sure ones it is 0."""
+    logs = _mixture(field).log_density(_everywhere(batch))
+    return batch.at_truth(np.where(np.isfinite(logs), logs, 0.0)).mean(axis=1)

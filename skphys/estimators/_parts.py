@@ -31,12 +31,15 @@ class Part:
         Whether the covariance has the form that the backbone states, such as that of members.
     displacement : Displacement or None
         How the field is moved.
+    each : bool
+        Whether each of the backbone's members is moved by itself, not their mean.
     """
 
     weight: float
     spread: np.ndarray
     as_stated: bool = True
     displacement: Displacement | None = None
+    each: bool = False
 
 
 def stated_std(prediction: Prediction) -> np.ndarray:
