@@ -63,7 +63,7 @@ class BaseErrorModel(BaseEstimator, ABC):
 
     needs_held_out: ClassVar[bool] = False
 
-    def takes_held_out(self, states_uncertainty: bool) -> bool:
+    def takes_held_out(self, said: Prediction) -> bool:
         """Say whether training fields are held out if that is cheap; by default they are not.
 
         It is with at least ten fields, one a row, and a backbone that is neither frozen nor trained
@@ -71,8 +71,8 @@ class BaseErrorModel(BaseEstimator, ABC):
 
         Parameters
         ----------
-        states_uncertainty : bool
-            Whether the backbone does.
+        said : Prediction
+            What the backbone says of a field.
         """
         return False
 

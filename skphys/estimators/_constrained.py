@@ -233,12 +233,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     @staticmethod
     def _holds_out(errors: BaseErrorModel, backbone: Backbone, layout: Layout, X: Any) -> bool:
         """Say whether the training fields are held out by folds."""
-        if errors.needs_held_out or not errors.takes_held_out(states_uncertainty=False):
+        if errors.needs_held_out or not is_cheap(backbone, layout, X):
             return errors.needs_held_out
-        if not is_cheap(backbone, layout, X):
-            return False
-        said = backbone.ask(_safe_indexing(X, [0]))
-        return errors.takes_held_out(said.states_uncertainty)
+        return errors.takes_held_out(backbone.ask(_safe_indexing(X, [0])))
 
     def _calibration_data(self, layout: Layout, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
         """Return the checked pair that the user gave."""

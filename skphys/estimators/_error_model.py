@@ -25,7 +25,7 @@ from skphys.estimators._base_errors import BaseErrorModel, HeldOut, impose
 from skphys.estimators._covariances import Independent
 from skphys.estimators._displacement import STEPS, Displacement, displaceable, log_steps
 from skphys.estimators._layout import PredictedFields
-from skphys.estimators._moved_members import move_members, some_members
+from skphys.estimators._moved_members import has_points, move_members, some_members
 from skphys.estimators._learning import learn
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._parts import RARITY, SCALES, Part, stated_std, unit_correlation
@@ -165,9 +165,12 @@ class ErrorModel(BaseErrorModel):
         """Whether training fields are held out by folds where there are no other data."""
         return self.covariance in ("residual", "learned")
 
-    def takes_held_out(self, states_uncertainty: bool) -> bool:
-        """Say that they are, if that is cheap, where the backbone states no uncertainty."""
-        return self.covariance == "auto" and not states_uncertainty
+    def takes_held_out(self, said: Prediction) -> bool:
+        """Say that they are, if that is cheap, where the backbone states no standard deviation.
+
+        How far members that are points lie apart is none: it says how much the regressor varies.
+        """
+        return self.covariance == "auto" and (not said.states_uncertainty or has_points(said))
 
     def alone(self, std: np.ndarray) -> ErrorModel:
         """Return this error model with standard deviations in place of what is stated."""
