@@ -25,8 +25,8 @@ from skphys.estimators._base_errors import BaseErrorModel, HeldOut, impose
 from skphys.estimators._covariances import Independent
 from skphys.estimators._displacement import STEPS, Displacement, displaceable, log_steps
 from skphys.estimators._layout import PredictedFields
-from skphys.estimators._moved_members import has_points, move_members, some_members
 from skphys.estimators._learning import learn
+from skphys.estimators._moved_members import has_points, move_members, some_members
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._parts import RARITY, SCALES, Part, stated_std, unit_correlation
 from skphys.predictive import Prediction
@@ -214,7 +214,7 @@ class ErrorModel(BaseErrorModel):
         if self.residual_std_ is not None:
             return (Part(1.0, self.residual_std_ * spread),)
         still = tuple(part for part in parts if part.displacement is None)
-        return still or (replace(parts[0], displacement=None),)
+        return still or (replace(parts[0], displacement=None, each=False),)
 
     def _declared_displacements(self, fields: PredictedFields) -> list[Displacement]:
         if self.displacement is None or isinstance(self.displacement, str):
@@ -290,15 +290,19 @@ class ErrorModel(BaseErrorModel):
         self, fields: PredictedFields, part: Part, scales: tuple[float, ...], rarity: np.ndarray
     ) -> Iterator[tuple[Gaussian, np.ndarray, np.ndarray]]:
         """Yield the members of the backbone, each moved to where it obeys the law best."""
-        move: Any = part.displacement
-        covariance = self._independent(fields)((self._std(fields.prediction) * part.spread) ** 2)
-        law = fields.system.under(Gaussian(fields.prediction.mean, covariance))
-        members = some_members(fields.prediction)
-        moved = move_members(members, move, covariance, law, fields.where, scales)
+        said, move = fields.prediction, part.displacement
+        independent = self._independent(fields)
+
+        def left(std: np.ndarray) -> Covariance:
+            std = std if self.floor_ is None else np.hypot(std, self.floor_)
+            return independent((std * part.spread) ** 2)
+
+        law = fields.system.under(Gaussian(said.mean, left(stated_std(said))))
+        moved = move_members(some_members(said), move, left, law, fields.where, scales)
         for mean, known in zip(moved.means, np.moveaxis(moved.logs, 1, 0), strict=True):
             logs = known + rarity[:, None] + np.log(part.weight)
             weight = np.logaddexp.reduce(logs, axis=0)
-            yield Gaussian(mean, covariance), weight, _root(scales, logs - weight)
+            yield Gaussian(mean, moved.covariance), weight, _root(scales, logs - weight)
 
     def _gaussians(self, fields: PredictedFields, part: Part) -> Iterable[Gaussian]:
         """Yield a part's Gaussians: one, one a member, or one a step of the displacement."""
@@ -390,7 +394,9 @@ def described(model: ErrorModel) -> str:
             kind = "independent errors"
         move = part.displacement
         whose = ", each member" if part.each else ","
-        moved = f"{whose} {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
+        moved = (
+            f"{whose} {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
+        )
         size = float(np.sqrt(np.mean(np.square(part.spread))))
         said.append(f"{part.weight:.0%} {kind}, {what} {size:.3g}{moved}")
     text = "; ".join(said)

@@ -18,7 +18,7 @@ from skphys.conditioning import Covariance, Gaussian, Mixture
 from skphys.constraints import merge_inequalities
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import Displacement, displaceable
-from skphys.estimators._moved_members import MAX_ROWS, has_points, some_members
+from skphys.estimators._moved_members import MAX_ROWS, has_points, moved_spread, some_members
 from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
 
@@ -196,15 +196,16 @@ def _displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) ->
     alike = _alike(model.correlation_, batches[0].mean.shape[1])
     found = []
     each = all(_has_members(batch, stated) for batch in batches)
-    aligned = _aligned_members if each else _aligned
     for axis, names in profiles.items():
         for name in names:
             move = Displacement(axis, name, WIDEST)
-            width, residuals = aligned(move, batches, model.parts_[0].spread, alike)
-            move = replace(move, width=width)
-            spread = _spread(residuals, stated, same)
-            if move.width > NARROWEST and np.any(spread > 0.0):
-                found.append(Part(1.0, spread, False, move, each))
+            if each:
+                width, spread = _aligned_members(move, batches, alike, model.floor_)
+            else:
+                width, residuals = _aligned(move, batches, model.parts_[0].spread, alike)
+                spread = _spread(residuals, stated, same)
+            if width > NARROWEST and np.any(spread > 0.0):
+                found.append(Part(1.0, spread, False, replace(move, width=width), each))
     return found
 
 
@@ -216,37 +217,40 @@ def _has_members(batch: Seen, stated: bool) -> bool:
 
 
 def _aligned_members(
-    move: Displacement, batches: Sequence[Seen], spread: np.ndarray, alike: float
-) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
+    move: Displacement, batches: Sequence[Seen], alike: float, floor: np.ndarray | None
+) -> tuple[float, np.ndarray]:
     """Find the likeliest displacement of each member, and the likeliest member of each field.
 
     Returns
     -------
     width : float
         Root mean square of the displacements, of members as they are likely.
-    residuals : list of (ndarray, ndarray)
-        As of `_aligned`.
+    spread : ndarray of shape ()
+        Root mean square of what is left of errors, over that of what members then differ by.
     """
-    found, residuals = [], []
+    usual = np.mean([np.mean((b.part.truth - b.at_truth(b.mean)) ** 2) for b in batches])
+    squares, errors, spreads = [], [], []
     for batch in batches:
         where, truth = batch.part.fields.where, batch.part.truth
         members = some_members(batch.part.fields.prediction, SOME_MEMBERS)
-        std = batch.at_truth(batch.std)
-        counts = std > 0.0
-        scale = np.where(counts, std * np.where(spread > 0.0, spread, np.inf), np.inf)
-        best, distance = np.full(members.shape[:2], -np.inf), np.zeros(members.shape[:2])
+        best, distance = np.full(members.shape[:2], np.inf), np.zeros(members.shape[:2])
         for trial in TRIALS[::2]:
             moved = batch.at_truth(move.moved(members, where, trial * move.width))
-            likely = -0.5 * np.sum(((truth - moved) / scale) ** 2, axis=-1) / alike - trial**2 / 2
-            better = likely > best
-            best, distance = np.where(better, likely, best), np.where(better, trial, distance)
-        weights = np.exp(best - np.logaddexp.reduce(best, axis=0))
-        found.append(np.sum(weights * distance**2, axis=0))
-        k, rows = best.argmax(axis=0), np.arange(len(truth))
-        moved = batch.at_truth(move.moved(members[k, rows], where, distance[k, rows] * move.width))
-        error = np.where(counts, (truth - moved) / np.where(counts, std, 1.0), 0.0)
-        residuals.append((error, counts))
-    return float(np.sqrt(np.mean(np.concatenate(found)))) * move.width, residuals
+            cost = np.sum((truth - moved) ** 2, axis=-1) / (alike * usual) + trial**2
+            better = cost < best
+            best, distance = np.where(better, cost, best), np.where(better, trial, distance)
+        logs = -0.5 * best * usual / max(usual * np.mean(best.min(axis=0)), 1e-300)
+        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
+        squares.append(np.sum(weights * distance**2, axis=0))
+        each = zip(members, distance * move.width, strict=True)
+        moved = batch.at_truth(np.stack([move.moved(m, where, d) for m, d in each]))
+        std = moved_spread(moved, logs)
+        spreads.append(np.square(std if floor is None else np.hypot(std, floor)))
+        likeliest = moved[best.argmin(axis=0), np.arange(len(truth))]
+        errors.append((truth - likeliest) ** 2)
+    width = float(np.sqrt(np.mean(np.concatenate(squares)))) * move.width
+    total = max(float(np.mean(np.concatenate(spreads))), 1e-300)
+    return width, np.sqrt(np.asarray(np.mean(np.concatenate(errors)) / total))
 
 
 def _aligned(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,18 +25,21 @@ TINY = 1e-300
 
 @dataclass(frozen=True)
 class Moved:
-    """The likeliest members of each field, moved to where they obey the law best.
+    """Members moved to where they obey the law best, and what they still differ by.
 
     Attributes
     ----------
     means : ndarray of shape (n_kept, n_fields, n_points)
-        The members there.
+        The likeliest of each field.
     logs : ndarray of shape (n_scales, n_kept, n_fields)
         Log densities of the law's values, over all distances, times the member's share.
+    covariance : Covariance
+        Of what is left of errors.
     """
 
     means: np.ndarray
     logs: np.ndarray
+    covariance: Covariance
 
 
 def has_points(prediction: Prediction) -> bool:
@@ -50,10 +54,17 @@ def some_members(prediction: Prediction, most: int = MAX_MEMBERS) -> np.ndarray:
     return members[np.unique(np.linspace(0, len(members) - 1, most).astype(int))]
 
 
+def moved_spread(members: np.ndarray, logs: np.ndarray) -> np.ndarray:
+    """Return the standard deviations (n_fields, n_points) of members, of log weights."""
+    weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))[..., None]
+    mean = np.sum(weights * members, axis=0)
+    return np.sqrt(np.sum(weights * (members - mean) ** 2, axis=0))
+
+
 def move_members(
     members: np.ndarray,
     move: Displacement,
-    covariance: Covariance,
+    covariance: Callable[[np.ndarray], Covariance],
     law: Any,
     where: Where,
     scales: tuple[float, ...],
@@ -66,8 +77,9 @@ def move_members(
         Equally likely.
     move : Displacement
         Along which axis, how, and how far.
-    covariance : Covariance
-        Of what is left of errors.
+    covariance : callable
+        Makes the covariance of what is left of errors, of the standard deviations by which members
+        differ after they were moved.
     law : EqualitySystem
         With at most `MAX_ROWS` rows.
     where : Where
@@ -81,26 +93,27 @@ def move_members(
     reads = reads.reshape(*members.shape[:2], len(PLACES), len(rows))
     miss = law.values[:, None, :] - reads  # (n_members, n_fields, n_places, n_rows)
     slope = np.gradient(reads, axis=2)
-    variance = np.broadcast_to(covariance.row_variance(law.rows), law.values.shape)
     noise = np.broadcast_to(np.square(law.noise), law.values.shape)
-    logs = []
-    for scale in scales:
+
+    def likely(variance: np.ndarray, scale: float) -> np.ndarray:
         # Between two places the law's reading changes evenly.
-        within = (scale**2 * variance + noise)[:, None, :] + slope**2 / 12.0 + TINY
+        within = (variance + noise)[:, None, :] + slope**2 / 12.0 + TINY
         each = -0.5 * (miss**2 / within + np.log(2.0 * np.pi * within)).sum(axis=-1)
         near = -0.5 * (PLACES / scale) ** 2 + np.log(CELLS)
-        logs.append(each + near - np.logaddexp.reduce(near))
-    found = np.stack(logs)  # (n_scales, n_members, n_fields, n_places)
-    total = np.logaddexp.reduce(found, axis=-1) - np.log(len(members))
-    overall = np.logaddexp.reduce(total, axis=0)
+        return each + near - np.logaddexp.reduce(near)  # (n_members, n_fields, n_places)
+
+    first = likely(np.zeros_like(noise), 1.0)
+    distance = _nearest(first, miss, slope, noise) * move.width
+    moved = np.stack([move.moved(m, where, d) for m, d in zip(members, distance, strict=True)])
+    left = covariance(moved_spread(moved, np.logaddexp.reduce(first, axis=-1)))
+    variance = np.broadcast_to(left.row_variance(law.rows), law.values.shape)
+    logs = np.stack([np.logaddexp.reduce(likely(c**2 * variance, c), axis=-1) for c in scales])
+    logs -= np.log(len(members))
+    overall = np.logaddexp.reduce(logs, axis=0)
     kept = np.argsort(-overall, axis=0)[:KEPT]
-    total = np.take_along_axis(total, kept[None], axis=1)
-    lost = np.logaddexp.reduce(overall, axis=0) - np.logaddexp.reduce(total, axis=(0, 1))
-    distance = _nearest(np.logaddexp.reduce(found, axis=0), miss, slope, variance + noise)
-    distance = np.take_along_axis(distance, kept, axis=0) * move.width
-    chosen = np.take_along_axis(members, kept[..., None], axis=0)
-    means = np.stack([move.moved(m, where, d) for m, d in zip(chosen, distance, strict=True)])
-    return Moved(means, total + lost)
+    chosen = np.take_along_axis(logs, kept[None], axis=1)
+    lost = np.logaddexp.reduce(overall, axis=0) - np.logaddexp.reduce(chosen, axis=(0, 1))
+    return Moved(np.take_along_axis(moved, kept[..., None], axis=0), chosen + lost, left)
 
 
 def _nearest(
