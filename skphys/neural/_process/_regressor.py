@@ -75,6 +75,11 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         L2 penalty. None: the recipe's.
     scheduler : {"one_cycle", "step", "cosine", "constant"} or None, default=None
         Learning-rate schedule. None: the recipe's.
+    loss : {"nll", "crps", "energy"}, default="nll"
+        What is minimised: the negative log-likelihood of the targets plus the divergence of the
+        latent vectors; or a proper score of the predicted mixture, in units of the standard
+        deviation of y: the continuous ranked probability score at each target, or the energy score
+        of all targets of a function together. See Notes.
     early_stopping : bool, default=False
         Whether to hold out functions, to stop after `n_iter_no_change` epochs without a lower loss
         on them, and to keep the weights of the best epoch.
@@ -195,6 +200,7 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         "predict_dropout": ["boolean"],
         "min_std": [Interval(Real, 0, None, closed="left")],
         "recipe": [StrOptions(set(PROCESS_RECIPES))],
+        "loss": [StrOptions({"nll", "crps", "energy"})],
         "predict_batch_size": [POSITIVE],
         "equation": [DifferentialEquation, None],
         "equation_weight": [Interval(Real, 0, None, closed="left")],
@@ -222,6 +228,7 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         lr: float | None = None,
         weight_decay: float | None = None,
         scheduler: str | None = None,
+        loss: str = "nll",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 50,
@@ -250,6 +257,7 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         self.lr = lr
         self.weight_decay = weight_decay
         self.scheduler = scheduler
+        self.loss = loss
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
