@@ -92,9 +92,7 @@ class ProcessScore(nn.Module):
             fields = as_fields(mean, std, batch, self.conditioning)
             return self.conditioning.field(*fields).sample(1, batch.seed)[0]
         generator = torch.Generator(mean.device).manual_seed(batch.seed)
-        normal = torch.randn(
-            mean.shape, generator=generator, dtype=mean.dtype, device=mean.device
-        )
+        normal = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         return mean + std * normal
 
 
