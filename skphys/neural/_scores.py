@@ -34,9 +34,9 @@ def gaussian_crps(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
 def mixture_crps(means: Tensor, stds: Tensor, target: Tensor) -> Tensor:
     """Return the fair scores of mixtures of Gaussians that weigh the same.
 
-    The closed form of [2]_: the mean distance of the components (K, ...), two at
-    least, from the targets (...), less half their mean distance from each other; here of two that
-    differ, as components are draws of infinitely many.
+    The closed form of [2]_: the mean distance of the components (K, ...), two at least, from the
+    targets (...), less half their mean distance from each other; here of two that differ, as
+    components are draws of infinitely many ([3]_).
     """
     one, other = _pairs(means)
     apart = distance(means[one] - means[other], root(stds[one].square() + stds[other].square()))

@@ -48,9 +48,9 @@ class ConstrainedProcessLoss(nn.Module):
 
     def forward(self, output: tuple[Tensor, Tensor, Tensor], batch: FunctionBatch) -> Tensor:
         """Return the mean over functions, for fields (B, T) side by side."""
-        *moments, divergence = output
-        mean, std, *law = as_fields(*moments, batch, self.conditioning)
-        nll = pointwise_nll(*self.conditioning(mean, std, *law), batch.values.view_as(mean))
+        mean, std, divergence = output
+        mean, std = self.conditioning(*as_fields(mean, std, batch, self.conditioning))
+        nll = pointwise_nll(mean, std, batch.values.view_as(mean))
         return (nll.sum((1, 2)) + divergence).mean().float()
 
 

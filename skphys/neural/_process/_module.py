@@ -232,10 +232,12 @@ class NeuralProcess(nn.Module):
 
         Parameters
         ----------
-        context, targets, at : Tensor
+        context, targets : Tensor
             As in `forward`; the values of the targets are not looked at.
         noise : Tensor of shape (K, B, H)
             Standard normal.
+        at : Tensor, optional
+            As in `forward`.
 
         Returns
         -------

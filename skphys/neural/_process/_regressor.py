@@ -94,7 +94,8 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
         the axes of the grid. Costs several times the time of a step.
     equation_weight : float, default=1.0
         Weight of that penalty, beside the loss of one function. Where a loss is summed over a
-        batch, as in the released code of [2]_, a weight of 1 is one of 1 / batch_size here.
+        batch, as in the released code of [2]_, a weight of 1 is one of 1 / batch_size here. The
+        likelihood is a sum over targets, the two scores are of the size of one of them.
     warm_start : bool, default=False
         Whether fit goes on from the weights of the previous fit, with its units.
     checkpoint : str, path-like or None, default=None
