@@ -167,7 +167,7 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
     the closed form for mixtures [4]_; ``loss="energy"`` is the mean distance of one draw of all
     targets for each component from the truth, less half the draws' mean distance from each other,
     in root mean squares. That no component is compared with itself makes the score of four on
-    average that of infinitely many. A step takes longer than one of "nll".
+    average that of infinitely many. A step takes about as long as one of "nll".
 
     Predictions are mixtures of `n_draws` Gaussians with :math:`z` from the contexts. The draws are
     the same, in units of the standard deviations of :math:`z`, for all rows and all calls. Contexts
