@@ -33,6 +33,7 @@ FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the b
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
+TINY = 1e-12  # part of usual errors, below which members are right
 SOME_MEMBERS = 20  # that are aligned with held-out fields
 WEIGHING = 30  # rounds in which weights are found
 
@@ -239,7 +240,7 @@ def _aligned_members(
             cost = np.sum((truth - moved) ** 2, axis=-1) / (alike * usual) + trial**2
             better = cost < best
             best, distance = np.where(better, cost, best), np.where(better, trial, distance)
-        logs = -0.5 * best * usual / max(usual * np.mean(best.min(axis=0)), 1e-300)
+        logs = -0.5 * best / max(np.mean(best.min(axis=0)), TINY)
         weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
         squares.append(np.sum(weights * distance**2, axis=0))
         each = zip(members, distance * move.width, strict=True)
@@ -249,8 +250,9 @@ def _aligned_members(
         likeliest = moved[best.argmin(axis=0), np.arange(len(truth))]
         errors.append((truth - likeliest) ** 2)
     width = float(np.sqrt(np.mean(np.concatenate(squares)))) * move.width
-    total = max(float(np.mean(np.concatenate(spreads))), 1e-300)
-    return width, np.sqrt(np.asarray(np.mean(np.concatenate(errors)) / total))
+    total = np.mean(np.concatenate(spreads))
+    left = np.mean(np.concatenate(errors)) / total if total > 0.0 else 0.0
+    return width, np.sqrt(np.asarray(left))
 
 
 def _aligned(

@@ -123,10 +123,11 @@ def _nearest(
 
     From the likeliest place it is on to where the misses are least, at most half way to the next.
     """
-    best = logs.argmax(axis=-1)
+    best = (logs - np.log(CELLS)).argmax(axis=-1)
     at = best[..., None, None]
     missing, rising = (np.take_along_axis(a, at, axis=2)[:, :, 0] for a in (miss, slope))
     inverse = 1.0 / (variance + TINY)
     along, steep = (missing * rising * inverse).sum(-1), (rising**2 * inverse).sum(-1)
-    part = np.clip(along / np.maximum(steep, TINY), -0.5, 0.5)
-    return PLACES[best] + part * CELLS[best]
+    place, cell = PLACES[best], CELLS[best]
+    part = (along - place * cell) / (steep + cell**2)
+    return place + np.clip(part, -0.5, 0.5) * cell
