@@ -34,6 +34,10 @@ class HeldOut:
     fields: PredictedFields
     truth: np.ndarray
 
+    def take(self, part: np.ndarray) -> HeldOut:
+        """Return some of the fields, by a mask or by their numbers."""
+        return HeldOut(self.fields.take(part), self.truth[part])
+
 
 class BaseErrorModel(BaseEstimator, ABC):
     """Says how a backbone errs: from what it predicts, and what must hold, to a posterior.
@@ -85,6 +89,18 @@ class BaseErrorModel(BaseEstimator, ABC):
             Batches of fields with their true values.
         """
         return self
+
+    def refit(self, held_out: Sequence[HeldOut]) -> BaseErrorModel:
+        """Return this error model, which is fitted, as other held-out fields would have it.
+
+        Conformal intervals ask how it predicts fields that it did not learn from. By default `fit`.
+
+        Parameters
+        ----------
+        held_out : sequence of HeldOut
+            Batches of fields with their true values.
+        """
+        return self.fit(held_out)
 
     def taken(self, prediction: Prediction) -> Prediction:
         """Return the prediction that a nested estimator hands up; by default as it is."""

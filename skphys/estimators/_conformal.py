@@ -11,6 +11,7 @@ import numpy as np
 from skphys.estimators._base_errors import BaseErrorModel, HeldOut
 
 ROUNDING = 1e-12  # part of a field's largest value by which a known point may be off
+N_FOLDS = 5
 SLACK = 1e-9  # of a rank, which is a product of floats
 
 
@@ -42,6 +43,46 @@ def conformity_scores(errors: BaseErrorModel, held_out: Iterable[HeldOut]) -> li
                 found.extend(np.where(error == 0.0, 0.0, error / std))
         return found
     return []
+
+
+def apart_scores(
+    errors: BaseErrorModel, fitted: BaseErrorModel, held_out: Sequence[HeldOut]
+) -> list[np.ndarray]:
+    """Return the scores of fields under an error model that has not learned from them.
+
+    Fields that an error model learned from fit it better than new ones. So folds of them are left
+    out in turn (cross-conformal prediction, Vovk 2015).
+
+    Parameters
+    ----------
+    errors, fitted : BaseErrorModel
+        Before and after `fit` on all of them; the same if it learns nothing.
+    held_out : sequence of HeldOut
+        Batches of fields with their true values.
+
+    Returns
+    -------
+    list of ndarray of shape (n_outputs,)
+        As of `conformity_scores`.
+    """
+    n_fields = sum(len(part.truth) for part in held_out)
+    if fitted is errors or n_fields < 2:
+        return conformity_scores(fitted, held_out)
+    fold = np.random.default_rng(0).permutation(n_fields) % N_FOLDS
+    found: list[np.ndarray] = []
+    for k in range(min(N_FOLDS, n_fields)):
+        others, own = _taken(held_out, fold != k), _taken(held_out, fold == k)
+        scores = conformity_scores(fitted.refit(others), own)
+        if not scores:
+            return []
+        found.extend(scores)
+    return found
+
+
+def _taken(held_out: Sequence[HeldOut], mask: np.ndarray) -> list[HeldOut]:
+    ends = np.cumsum([len(part.truth) for part in held_out])[:-1]
+    masks = np.split(mask, ends)
+    return [part.take(own) for part, own in zip(held_out, masks, strict=True) if own.any()]
 
 
 def conformal_factor(

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skphys.constraints import ConstraintSet
 from skphys.estimators._backbone import Backbone, tell_net
 from skphys.estimators._base_errors import BaseErrorModel, gaussians_of
-from skphys.estimators._conformal import conformal_factor, conformity_scores
+from skphys.estimators._conformal import apart_scores, conformal_factor, conformity_scores
 from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._held_out import (
     FEWEST_FIELDS,
@@ -228,7 +228,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"fit of the error model {type(errors).__name__} must return the fitted error "
                 f"model; got {type(fitted).__name__}."
             )
-        return fitted, conformity_scores(fitted, data)
+        return fitted, apart_scores(errors, fitted, data)
 
     @staticmethod
     def _holds_out(errors: BaseErrorModel, backbone: Backbone, layout: Layout, X: Any) -> bool:

@@ -25,7 +25,7 @@ from skphys.estimators._base_errors import BaseErrorModel, HeldOut, impose
 from skphys.estimators._covariances import Independent
 from skphys.estimators._displacement import STEPS, Displacement, displaceable, log_steps
 from skphys.estimators._layout import PredictedFields
-from skphys.estimators._learning import learn
+from skphys.estimators._learning import learn, relearn
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._parts import RARITY, SCALES, Part, stated_std, unit_correlation
 from skphys.predictive import Prediction
@@ -186,6 +186,16 @@ class ErrorModel(BaseErrorModel):
             Batches of fields with their true values.
         """
         return learn(self, held_out) if self.learns else self
+
+    def refit(self, held_out: Sequence[HeldOut]) -> ErrorModel:
+        """Return what was chosen, with the sizes and the correlation of other held-out fields.
+
+        Parameters
+        ----------
+        held_out : sequence of HeldOut
+            Batches of fields with their true values.
+        """
+        return relearn(self, held_out) if self.parts_ is not None else self
 
     def with_parts(self, parts: Sequence[Part], **fitted: Any) -> ErrorModel:
         """Return this error model with other parts, and other fitted attributes by name."""

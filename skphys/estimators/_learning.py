@@ -66,23 +66,16 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     Standard deviations are those of the Gaussian before the inequalities, so they are judged
     there: of means that were moved onto bounds errors are other, mostly smaller ones.
     """
-    alone = model.covariance == "residual"
-    batches = [_seen(_without_inequalities(part), alone) for part in held_out]
+    batches = _seen_all(held_out, model)
     n_fields = sum(len(batch.mean) for batch in batches)
-    stated = all(b.part.fields.prediction.states_uncertainty for b in batches) and not alone
-    same = _share_points(batches)
+    stated, same = _all_stated(batches, model), _share_points(batches)
     judged = model.covariance != "identity"
     floor = _floor(batches) if stated and same and judged else None
-    if floor is not None:
-        batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
-    shared = SHARED if has_places(batches[0].part.fields.where) else 0.0
-    spread = _spread([_residuals(b) for b in batches], stated, same, shared)
+    batches, spread = _raised_spread(batches, floor, stated, same)
     if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
         return model  # predictions without error say nothing of theirs
     model = model.with_parts((), residual_std_=None if stated else spread)
-    if model.scale != "auto":
-        spread = spread if not stated else np.ones(())
-        spread = spread * float(model.scale)
+    spread = _declared(model, spread, stated)
     simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
     full = simple.with_parts(simple.parts_, scales_=SCALES)
     if model.scale == "auto":
@@ -92,8 +85,7 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         return _best(tried, batches)
     parts = list(full.parts_)
     if same and model.correlation_length is None and model.covariance != "stated":
-        standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
-        correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
+        correlation = _correlation(batches, spread)
         learned = Part(1.0, spread, as_stated=False)
         full = full.with_parts(parts, correlation_=correlation)
         parts.append(learned)
@@ -104,6 +96,56 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if model.scale == "auto":
         tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
     return _best(tried, batches)
+
+
+def relearn(model: Any, held_out: Sequence[HeldOut]) -> Any:
+    """Return a fitted error model with the sizes and the correlation that other fields tell.
+
+    What was chosen stays: the parts, how far fields are displaced, and the weights. Those are a few
+    numbers; what has one for each point is what fits the fields that it was learned from.
+    """
+    chosen, parts, batches = model.parts_, [], _seen_all(held_out, model)
+    stated, same = _all_stated(batches, model), _share_points(batches)
+    floor = None if model.floor_ is None else _unsure(_floor(batches), model.floor_)
+    batches, spread = _raised_spread(batches, floor, stated, same)
+    spread = _unsure(spread, chosen[0].spread)
+    model = model.with_parts((), floor_=floor, residual_std_=None if stated else spread)
+    spread = _declared(model, spread, stated)
+    if model.correlation_ is not None:
+        model = model.with_parts((), correlation_=_correlation(batches, spread))
+    alike = _alike(model.correlation_, batches[0].mean.shape[1])
+    for part in chosen:
+        own = spread
+        if part.displacement is not None:
+            move = replace(part.displacement, width=WIDEST)
+            own = _spread(_aligned(move, batches, spread, alike)[1], stated, same)
+            own = _unsure(own, part.spread)
+        parts.append(replace(part, spread=own))
+    model = model.with_parts(parts)
+    return _rescaled(model, batches, stated) if model.scale == "auto" else model
+
+
+def _unsure(stds: np.ndarray | None, before: np.ndarray) -> np.ndarray:
+    """Return standard deviations that are nowhere zero where those of all fields were not."""
+    stds = np.zeros_like(before) if stds is None else stds
+    return np.where((stds == 0.0) & (before > 0.0), np.sqrt(SHARED * np.mean(stds**2)), stds)
+
+
+def _seen_all(held_out: Sequence[HeldOut], model: Any) -> list[Seen]:
+    alone = model.covariance == "residual"
+    return [_seen(_without_inequalities(part), alone) for part in held_out]
+
+
+def _declared(model: Any, spread: np.ndarray, stated: bool) -> np.ndarray:
+    """Return spreads with the factor that is declared, if one is."""
+    if model.scale == "auto":
+        return spread
+    return (np.ones(()) if stated else spread) * float(model.scale)
+
+
+def _all_stated(batches: Sequence[Seen], model: Any) -> bool:
+    said = (batch.part.fields.prediction for batch in batches)
+    return model.covariance != "residual" and all(each.states_uncertainty for each in said)
 
 
 def _seen(part: HeldOut, alone: bool) -> Seen:
@@ -151,6 +193,16 @@ def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     return floor if floor.any() else None
 
 
+def _raised_spread(
+    batches: list[Seen], floor: np.ndarray | None, stated: bool, same: bool
+) -> tuple[list[Seen], np.ndarray]:
+    """Raise what is stated to a floor; return also the root mean square of residuals then."""
+    if floor is not None:
+        batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
+    shared = SHARED if has_places(batches[0].part.fields.where) else 0.0
+    return batches, _spread([_residuals(b) for b in batches], stated, same, shared)
+
+
 def _spread(residuals: Any, stated: bool, same: bool, shared: float = SHARED) -> np.ndarray:
     """Return the root mean square of residuals: one number, or one a point if nothing is stated.
 
@@ -162,6 +214,11 @@ def _spread(residuals: Any, stated: bool, same: bool, shared: float = SHARED) ->
         return np.sqrt((1.0 - shared) * at_points + shared * (at_points > 0.0) * square.mean())
     total = sum(np.sum(values**2) for values, _ in residuals)
     return np.sqrt(np.asarray(total / max(1, sum(counts.sum() for _, counts in residuals))))
+
+
+def _correlation(batches: Sequence[Seen], spread: np.ndarray) -> Covariance:
+    standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
+    return learned_correlation(np.where(spread > 0.0, standard, 0.0))
 
 
 def learned_correlation(standard: np.ndarray) -> Covariance:
