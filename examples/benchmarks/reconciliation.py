@@ -147,7 +147,7 @@ def main():
         "neighbours": make_pipeline(StandardScaler(), KNeighborsRegressor(8)),
         "tree": DecisionTreeRegressor(min_samples_leaf=8, random_state=0),
     }
-    n_train, n_test, n_draws = (60, 24, 1) if quick else (120, 120, 3)
+    n_train, n_test, n_draws = (60, 24, 1) if quick else (120, 120, 2)
     ratios = []
     for name, regressor in regressors.items():
         for n_held_out in (24,) if quick else (24, 96, 0):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from skphys.conditioning import Covariance, Gaussian, Mixture
@@ -32,6 +33,7 @@ FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the b
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
+MANY = 80  # fields that an error model is chosen from once, and not again without some of them
 WEIGHING = 30  # rounds in which weights are found
 
 
@@ -99,11 +101,22 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
 
 
 def relearn(model: Any, held_out: Sequence[HeldOut]) -> Any:
-    """Return a fitted error model with the sizes and the correlation that other fields tell.
+    """Return a fitted error model as other fields would have it.
 
-    What was chosen stays: the parts, how far fields are displaced, and the weights. Those are a few
-    numbers; what has one for each point is what fits the fields that it was learned from.
+    Where there are many fields, what was chosen stays: the parts, how far fields are displaced, and
+    the weights. Then they cost the most, and fit the fields that chose them hardly better.
     """
+    if sum(len(part.truth) for part in held_out) >= MANY:
+        return _resized(model, held_out)
+    fresh = learn(clone(model), held_out)
+    before = model.parts_[0].spread
+    parts = [replace(p, spread=_unsure(p.spread, before)) for p in fresh.parts_ or ()]
+    floor = None if model.floor_ is None else _unsure(fresh.floor_, model.floor_)
+    return fresh.with_parts(parts, floor_=floor) if parts else fresh
+
+
+def _resized(model: Any, held_out: Sequence[HeldOut]) -> Any:
+    """Return a fitted error model with the sizes and the correlation that other fields tell."""
     chosen, parts, batches = model.parts_, [], _seen_all(held_out, model)
     stated, same = _all_stated(batches, model), _share_points(batches)
     floor = None if model.floor_ is None else _unsure(_floor(batches), model.floor_)

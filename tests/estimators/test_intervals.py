@@ -136,7 +136,7 @@ def test_conformal_ranks_do_not_suffer_from_rounding(rng):
 
 @pytest.mark.parametrize("error_model", ["stated", "auto", "residual"])
 def test_conformal_coverage_over_splits(error_model):
-    n_held_out, n_test, n_splits = 29, 200, 20
+    n_held_out, n_test, n_splits = 29, 200, 8 if error_model == "auto" else 20
     levels, found = (0.5, 0.9), {}
     for seed in range(n_splits):
         rng = np.random.default_rng(seed)
