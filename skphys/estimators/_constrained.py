@@ -477,7 +477,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         This holds to the letter for fields of `calibration` whose errors the error model does not
         learn, ``error_model="stated"``. One that learned from a field fits it better than others,
         so distances come from five folds, as in [3]_: the error model is fitted without a fold, and
-        judged on it. From 80 fields on, to save time, parts, displacements and weights are those
+        judged on it. From 75 fields on in four folds, to save time, parts, displacements and weights are those
         of all fields, and only sizes and correlation are learned again. Out of fold the distances
         are those of backbones that were fitted on fewer fields.
 

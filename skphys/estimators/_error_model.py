@@ -188,7 +188,7 @@ class ErrorModel(BaseErrorModel):
         return learn(self, held_out) if self.learns else self
 
     def refit(self, held_out: Sequence[HeldOut]) -> ErrorModel:
-        """Return what other held-out fields tell; of 80 or more only sizes and correlation.
+        """Return what other held-out fields tell; of 75 or more only sizes and correlation.
 
         Parameters
         ----------

@@ -33,7 +33,7 @@ FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the b
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
-MANY = 80  # fields that an error model is chosen from once, and not again without some of them
+MANY = 75  # fields that an error model is chosen from once, and not again without some of them
 WEIGHING = 30  # rounds in which weights are found
 
 
