@@ -477,8 +477,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         This holds to the letter for fields of `calibration` whose errors the error model does not
         learn, ``error_model="stated"``. One that learned from a field fits it better than others,
         so distances come from five folds, as in [3]_: the error model is fitted without a fold, and
-        judged on it. With 75 fields or more in the others parts, displacements and weights are those
-        of all fields, to save time, and only sizes and correlation are learned again. Out of fold
+        judged on it. With 75 fields or more in the others parts, displacements and weights are
+        those of all fields, to save time; sizes and correlation are learned again. Out of fold
         the distances are those of backbones that were fitted on fewer fields.
 
         Where a held-out field is off at a point without standard deviation its distance is
