@@ -34,6 +34,10 @@ class HeldOut:
     fields: PredictedFields
     truth: np.ndarray
 
+    def take(self, part: np.ndarray) -> HeldOut:
+        """Return some of the fields, by a mask or by their numbers."""
+        return HeldOut(self.fields.take(part), self.truth[part])
+
 
 class BaseErrorModel(BaseEstimator, ABC):
     """Says how a backbone errs: from what it predicts, and what must hold, to a posterior.

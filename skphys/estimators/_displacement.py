@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from skphys.estimators._covariances import Where
-from skphys.grids import Axis, Grid
+from skphys.grids import Axis, Components, Grid
 
 # How far a point moves, by its position from 0 to 1 along the axis: all points alike, or none at
 # the left end, the right end, both.
@@ -99,6 +99,12 @@ def displaceable(where: Where) -> dict[str, tuple[str, ...]]:
         for name, (position, axis) in _coordinates(where).items()
         if len(position) > 2
     }
+
+
+def has_places(where: Where) -> bool:
+    """Say whether points are places of one quantity, and not series, species or components."""
+    grid = where.grid
+    return not isinstance(grid, Components) and not (isinstance(grid, Grid) and _only_counts(grid))
 
 
 def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:

@@ -17,7 +17,7 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from skphys.conditioning import Covariance, Gaussian, Mixture
 from skphys.constraints import merge_inequalities
 from skphys.estimators._base_errors import HeldOut
-from skphys.estimators._displacement import Displacement, displaceable
+from skphys.estimators._displacement import Displacement, displaceable, has_places
 from skphys.estimators._moved_members import MAX_ROWS, has_points, moved_spread, some_members
 from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
@@ -78,7 +78,8 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     floor = _floor(batches) if stated and same and judged else None
     if floor is not None:
         batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
-    spread = _spread([_residuals(b) for b in batches], stated, same)
+    shared = SHARED if has_places(batches[0].part.fields.where) else 0.0
+    spread = _spread([_residuals(b) for b in batches], stated, same, shared)
     if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
         return model  # predictions without error say nothing of theirs
     model = model.with_parts((), residual_std_=None if stated else spread)
@@ -153,12 +154,15 @@ def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     return floor if floor.any() else None
 
 
-def _spread(residuals: Any, stated: bool, same: bool) -> np.ndarray:
-    """Return the root mean square of residuals: one number, or one a point if nothing is stated."""
+def _spread(residuals: Any, stated: bool, same: bool, shared: float = SHARED) -> np.ndarray:
+    """Return the root mean square of residuals: one number, or one a point if nothing is stated.
+
+    What points share of it assumes that they are places of one quantity; series differ in size.
+    """
     if not stated and same:
         square = np.concatenate([values for values, _ in residuals]) ** 2
         at_points = square.mean(axis=0)
-        return np.sqrt((1.0 - SHARED) * at_points + SHARED * (at_points > 0.0) * square.mean())
+        return np.sqrt((1.0 - shared) * at_points + shared * (at_points > 0.0) * square.mean())
     total = sum(np.sum(values**2) for values, _ in residuals)
     return np.sqrt(np.asarray(total / max(1, sum(counts.sum() for _, counts in residuals))))
 
