@@ -290,7 +290,8 @@ class ErrorModel(BaseErrorModel):
         self, fields: PredictedFields, part: Part, scales: tuple[float, ...], rarity: np.ndarray
     ) -> Iterator[tuple[Gaussian, np.ndarray, np.ndarray]]:
         """Yield the members of the backbone, each moved to where it obeys the law best."""
-        said, move = fields.prediction, part.displacement
+        said = fields.prediction
+        move: Any = part.displacement
         independent = self._independent(fields)
 
         def left(std: np.ndarray) -> Covariance:
@@ -393,7 +394,7 @@ def described(model: ErrorModel) -> str:
         if model.correlation_ is None and not part.as_stated:
             kind = "independent errors"
         move = part.displacement
-        whose = ", each member" if part.each else ","
+        whose = ", members moved:" if part.each else ", moved:"
         moved = (
             f"{whose} {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
         )

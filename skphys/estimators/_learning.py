@@ -8,7 +8,7 @@ counts as so many independent points as its learned correlation has directions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,51 +16,27 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 
 from skphys.conditioning import Covariance, Gaussian, Mixture
 from skphys.constraints import merge_inequalities
+from skphys.estimators._alignment import (
+    SHARED,
+    Seen,
+    displaced,
+    n_alike,
+    residuals_of,
+    spread_of,
+)
 from skphys.estimators._base_errors import HeldOut
-from skphys.estimators._displacement import Displacement, displaceable, has_places
-from skphys.estimators._moved_members import MAX_ROWS, has_points, moved_spread, some_members
+from skphys.estimators._displacement import has_places
 from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
 
 FEWEST = 10  # fields from which more is learned than a scale
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
-SHARED = 0.1  # part of a point's residual variance that is that of all points
-WIDEST = 0.1  # standard deviation of displacements before any data, in parts of the axis' length
-TRIALS = 4.0 * np.sinh(np.linspace(-4.0, 4.0, 61)) / np.sinh(4.0)  # in its units
-NARROWEST = 1e-4  # part of an axis' length: less is no displacement
 FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the best is taken
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
-TINY = 1e-12  # part of usual errors, below which members are right
-SOME_MEMBERS = 20  # that are aligned with held-out fields
 WEIGHING = 30  # rounds in which weights are found
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A batch of held-out fields, and what is said of them.
-
-    Attributes
-    ----------
-    part : HeldOut
-        The batch.
-    std : ndarray of shape (n_fields, n_points)
-        Standard deviations as stated, or 1.
-    """
-
-    part: HeldOut
-    std: np.ndarray
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Means, of shape (n_fields, n_points)."""
-        return self.part.fields.prediction.mean
-
-    def at_truth(self, values: np.ndarray) -> np.ndarray:
-        """Return values at the points whose truth is known."""
-        return values[..., self.part.fields.shown]
 
 
 def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
@@ -79,7 +55,7 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if floor is not None:
         batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
     shared = SHARED if has_places(batches[0].part.fields.where) else 0.0
-    spread = _spread([_residuals(b) for b in batches], stated, same, shared)
+    spread = spread_of([residuals_of(b) for b in batches], stated, same, shared)
     if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
         return model  # predictions without error say nothing of theirs
     model = model.with_parts((), residual_std_=None if stated else spread)
@@ -95,14 +71,15 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         return _best(tried, batches)
     parts = list(full.parts_)
     if same and model.correlation_length is None and model.covariance != "stated":
-        standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
+        standard = np.concatenate([residuals_of(b)[0] for b in batches])
+        standard = standard / np.maximum(spread, 1e-300)
         correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
         learned = Part(1.0, spread, as_stated=False)
         full = full.with_parts(parts, correlation_=correlation)
         parts.append(learned)
         tried.append(simple.with_parts([learned], correlation_=correlation))
     if model.displacement == "auto":
-        parts += _displaced(full, batches, stated, same)
+        parts += displaced(full, batches, stated, same)
     tried.append(_weighed(full, parts, batches))
     if model.scale == "auto":
         tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
@@ -133,14 +110,6 @@ def _share_points(batches: Sequence[Seen]) -> bool:
     )
 
 
-def _residuals(batch: Seen) -> tuple[np.ndarray, np.ndarray]:
-    """Return errors in units of the standard deviation, and where there is one."""
-    std = batch.at_truth(batch.std)
-    counts = std > 0.0
-    error = batch.part.truth - batch.at_truth(batch.mean)
-    return np.where(counts, error / np.where(counts, std, 1.0), 0.0), counts
-
-
 def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     """Return least standard deviations, where errors are at points that are stated as sure.
 
@@ -152,19 +121,6 @@ def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     errors = np.concatenate([batch.part.truth - batch.mean for batch in batches])
     floor = FLOOR * np.sqrt(np.mean(errors**2, axis=0))
     return floor if floor.any() else None
-
-
-def _spread(residuals: Any, stated: bool, same: bool, shared: float = SHARED) -> np.ndarray:
-    """Return the root mean square of residuals: one number, or one a point if nothing is stated.
-
-    What points share of it assumes that they are places of one quantity; series differ in size.
-    """
-    if not stated and same:
-        square = np.concatenate([values for values, _ in residuals]) ** 2
-        at_points = square.mean(axis=0)
-        return np.sqrt((1.0 - shared) * at_points + shared * (at_points > 0.0) * square.mean())
-    total = sum(np.sum(values**2) for values, _ in residuals)
-    return np.sqrt(np.asarray(total / max(1, sum(counts.sum() for _, counts in residuals))))
 
 
 def learned_correlation(standard: np.ndarray) -> Covariance:
@@ -182,118 +138,9 @@ def learned_correlation(standard: np.ndarray) -> Covariance:
     return unit_correlation(factor)
 
 
-def _alike(correlation: Covariance | None, n_points: int) -> float:
-    """Return how many points of a field err together: 1 if they are independent."""
-    if correlation is None:
-        return max(1.0, n_points / 20.0)
-    parts: Any = correlation.parts()
-    variance, factor = parts
-    square = np.sum((factor.T @ factor) ** 2) + 2.0 * np.sum(variance[:, None] * factor**2)
-    square += np.sum(variance**2)
-    return max(1.0, float(square / n_points))
-
-
-def _displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> list[Part]:
-    """Return a part for each profile along each axis by which fields are displaced at all."""
-    profiles = displaceable(batches[0].part.fields.where)
-    if any(displaceable(batch.part.fields.where) != profiles for batch in batches):
-        return []
-    alike = _alike(model.correlation_, batches[0].mean.shape[1])
-    found = []
-    each = all(_has_members(batch, stated) for batch in batches)
-    for axis, names in profiles.items():
-        for name in names:
-            move = Displacement(axis, name, WIDEST)
-            if each:
-                width, spread = _aligned_members(move, batches, alike, model.floor_)
-            else:
-                width, residuals = _aligned(move, batches, model.parts_[0].spread, alike)
-                spread = _spread(residuals, stated, same)
-            if width > NARROWEST and np.any(spread > 0.0):
-                found.append(Part(1.0, spread, False, replace(move, width=width), each))
-    return found
-
-
-def _has_members(batch: Seen, stated: bool) -> bool:
-    """Say whether there are members to be moved one by one."""
-    fields = batch.part.fields
-    few = fields.system.rows.shape[0] <= MAX_ROWS
-    return stated and few and has_points(fields.prediction)
-
-
-def _aligned_members(
-    move: Displacement, batches: Sequence[Seen], alike: float, floor: np.ndarray | None
-) -> tuple[float, np.ndarray]:
-    """Find the likeliest displacement of each member, and the likeliest member of each field.
-
-    Returns
-    -------
-    width : float
-        Root mean square of the displacements, of members as they are likely.
-    spread : ndarray of shape ()
-        Root mean square of what is left of errors, over that of what members then differ by.
-    """
-    usual = np.mean([np.mean((b.part.truth - b.at_truth(b.mean)) ** 2) for b in batches])
-    squares, errors, spreads = [], [], []
-    for batch in batches:
-        where, truth = batch.part.fields.where, batch.part.truth
-        members = some_members(batch.part.fields.prediction, SOME_MEMBERS)
-        best, distance = np.full(members.shape[:2], np.inf), np.zeros(members.shape[:2])
-        for trial in TRIALS[::2]:
-            moved = batch.at_truth(move.moved(members, where, trial * move.width))
-            cost = np.sum((truth - moved) ** 2, axis=-1) / (alike * usual) + trial**2
-            better = cost < best
-            best, distance = np.where(better, cost, best), np.where(better, trial, distance)
-        logs = -0.5 * best / max(np.mean(best.min(axis=0)), TINY)
-        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
-        squares.append(np.sum(weights * distance**2, axis=0))
-        each = zip(members, distance * move.width, strict=True)
-        moved = batch.at_truth(np.stack([move.moved(m, where, d) for m, d in each]))
-        std = moved_spread(moved, logs)
-        spreads.append(np.square(std if floor is None else np.hypot(std, floor)))
-        likeliest = moved[best.argmin(axis=0), np.arange(len(truth))]
-        errors.append((truth - likeliest) ** 2)
-    width = float(np.sqrt(np.mean(np.concatenate(squares)))) * move.width
-    total = np.mean(np.concatenate(spreads))
-    left = np.mean(np.concatenate(errors)) / total if total > 0.0 else 0.0
-    return width, np.sqrt(np.asarray(left))
-
-
-def _aligned(
-    move: Displacement, batches: Sequence[Seen], spread: np.ndarray, alike: float
-) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
-    """Find the likeliest displacement of each field.
-
-    Returns
-    -------
-    width : float
-        Root mean square of the displacements.
-    residuals : list of (ndarray, ndarray)
-        What is left of errors, in units of the stated standard deviation, and where it counts.
-    """
-    found, residuals = [], []
-    for batch in batches:
-        where = batch.part.fields.where
-        likely, left = [], []
-        for trial in TRIALS:
-            moved = move.applied(batch.mean, batch.std, where, trial * move.width)
-            mean, std = (batch.at_truth(values) for values in moved)
-            counts = std > 0.0
-            safe = np.where(counts, std, 1.0)
-            error = np.where(counts, (batch.part.truth - mean) / safe, 0.0)
-            z = error / np.where(spread > 0.0, spread, np.inf)
-            likely.append(-np.sum(0.5 * z**2 + np.log(safe), axis=1) / alike - 0.5 * trial**2)
-            left.append((error, counts))
-        best, rows = np.stack(likely).argmax(axis=0), np.arange(len(batch.mean))
-        found.append(TRIALS[best] * move.width)
-        error, counts = (np.stack([each[k] for each in left])[best, rows] for k in (0, 1))
-        residuals.append((error, counts))
-    return float(np.sqrt(np.mean(np.concatenate(found) ** 2))), residuals
-
-
 def _weighed(model: Any, parts: list[Part], batches: Sequence[Seen]) -> Any:
     """Give the parts the weights under which laws and held-out fields are most likely."""
-    alike = _alike(model.correlation_, batches[0].mean.shape[1])
+    alike = n_alike(model.correlation_, batches[0].mean.shape[1])
     likely = np.array([_likelihoods(model.with_parts([part]), batches, alike) for part in parts])
     weights = np.full(len(parts), 1.0 / len(parts))
     for _ in range(WEIGHING):

@@ -332,7 +332,7 @@ def test_out_of_fold():
     assert standardised(stated, X, y) > 2.0  # the bootstrap does not see the noise
     X, y = noisy_slopes(400, 9)
     mean, std = model.predict(X, return_std=True)
-    assert 0.8 < np.mean(((y - mean) / std) ** 2) ** 0.5 < 1.1
+    assert 0.8 < np.mean(((y - mean) / std) ** 2) ** 0.5 < 1.15
     assert model.estimator_.n_members == 5  # the backbone kept is the one fitted on everything
 
 
