@@ -96,7 +96,8 @@ def displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> 
                 width, residuals = _aligned(move, batches, model.parts_[0].spread, alike)
                 spread = spread_of(residuals, stated, same)
             if width > NARROWEST and np.any(spread > 0.0):
-                found.append(Part(1.0, spread, False, replace(move, width=width), each))
+                move = replace(move, width=width)
+                found.append(Part(1.0, spread, False, move, not stated, each))
     return found
 
 

@@ -26,10 +26,12 @@ from skphys.estimators._alignment import (
 )
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
+from skphys.estimators._moved_members import has_points
 from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
 
 FEWEST = 10  # fields from which more is learned than a scale
+NEARLY = 1.05  # times the least squared error is about as good
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
 FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the best is taken
@@ -62,28 +64,27 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if model.scale != "auto":
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
-    simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
+    simple = model.with_parts([Part(1.0, spread, alone=not stated)], floor_=floor)
     full = simple.with_parts(simple.parts_, scales_=SCALES)
     if model.scale == "auto":
         simple, full = (_rescaled(each, batches, stated) for each in (simple, full))
-    tried = [simple]
     if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
-        return _best(tried, batches)
-    parts = list(full.parts_)
+        return _best([simple], batches)
+    tried, still = [simple], list(full.parts_)
     if same and model.correlation_length is None and model.covariance != "stated":
-        standard = np.concatenate([residuals_of(b)[0] for b in batches])
-        standard = standard / np.maximum(spread, 1e-300)
-        correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
-        learned = Part(1.0, spread, as_stated=False)
-        full = full.with_parts(parts, correlation_=correlation)
-        parts.append(learned)
+        learned, correlation = _correlated(batches, simple.parts_[0], stated)
+        full = full.with_parts(still, correlation_=correlation)
+        still.append(learned)
         tried.append(simple.with_parts([learned], correlation_=correlation))
-    if model.displacement == "auto":
-        parts += displaced(full, batches, stated, same)
-    tried.append(_weighed(full, parts, batches))
+    moved = displaced(full, batches, stated, same) if model.displacement == "auto" else []
     if model.scale == "auto":
         tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
-    return _best(tried, batches)
+    best = _best(tried, batches).parts_[0]
+    sets = [[part for part in still if part.as_stated == best.as_stated], still]
+    mixed = [_weighed(full, each + moved, batches) for each in sets if len(each + moved) > 1]
+    if model.scale == "auto":
+        mixed = [_rescaled(each, batches, stated) for each in mixed]
+    return _best(tried + mixed, batches)
 
 
 def _seen(part: HeldOut, alone: bool) -> Seen:
@@ -121,6 +122,21 @@ def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     errors = np.concatenate([batch.part.truth - batch.mean for batch in batches])
     floor = FLOOR * np.sqrt(np.mean(errors**2, axis=0))
     return floor if floor.any() else None
+
+
+def _correlated(batches: Sequence[Seen], simple: Part, stated: bool) -> tuple[Part, Covariance]:
+    """Return a part with the correlation of residuals.
+
+    What members that are points differ by says little of the size of errors: residuals say it.
+    """
+    alone = not stated or all(has_points(batch.part.fields.prediction) for batch in batches)
+    spread = simple.spread
+    if stated and alone:
+        batches = [replace(batch, std=np.ones_like(batch.std)) for batch in batches]
+        spread = spread_of([residuals_of(batch) for batch in batches], False, True)
+    standard = np.concatenate([residuals_of(batch)[0] for batch in batches])
+    standard = np.where(spread > 0.0, standard / np.maximum(spread, 1e-300), 0.0)
+    return Part(1.0, spread, False, alone=alone), learned_correlation(standard)
 
 
 def learned_correlation(standard: np.ndarray) -> Covariance:
@@ -215,22 +231,28 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
 def _best(tried: Sequence[Any], batches: Sequence[Seen]) -> Any:
     """Return the best of several models, the simpler unless a later one is better for sure.
 
-    They are judged by the log score of the points after the law. It is the score that tells a
-    mixture from a Gaussian with its moments.
+    Of those whose means are about the best, the CRPS of the points after the law decides, which a
+    few points that are nearly sure, and wrong, cannot rule, as they do the log score.
     """
-    scores = [_log_scores(model, batches) for model in tried]
-    best = 0
-    for k in range(1, len(tried)):
-        gain = scores[k] - scores[best]
+    scores, errors = zip(*(_scored(model, batches) for model in tried), strict=True)
+    good = np.flatnonzero(np.array(errors) <= NEARLY * min(errors))
+    best = good[0]
+    for k in good[1:]:
+        gain = scores[best] - scores[k]
         if np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)):
             best = k
     score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
     return tried[best].with_parts(tried[best].parts_, score_=score)
 
 
-def _log_scores(model: Any, batches: Sequence[Seen]) -> np.ndarray:
-    """Return the mean log density of each held-out field's points."""
-    return np.concatenate([_log_score(model.posterior(b.part.fields), b) for b in batches])
+def _scored(model: Any, batches: Sequence[Seen]) -> tuple[np.ndarray, float]:
+    """Return the mean CRPS of each held-out field's points, and the mean squared error of all."""
+    scores, errors = [], []
+    for batch in batches:
+        found = _mixture(model.posterior(batch.part.fields))
+        scores.append(batch.at_truth(found.crps(_everywhere(batch))).mean(axis=1))
+        errors.append(np.mean((batch.part.truth - batch.at_truth(found.mean)) ** 2, axis=1))
+    return np.concatenate(scores), float(np.mean(np.concatenate(errors)))
 
 
 def _log_score(field: Any, batch: Seen) -> np.ndarray:
