@@ -449,13 +449,13 @@ def run(fit, preset, options):
 
 
 def wanted_fits(arguments, preset):
-    """List the trainings for what was asked, the longest first."""
+    """List the trainings for what was asked, seed by seed, the longest of each first."""
+    n_seeds = arguments.seeds or (preset.n_seeds if arguments.weights is None else 1)
     fits = []
-    for kind in ("softc", "anp"):
-        for name, seed in product(PROBLEMS, range(arguments.seeds or preset.n_seeds)):
-            asked = arguments.problem in (name, "all")
-            if asked and (kind == "anp" or name in preset.softc) and not skipped(kind, arguments):
-                fits.append(Fit(name, kind, seed))
+    for seed, kind, name in product(range(n_seeds), ("softc", "anp"), PROBLEMS):
+        asked = arguments.problem in (name, "all")
+        if asked and (kind == "anp" or name in preset.softc) and not skipped(kind, arguments):
+            fits.append(Fit(name, kind, seed))
     return fits
 
 
@@ -526,6 +526,10 @@ def described(arguments, preset):
     """Return the command for the tables, and the settings in words."""
     command = "python examples/reproduce_probconserv.py"
     command += f" --problem {arguments.problem} --preset {arguments.preset}"
+    if arguments.seeds is not None:
+        command += f" --seeds {arguments.seeds}"
+    if set(arguments.methods) != set(METHODS):
+        command += f" --methods {' '.join(arguments.methods)}"
     state = "on" if preset.predict_dropout else "off"
     draws = f"Predictions are mixtures of {preset.n_draws} draws, with dropout {state}."
     if arguments.weights is not None:
