@@ -145,7 +145,13 @@ PRESETS = {
         64, 2, 8, 16, n_times=2, n_points=41, n_draws=8, n_test=4, n_calibration=8, n_curves=2
     ),
     "cpu": Preset(
-        4000, 6, 64, 8, n_seeds=3, dropout=0.05, predict_dropout=True, n_draws=32, n_curves=4
+        *(4000, 6, 64, 8),
+        n_seeds=3,
+        dropout=0.05,
+        predict_dropout=True,
+        n_draws=32,
+        n_test=30,
+        n_curves=4,
     ),
     "paper": PAPER,
 }
