@@ -200,10 +200,10 @@ def front_table(records: list[dict], problem: str) -> Table:
     return Table(f"{title}, position of the front", ["tests", "method", "true front", *ways], rows)
 
 
-def tables(records: list[dict]) -> list[Table]:
+def tables(records: list[dict], noises: Iterable[float | str] = NOISES) -> list[Table]:
     """Return all tables that there are results for."""
     present = [name for name in PROBLEMS if pooled(records, problem=name)]
-    found = [score_table(records, name, noise) for noise in NOISES for name in present]
+    found = [score_table(records, name, noise) for noise in noises for name in present]
     fronts = [front_table(records, name) for name in present]
     counts = [count_table(records)] if records else []
     return [table for table in counts + found + fronts if table.rows]
@@ -233,7 +233,7 @@ def print_tables(records: list[dict]) -> None:
 
 
 def write_tables(path, records: list[dict], command: str, settings: str) -> None:
-    """Write what there is as reStructuredText, to be included in a page."""
+    """Write what there is of the exact law as reStructuredText, to be included in a page."""
     text = (
         f"``{command}``: means and, in brackets, standard errors over the functions of all nets. "
         f"{settings} CE is the trapezoid rule of the mean less the exact mass, LL the "
@@ -243,5 +243,5 @@ def write_tables(path, records: list[dict], command: str, settings: str) -> None
         f"that of differences function by function. {losses(records)}"
     )
     head = ["The comparison", "--------------", "", fill(text, 100, break_on_hyphens=False), ""]
-    lines = head + [table.rst() for table in tables(records)]
+    lines = head + [table.rst() for table in tables(records, [0.0])]
     path.write_text("\n".join(lines).rstrip() + "\n")

@@ -12,12 +12,17 @@ ProbConserv with smoothing also on second differences; ours is the default of
 ``ConservationConstrainedRegressor``, with nothing chosen but ``calibration``, functions of the
 training range that no net has seen, from which it learns how the net errs.
 
-Tests are those of the paper, 50 context sets of one solution for each parameter, at one time, on
-201 points; and, as one solution says little, 50 solutions with parameters in the training range.
-Tables give means and, in brackets, standard errors over the functions: the conservation error
-(trapezoid rule, against the exact mass), the log-likelihood a point, the mean squared error and the
-CRPS; first with the law exact, then with the error of the trapezoid rule as its noise. For the
-Stefan problem a last table says where draws of the field put the front.
+Tests are those of the paper, 50 context sets (30 with the preset cpu) of one solution for each
+parameter, at one time, on 201 points, with parameters inside and outside the training range; and,
+as one solution says little, as many solutions with parameters in that range. Tables give means and,
+in brackets, standard errors over the functions of all nets, one a seed: the conservation error
+(trapezoid rule, against the exact mass), the log-likelihood a point, the mean squared error, the
+CRPS and how many points 90 % intervals hold; first with the law exact, then with the error of the
+trapezoid rule as its noise. For the Stefan problem a last table says where draws of the field put
+the front. The first table counts in how many cells, sets of tests by scores, a method is best.
+
+Where skphys predicts a mixture, its likelihood, CRPS and intervals are those of the mixture; those
+of the other methods are, as in the paper, those of a Gaussian with the moments.
 
 .. code-block:: shell
 
@@ -29,7 +34,8 @@ Stefan problem a last table says where draws of the field put the front.
 --weights takes a checkpoint of the released code in place of training. --output names a folder
 for the trained nets, the results, the tables as reStructuredText and four figures for each problem:
 mass over time, profiles with bands, positions of the front, and error over time. A run that was
-cut goes on where it was; with ``results.json`` deleted, everything is evaluated anew.
+cut goes on where it was; with ``results.json`` deleted, everything is evaluated anew, in seconds a
+net, as nets and what they say are kept.
 
 D. Hansen, D. C. Maddix, S. Alizadeh, G. Gupta, M. W. Mahoney, "Learning physical models that can
 respect conservation laws", ICML 2023, arXiv 2302.11002.
