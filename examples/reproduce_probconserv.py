@@ -9,8 +9,8 @@ field of a new one. All methods but SoftC share one trained net (ANP), so that o
 differs: SoftC trains a net of its own with the differential equation as a penalty; HardC moves
 the mean onto the law in the Euclidean metric; ProbConserv conditions each latent draw on it;
 ProbConserv with smoothing also on second differences; ours is the default of
-``ConservationConstrainedRegressor``, with nothing chosen but ``calibration``, functions of the
-training range that no net has seen, at the time of the tests, from which it learns how the net errs.
+``ConservationConstrainedRegressor``, with nothing chosen but ``calibration``, from which it learns
+how the net errs: functions of the training range that no net has seen, at the time of the tests.
 
 Tests are those of the paper, 50 context sets (30 with the preset cpu) of one solution for each
 parameter, at one time, on 201 points, with parameters inside and outside the training range; and,
