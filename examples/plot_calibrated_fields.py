@@ -37,7 +37,6 @@ from skphys.metrics import (
     conservation_error,
     coverage,
     crps,
-    gaussian_nll,
     sharpness,
 )
 
@@ -128,7 +127,7 @@ def scores(model):
         np.abs(conservation_error(mean, law, waves.grid, X=X_test)).max(),
         np.mean((mean - y_test) ** 2),
         crps(y_test, mean, std),
-        -gaussian_nll(y_test, mean, std),
+        model.log_prob(X_test, y_test).mean(),
         coverage(y_test, *interval),
         sharpness(*interval),
         calibration_error(y_test, mean, std),
