@@ -185,17 +185,17 @@ print(models[DATA].error_model_)
 # **It does not make the net judge itself better.** The log-likelihood hardly changes, and the 90 %
 # intervals hold 99 % of the points before, and all after.
 #
-# **Calibration data say that fronts are displaced.** What is learned is a mixture of fields that are
-# stretched, or bent towards the middle, and the mass says by how much. The error of the front falls
-# again, by three fifths, and the 90 % intervals of the front, which hold 65 % and 80 % of the fronts
-# in the first two rows, become narrower and hold all of them. The log-likelihood rises by a half, the
-# squared error falls by a tenth, the CRPS stays. Of all points the 90 % intervals hold 92 %, but near
-# the front only 78 %: a front that is displaced is also less steep than the truth, which no
+# **Calibration data say that fronts are displaced.** What is learned is a mixture of fields that
+# are stretched, or moved in the middle, and the mass says by how much. The error of the front falls
+# again, by three fifths, and the 90 % intervals of the front, which hold 65 % and 80 % of the
+# fronts in the first two rows, become narrower and hold all of them. The log-likelihood rises by a
+# half, the squared error falls by a tenth, the CRPS stays. Of all points the 90 % intervals hold 92
+# %, but near the front only 78 %: predicted fronts are less steep than the exact ones, which no
 # displacement mends. Whoever needs an interval of something else must check it on held-out
 # functions, by itself.
 #
-# The calibration data are of the time that is asked for. Of other times the net errs in another way,
-# and one error model for all times would say less about each.
+# The calibration data are of the time that is asked for. At other times the net errs in another
+# way, and one error model for all times says less about each.
 #
 # With three other nets, trained on and judged by other functions, the law alone takes 53 to 63 %
 # off the squared error and 52 to 60 % off the error of the front.
