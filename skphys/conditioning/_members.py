@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import inf, log, pi
+from math import inf, log, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from skphys.conditioning._covariance import Covariance, Diagonal, LowRank
 from skphys.conditioning._gaussian import Gaussian
 
 BISECTIONS = 60  # of a quantile: beyond rounding of the widest bracket
+LARGE = 40.0  # standard deviations beyond which a Gaussian has no density
+NEGLIGIBLE = 1e-12  # probability of two members together that no score sees
 ROUNDING = 8.0  # units of rounding by which the mean of members that agree may differ from them
 
 
@@ -62,6 +64,14 @@ def _log_normal(xp: Any, values: Array, mean: Array, std: Array) -> Array:
     safe = xp.where(sure, 1.0, std)
     density = -0.5 * ((values - mean) / safe) ** 2 - xp.log(safe) - 0.5 * log(2.0 * pi)
     return xp.where(sure, xp.where(values == mean, inf, -inf), density)
+
+
+def _mean_size(mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Return ``E|Z|`` of Gaussians."""
+    size = np.abs(mean)
+    z = np.divide(size, std, out=np.full_like(size, LARGE), where=std * LARGE > size)
+    density = np.exp(-0.5 * z**2) * sqrt(2.0 / pi)
+    return size * (2.0 * ndtr(z) - 1.0) + std * density
 
 
 class Mixture:
@@ -149,6 +159,38 @@ class Mixture:
             One value a point.
         """
         return self._cdf(to_numpy(values), *self._marginals())
+
+    def crps(self, values: Array) -> np.ndarray:
+        """Return each point's continuous ranked probability score, of shape (..., n_points).
+
+        It is ``E|U - u| - E|U - U'| / 2`` in closed form (Grimit, Gneiting, Berrocal and Johnson,
+        "The continuous ranked probability score for circular variables and its application to
+        mesoscale forecast ensemble verification", QJRMS 132, 2006, equation 5).
+
+        Parameters
+        ----------
+        values : array of shape (..., n_points)
+            One value a point.
+        """
+        means, stds, weights = self._marginals()
+        shape, n_members = means.shape, len(means)
+        flat = (n_members, -1, shape[-1])
+        means, stds, weights = (
+            means.reshape(flat),
+            stds.reshape(flat),
+            weights.reshape(n_members, -1),
+        )
+        values = np.broadcast_to(to_numpy(values), shape[1:]).reshape(flat[1:])
+        found = np.zeros_like(values)
+        for j, weight in enumerate(weights):
+            found += weight[:, None] * _mean_size(values - means[j], stds[j])
+            for k in range(j + 1):
+                both = weight * weights[k] * (0.5 if j == k else 1.0)
+                some = both > NEGLIGIBLE
+                spread = np.hypot(stds[j, some], stds[k, some])
+                apart = _mean_size(means[j, some] - means[k, some], spread)
+                found[some] -= both[some, None] * apart
+        return found.reshape(shape[1:])
 
     def quantile(self, levels: Any) -> np.ndarray:
         """Return quantiles of each point's marginal, of shape (n_levels, ..., n_points).

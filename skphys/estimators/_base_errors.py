@@ -34,6 +34,10 @@ class HeldOut:
     fields: PredictedFields
     truth: np.ndarray
 
+    def take(self, part: np.ndarray) -> HeldOut:
+        """Return some of the fields, by a mask or by their numbers."""
+        return HeldOut(self.fields.take(part), self.truth[part])
+
 
 class BaseErrorModel(BaseEstimator, ABC):
     """Says how a backbone errs: from what it predicts, and what must hold, to a posterior.
@@ -63,7 +67,7 @@ class BaseErrorModel(BaseEstimator, ABC):
 
     needs_held_out: ClassVar[bool] = False
 
-    def takes_held_out(self, states_uncertainty: bool) -> bool:
+    def takes_held_out(self, said: Prediction) -> bool:
         """Say whether training fields are held out if that is cheap; by default they are not.
 
         It is with at least ten fields, one a row, and a backbone that is neither frozen nor trained
@@ -71,8 +75,8 @@ class BaseErrorModel(BaseEstimator, ABC):
 
         Parameters
         ----------
-        states_uncertainty : bool
-            Whether the backbone does.
+        said : Prediction
+            What the backbone says of a field.
         """
         return False
 

@@ -31,17 +31,66 @@ def conformity_scores(errors: BaseErrorModel, held_out: Iterable[HeldOut]) -> li
         there is none, 0 where the truth is the mean, too. Empty where the fields cannot be
         predicted: a table whose fields are not whole, or values that cannot be met.
     """
+    return _scores(errors, errors, held_out)
+
+
+def apart_scores(
+    errors: BaseErrorModel, fitted: BaseErrorModel, held_out: Sequence[HeldOut]
+) -> list[np.ndarray]:
+    """Return the scores of fields under an error model that has not learned from them.
+
+    Fields that an error model learned from fit it better than new ones. So each half of them is
+    judged by what is learned from the other (cross-conformal prediction, Vovk 2015).
+
+    Parameters
+    ----------
+    errors, fitted : BaseErrorModel
+        Before and after `fit` on all of them; the same if it learns nothing.
+    held_out : sequence of HeldOut
+        Batches of fields with their true values.
+
+    Returns
+    -------
+    list of ndarray of shape (n_outputs,)
+        As of `conformity_scores`.
+    """
+    n_fields = sum(len(part.truth) for part in held_out)
+    if fitted is errors or n_fields < 2:
+        return conformity_scores(fitted, held_out)
+    half = np.random.default_rng(0).permutation(n_fields) % 2 == 0
+    found: list[np.ndarray] = []
+    for own in (half, ~half):
+        scores = _scores(errors.fit(_taken(held_out, ~own)), fitted, _taken(held_out, own))
+        if not scores:
+            return []
+        found.extend(scores)
+    return found
+
+
+def _scores(
+    errors: BaseErrorModel, fitted: BaseErrorModel, held_out: Iterable[HeldOut]
+) -> list[np.ndarray]:
+    """Return scores under `errors`; where that has no standard deviation, `fitted` may have."""
     found: list[np.ndarray] = []
     with suppress(ValueError):
         for part in held_out:
             field, shown = errors.posterior(part.fields), part.fields.shown
             std = np.broadcast_to(field.std(), field.mean.shape)[:, shown]
+            if errors is not fitted and not std.all():
+                other = np.broadcast_to(fitted.posterior(part.fields).std(), field.mean.shape)
+                std = np.where(std > 0.0, std, other[:, shown])
             error = np.abs(part.truth - field.mean[:, shown])
             error[error <= ROUNDING * np.abs(part.truth).max(axis=1, keepdims=True)] = 0.0
             with np.errstate(divide="ignore", invalid="ignore"):
                 found.extend(np.where(error == 0.0, 0.0, error / std))
         return found
     return []
+
+
+def _taken(held_out: Sequence[HeldOut], mask: np.ndarray) -> list[HeldOut]:
+    ends = np.cumsum([len(part.truth) for part in held_out])[:-1]
+    masks = np.split(mask, ends)
+    return [part.take(own) for part, own in zip(held_out, masks, strict=True) if own.any()]
 
 
 def conformal_factor(

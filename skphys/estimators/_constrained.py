@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skphys.constraints import ConstraintSet
 from skphys.estimators._backbone import Backbone, tell_net
 from skphys.estimators._base_errors import BaseErrorModel, gaussians_of
-from skphys.estimators._conformal import conformal_factor, conformity_scores
+from skphys.estimators._conformal import apart_scores, conformal_factor, conformity_scores
 from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._held_out import (
     FEWEST_FIELDS,
@@ -228,17 +228,14 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"fit of the error model {type(errors).__name__} must return the fitted error "
                 f"model; got {type(fitted).__name__}."
             )
-        return fitted, conformity_scores(fitted, data)
+        return fitted, apart_scores(errors, fitted, data)
 
     @staticmethod
     def _holds_out(errors: BaseErrorModel, backbone: Backbone, layout: Layout, X: Any) -> bool:
         """Say whether the training fields are held out by folds."""
-        if errors.needs_held_out or not errors.takes_held_out(states_uncertainty=False):
+        if errors.needs_held_out or not is_cheap(backbone, layout, X):
             return errors.needs_held_out
-        if not is_cheap(backbone, layout, X):
-            return False
-        said = backbone.ask(_safe_indexing(X, [0]))
-        return errors.takes_held_out(said.states_uncertainty)
+        return errors.takes_held_out(backbone.ask(_safe_indexing(X, [0])))
 
     def _calibration_data(self, layout: Layout, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
         """Return the checked pair that the user gave."""
@@ -475,9 +472,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         a random point of a new field.
 
         This holds to the letter for fields of `calibration` whose errors the error model does not
-        learn, ``error_model="stated"``. A learned scale cancels out of ``q``, but a correlation
-        and displacements that were learned from the same fields fit them better than new ones: of
-        simultaneous intervals with few fields a coverage of 0.9 may be one of 0.87. Out of fold
+        learn, ``error_model="stated"``. One that learned from a field fits it better than others,
+        so each half of the fields is judged by an error model that was fitted on the other half, as
+        in [3]_, and distances may be larger than those under the error model of all. Out of fold
         the distances are those of backbones that were fitted on fewer fields.
 
         Where a held-out field is off at a point without standard deviation its distance is
@@ -490,6 +487,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
            113, 2018.
         .. [2] R. Dunn, L. Wasserman, A. Ramdas, "Distribution-free prediction sets for two-layer
            hierarchical models", Journal of the American Statistical Association 118, 2023.
+        .. [3] V. Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial
+           Intelligence 74, 2015.
         """
         if method not in METHODS:
             raise ValueError(f"method must be one of {list(METHODS)}; got {method!r}.")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from skphys.estimators._covariances import Where
-from skphys.grids import Axis, Grid
+from skphys.grids import Axis, Components, Grid
 
 # How far a point moves, by its position from 0 to 1 along the axis: all points alike, or none at
 # the left end, the right end, both.
@@ -47,12 +48,33 @@ class Displacement:
     profile: str
     width: float
 
-    def moved(self, values: np.ndarray, where: Where, distance: float) -> np.ndarray:
-        """Return fields (..., n_points) displaced by a distance, in parts of the axis' length."""
+    def moved(self, values: np.ndarray, where: Where, distance: Any) -> np.ndarray:
+        """Return fields (..., n_points) displaced by a distance, in parts of the axis' length.
+
+        The distance is one for all, or an array of shape (n_fields,) for fields
+        (..., n_fields, n_points).
+        """
+        at = self._sources(where, np.asarray(distance))
+        return _read(values, where, self.axis, at)
+
+    def pulled(self, rows: np.ndarray, where: Where, distance: float) -> np.ndarray:
+        """Return rows (n_rows, n_points) that read of a field what `rows` read of the moved one."""
+        position, axis = _coordinates(where)[self.axis]
+        columns, left, part = _between(position, axis, self._sources(where, np.asarray(distance)))
+        n_points = len(position)
+        ends = np.concatenate([columns[left], columns[left + 1]])
+        weights = np.concatenate([1.0 - part, part])
+        here = np.tile(np.arange(n_points), 2)
+        reading = sparse.csr_array((weights, (ends, here)), shape=(n_points, n_points))
+        along, restore = _axis_last(rows, where, self.axis, n_points)
+        return restore((reading @ along.reshape(-1, n_points).T).T.reshape(along.shape))
+
+    def _sources(self, where: Where, distance: np.ndarray) -> np.ndarray:
+        """Return from where each point is read, (n_positions,) or (n_fields, n_positions)."""
         position, axis = _coordinates(where)[self.axis]
         low, span = _extent(position, axis)
         ahead = PROFILES[self.profile]((position - low) / span)
-        return _read(values, where, self.axis, position - distance * span * ahead)
+        return position - distance[..., None] * span * ahead
 
     def applied(
         self, mean: np.ndarray, std: np.ndarray, where: Where, distance: float
@@ -77,6 +99,12 @@ def displaceable(where: Where) -> dict[str, tuple[str, ...]]:
         for name, (position, axis) in _coordinates(where).items()
         if len(position) > 2
     }
+
+
+def has_places(where: Where) -> bool:
+    """Say whether points are places of one quantity, and not series, species or components."""
+    grid = where.grid
+    return not isinstance(grid, Components) and not (isinstance(grid, Grid) and _only_counts(grid))
 
 
 def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:
@@ -108,6 +136,24 @@ def _extent(position: np.ndarray, axis: Axis) -> tuple[float, float]:
 def _read(values: np.ndarray, where: Where, name: str, at: np.ndarray) -> np.ndarray:
     """Return fields read elsewhere along an axis, linearly, and beyond its ends as at the ends."""
     position, axis = _coordinates(where)[name]
+    columns, left, part = _between(position, axis, at)
+    fields, restore = _axis_last(values, where, name, len(position))
+    one, other = columns[left], columns[left + 1]
+    if at.ndim == 1:
+        return restore(fields[..., one] * (1.0 - part) + fields[..., other] * part)
+    between = (slice(None), *(None,) * (fields.ndim - values.ndim), slice(None))
+    one, other, part = (each[between] for each in (one, other, part))
+    first, second = (
+        np.take_along_axis(fields, np.broadcast_to(each, fields.shape), axis=-1)
+        for each in (one, other)
+    )
+    return restore(first * (1.0 - part) + second * part)
+
+
+def _between(
+    position: np.ndarray, axis: Axis, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the points in order, which of them is left of each place, and how far it is on."""
     order = np.argsort(position, kind="stable")
     knots, columns = position[order], order
     if axis.period:
@@ -118,11 +164,18 @@ def _read(values: np.ndarray, where: Where, name: str, at: np.ndarray) -> np.nda
     left = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
     gap = knots[left + 1] - knots[left]
     part = np.where(gap > 0.0, (at - knots[left]) / np.where(gap > 0.0, gap, 1.0), 0.0)
-    shape, k = _shape(where, len(position)), _position(where, name)
+    return columns, left, part
+
+
+def _axis_last(
+    values: np.ndarray, where: Where, name: str, n_points: int
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """Return fields with an axis at the end, and what brings them back to their shape."""
+    shape, k = _shape(where, n_points), _position(where, name)
     lead = values.shape[:-1]
-    fields = np.moveaxis(values.reshape(*lead, *shape), len(lead) + k, -1)
-    read = fields[..., columns[left]] * (1.0 - part) + fields[..., columns[left + 1]] * part
-    return np.moveaxis(read, -1, len(lead) + k).reshape(values.shape)
+    place = len(lead) + k
+    fields = np.moveaxis(values.reshape(*lead, *shape), place, -1)
+    return fields, lambda array: np.moveaxis(array, -1, place).reshape(values.shape)
 
 
 def _shape(where: Where, n_points: int) -> tuple[int, ...]:

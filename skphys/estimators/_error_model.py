@@ -26,6 +26,7 @@ from skphys.estimators._covariances import Independent
 from skphys.estimators._displacement import STEPS, Displacement, displaceable, log_steps
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._learning import learn
+from skphys.estimators._moved_members import has_points, move_members, some_members
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._parts import RARITY, SCALES, Part, stated_std, unit_correlation
 from skphys.predictive import Prediction
@@ -83,8 +84,8 @@ class ErrorModel(BaseErrorModel):
     correlation_ : Covariance or None
         What was learned of it.
     score_ : tuple of float, float and int
-        The mean log density of held-out fields' points, what it would be with the stated or
-        residual standard deviations alone, each at its best size, and the number of fields.
+        The mean CRPS of held-out fields, what it would be with the stated or residual standard
+        deviations alone, at their best size, and the number of fields.
 
     See Also
     --------
@@ -98,10 +99,16 @@ class ErrorModel(BaseErrorModel):
     as rows, at least ten.
 
     The learned correlation of standardised residuals is shrunk as in [2]_ and kept as low rank plus
-    diagonal. Widths of displacements, and the weights of the parts, are found by expectation
-    maximisation, so there is nothing to search; a mixture that does not improve the log score of
-    the held-out fields for sure is dropped. The factor of stated standard deviations is that of the
-    least CRPS, which a few points that are nearly sure and wrong cannot decide.
+    diagonal. Members that are points, as trees and neighbours are, are moved onto the law one by
+    one, as each is as sharp as a field and their mean is not; what they differ by is no size of
+    errors, so the learned correlation goes with the size of residuals. Widths of displacements, and
+    the weights of the parts, are found by expectation maximisation, so there is nothing to search.
+
+    Of the stated covariance, the learned one, and mixtures with displacements, those count whose
+    squared error on held-out fields is within 5 % of the least; among them a later one is taken if
+    its CRPS is better by a standard error. The factor of stated standard deviations is that of the
+    least CRPS, too: a few points that are nearly sure and wrong cannot decide it, as they would the
+    likelihood.
 
     References
     ----------
@@ -136,7 +143,6 @@ class ErrorModel(BaseErrorModel):
     correlation_: Covariance | None = None
     score_: tuple[float, float, int] | None = None
     scales_: tuple[float, ...] = (1.0,)  # factors of errors, of which the law picks
-    stands_alone_: bool = False  # whether spreads stand in place of what is stated
     residual_std_: np.ndarray | None = None  # of held-out fields, where nothing is stated
     floor_: np.ndarray | None = None  # least standard deviations, (n_points,), before a spread
 
@@ -164,13 +170,16 @@ class ErrorModel(BaseErrorModel):
         """Whether training fields are held out by folds where there are no other data."""
         return self.covariance in ("residual", "learned")
 
-    def takes_held_out(self, states_uncertainty: bool) -> bool:
-        """Say that they are, if that is cheap, where the backbone states no uncertainty."""
-        return self.covariance == "auto" and not states_uncertainty
+    def takes_held_out(self, said: Prediction) -> bool:
+        """Say that they are, if that is cheap, where the backbone states no standard deviation.
+
+        How far members that are points lie apart is none: it says how much the regressor varies.
+        """
+        return self.covariance == "auto" and (not said.states_uncertainty or has_points(said))
 
     def alone(self, std: np.ndarray) -> ErrorModel:
         """Return this error model with standard deviations in place of what is stated."""
-        return self.with_parts([Part(1.0, std)], stands_alone_=True, residual_std_=std)
+        return self.with_parts([Part(1.0, std, alone=True)], residual_std_=std)
 
     @property
     def correlated(self) -> bool:  # type: ignore[override]
@@ -202,15 +211,19 @@ class ErrorModel(BaseErrorModel):
         parts = self.parts_ or (Part(1.0, spread),)
         moves = self._declared_displacements(fields)
         if moves:
-            spread = max(parts, key=lambda part: part.weight).spread
+            likeliest = max(parts, key=lambda part: part.weight)
             rest = tuple(replace(part, weight=part.weight * (1.0 - EVEN)) for part in parts)
-            parts = rest + tuple(Part(EVEN / len(moves), spread, False, d) for d in moves)
+            moved = (
+                replace(likeliest, weight=EVEN / len(moves), as_stated=False, displacement=d)
+                for d in moves
+            )
+            parts = (*rest, *moved)
         if fields.system.rows.shape[0]:
             return parts
         if self.residual_std_ is not None:
-            return (Part(1.0, self.residual_std_ * spread),)
+            return (Part(1.0, self.residual_std_ * spread, alone=True),)
         still = tuple(part for part in parts if part.displacement is None)
-        return still or (replace(parts[0], displacement=None),)
+        return still or (replace(parts[0], displacement=None, each=False),)
 
     def _declared_displacements(self, fields: PredictedFields) -> list[Displacement]:
         if self.displacement is None or isinstance(self.displacement, str):
@@ -229,7 +242,7 @@ class ErrorModel(BaseErrorModel):
 
     def _spread(self, prediction: Prediction, part: Part) -> Prediction:
         """Return a prediction with a part's standard deviations."""
-        if self.stands_alone_ or not prediction.states_uncertainty:
+        if part.alone or not prediction.states_uncertainty:
             std = np.broadcast_to(part.spread, prediction.mean.shape)
             return Prediction(prediction.mean, std, constraints=prediction.constraints)
         if part.spread.ndim == 0 and part.spread == 1.0:
@@ -264,10 +277,12 @@ class ErrorModel(BaseErrorModel):
         declared = len(ways) > len(self.parts_ or ways[:1])
         scales = SCALES if declared else self.scales_
         scales = scales if fields.system.rows.shape[0] else (1.0,)
-        factors = np.asarray(scales)
-        rarity = -RARITY * np.log(factors)
+        rarity = -RARITY * np.log(scales)
         rarity = rarity - np.logaddexp.reduce(rarity)
         for part in ways:
+            if part.each:
+                yield from self._members_moved(fields, part, scales, rarity)
+                continue
             steps = np.array([log_steps(factor) for factor in scales])  # (n_scales, n_steps)
             moved = part.displacement is not None
             each = self._gaussians(fields, part)
@@ -278,23 +293,36 @@ class ErrorModel(BaseErrorModel):
                 logs = known + rarity[:, None] + np.log(part.weight)
                 logs = logs + (steps[:, k, None] if moved else -np.log(alike))
                 weight = np.logaddexp.reduce(logs, axis=0)
-                root = np.sqrt(factors**2 @ np.exp(logs - weight))
-                yield gaussian, weight, root
+                yield gaussian, weight, _root(scales, logs - weight)
+
+    def _members_moved(
+        self, fields: PredictedFields, part: Part, scales: tuple[float, ...], rarity: np.ndarray
+    ) -> Iterator[tuple[Gaussian, np.ndarray, np.ndarray]]:
+        """Yield the members of the backbone, each moved to where it obeys the law best."""
+        said = fields.prediction
+        move: Any = part.displacement
+        independent = self._independent(fields)
+
+        def left(std: np.ndarray) -> Covariance:
+            std = std if self.floor_ is None else np.hypot(std, self.floor_)
+            return independent((std * part.spread) ** 2)
+
+        law = fields.system.under(Gaussian(said.mean, left(stated_std(said))))
+        moved = move_members(some_members(said), move, left, law, fields.where, scales)
+        for mean, known in zip(moved.means, np.moveaxis(moved.logs, 1, 0), strict=True):
+            logs = known + rarity[:, None] + np.log(part.weight)
+            weight = np.logaddexp.reduce(logs, axis=0)
+            yield Gaussian(mean, moved.covariance), weight, _root(scales, logs - weight)
 
     def _gaussians(self, fields: PredictedFields, part: Part) -> Iterable[Gaussian]:
         """Yield a part's Gaussians: one, one a member, or one a step of the displacement."""
-        independent = fields.where.independent(self.correlation_length)
         said = fields.prediction
         if part.as_stated and part.displacement is None:
+            independent = fields.where.independent(self.correlation_length)
             for gaussian in gaussians(self._spread(said, part), self._way(said), independent):
                 yield gaussian if self.floor_ is None else _raised(gaussian, part, self.floor_)
             return
-        std = np.ones_like(said.mean)
-        if said.states_uncertainty and not self.stands_alone_:
-            std = stated_std(said)
-            std = std if self.floor_ is None else np.hypot(std, self.floor_)
-        if self.correlation_ is not None:
-            independent = partial(_correlated, self.correlation_)
+        std, independent = self._std(said, part), self._independent(fields)
         move = part.displacement
         if move is None:
             yield Gaussian(said.mean, independent((std * part.spread) ** 2))
@@ -302,6 +330,19 @@ class ErrorModel(BaseErrorModel):
         for step in STEPS:
             mean, wide = move.applied(said.mean, std, fields.where, step * move.width)
             yield Gaussian(mean, independent((wide * part.spread) ** 2))
+
+    def _std(self, said: Prediction, part: Part) -> np.ndarray:
+        """Return the standard deviations whose factors a part's spreads are."""
+        if not said.states_uncertainty or part.alone:
+            return np.ones_like(said.mean)
+        std = stated_std(said)
+        return std if self.floor_ is None else np.hypot(std, self.floor_)
+
+    def _independent(self, fields: PredictedFields) -> Independent:
+        """Return what makes a covariance of variances."""
+        if self.correlation_ is not None:
+            return partial(_correlated, self.correlation_)
+        return fields.where.independent(self.correlation_length)
 
     def _way(self, prediction: Prediction) -> str:
         return "moments" if self.members == "auto" else self.members
@@ -315,11 +356,19 @@ class ErrorModel(BaseErrorModel):
             prior = gaussians(said, self._way(said), independent)
             metric = fields.where.independent() if identity else None
             return impose(prior, fields, metric=metric, project_samples=project_samples)
+        return self.mixture(fields, project_samples)[0]
+
+    def mixture(self, fields: PredictedFields, project_samples: bool = False) -> tuple[Any, Any]:
+        """Return the fields after all constraints, and how likely the law's values were.
+
+        The second, of shape (n_fields,), is the log of a density, but for a constant.
+        """
         found = list(self.components(fields))
         logs = np.stack([weight for _, weight, _ in found])
-        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
+        evidence = np.logaddexp.reduce(logs, axis=0)
+        weights = np.exp(logs - evidence)
         priors = [_wider(gaussian, root) for gaussian, _, root in found]
-        return impose(priors, fields, weights=weights, project_samples=project_samples)
+        return impose(priors, fields, weights=weights, project_samples=project_samples), evidence
 
     def on_grid(self, old: Any, new: Any) -> ErrorModel:
         """Return the error model on another grid than the one it learned on."""
@@ -349,18 +398,21 @@ def described(model: ErrorModel) -> str:
     """Return in one line what was chosen, and by how much it was better."""
     said = []
     for part in sorted(model.parts_ or (), key=lambda p: -p.weight):
-        what = "standard deviations" if model.stands_alone_ else "scale"
+        what = "standard deviations" if part.alone else "scale"
         kind = "as stated" if part.as_stated else "learned correlation"
         if model.correlation_ is None and not part.as_stated:
             kind = "independent errors"
         move = part.displacement
-        moved = f", {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
+        whose = ", members moved:" if part.each else ", moved:"
+        moved = (
+            f"{whose} {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
+        )
         size = float(np.sqrt(np.mean(np.square(part.spread))))
         said.append(f"{part.weight:.0%} {kind}, {what} {size:.3g}{moved}")
     text = "; ".join(said)
     if model.score_ is not None:
         after, before, n_fields = model.score_
-        text += f" (log score {after:.3g}, simplest {before:.3g}, of {n_fields} held-out fields)"
+        text += f" (CRPS {after:.3g}, simplest {before:.3g}, of {n_fields} held-out fields)"
     return text
 
 
@@ -406,6 +458,11 @@ def _raised(gaussian: Gaussian, part: Part, floor: np.ndarray) -> Gaussian:
     """Return a Gaussian with a part's least standard deviations added."""
     more = Diagonal((part.spread * floor) ** 2)
     return Gaussian(gaussian.mean, Sum(gaussian.covariance, more))
+
+
+def _root(scales: tuple[float, ...], logs: np.ndarray) -> np.ndarray:
+    """Return by how much standard deviations grow, of the scales' log probabilities."""
+    return np.sqrt(np.square(scales) @ np.exp(logs))
 
 
 def _correlated(correlation: Covariance, variance: np.ndarray) -> Covariance:

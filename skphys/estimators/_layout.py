@@ -77,17 +77,21 @@ class PredictedFields:
         if not np.isnan(self.system.values).any():
             yield self
             return
-        index = self.first_rows() if isinstance(self.index, slice) else self.index
         for part, system in self.system.by_known():
-            yield replace(
-                self,
-                prediction=self.prediction.take(part),
-                system=system,
-                inequalities=self.inequalities.take(part),
-                index=index[part],
-                stated=self.system.take(part),
-                noise=None if self.noise is None else self.noise[part],
-            )
+            yield replace(self.take(part), system=system, stated=self.system.take(part))
+
+    def take(self, part: np.ndarray) -> PredictedFields:
+        """Return some of the fields, by a mask or by their numbers."""
+        index = self.first_rows() if isinstance(self.index, slice) else self.index
+        return replace(
+            self,
+            prediction=self.prediction.take(part),
+            system=self.system.take(part),
+            inequalities=self.inequalities.take(part),
+            index=index[part],
+            stated=None if self.stated is None else self.stated.take(part),
+            noise=None if self.noise is None else self.noise[part],
+        )
 
     def first_rows(self) -> np.ndarray:
         """Return the row of X at which each field first occurs, of shape (n_fields,)."""

@@ -8,7 +8,7 @@ counts as so many independent points as its learned correlation has directions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,48 +16,29 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 
 from skphys.conditioning import Covariance, Gaussian, Mixture
 from skphys.constraints import merge_inequalities
+from skphys.estimators._alignment import (
+    SHARED,
+    Seen,
+    displaced,
+    n_alike,
+    residuals_of,
+    spread_of,
+)
 from skphys.estimators._base_errors import HeldOut
-from skphys.estimators._displacement import Displacement, displaceable
+from skphys.estimators._displacement import has_places
+from skphys.estimators._moved_members import has_points
 from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
 
 FEWEST = 10  # fields from which more is learned than a scale
+NEARLY = 1.05  # times the least squared error is about as good
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
-SHARED = 0.1  # part of a point's residual variance that is that of all points
-WIDEST = 0.1  # standard deviation of displacements before any data, in parts of the axis' length
-TRIALS = 4.0 * np.sinh(np.linspace(-4.0, 4.0, 61)) / np.sinh(4.0)  # in its units
-NARROWEST = 1e-4  # part of an axis' length: less is no displacement
 FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the best is taken
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
 WEIGHING = 30  # rounds in which weights are found
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A batch of held-out fields, and what is said of them.
-
-    Attributes
-    ----------
-    part : HeldOut
-        The batch.
-    std : ndarray of shape (n_fields, n_points)
-        Standard deviations as stated, or 1.
-    """
-
-    part: HeldOut
-    std: np.ndarray
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Means, of shape (n_fields, n_points)."""
-        return self.part.fields.prediction.mean
-
-    def at_truth(self, values: np.ndarray) -> np.ndarray:
-        """Return values at the points whose truth is known."""
-        return values[..., self.part.fields.shown]
 
 
 def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
@@ -75,34 +56,35 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     floor = _floor(batches) if stated and same and judged else None
     if floor is not None:
         batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
-    spread = _spread([_residuals(b) for b in batches], stated, same)
+    shared = SHARED if has_places(batches[0].part.fields.where) else 0.0
+    spread = spread_of([residuals_of(b) for b in batches], stated, same, shared)
     if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
         return model  # predictions without error say nothing of theirs
     model = model.with_parts((), residual_std_=None if stated else spread)
     if model.scale != "auto":
         spread = spread if not stated else np.ones(())
         spread = spread * float(model.scale)
-    simple = model.with_parts([Part(1.0, spread)], stands_alone_=not stated, floor_=floor)
+    simple = model.with_parts([Part(1.0, spread, alone=not stated)], floor_=floor)
     full = simple.with_parts(simple.parts_, scales_=SCALES)
     if model.scale == "auto":
         simple, full = (_rescaled(each, batches, stated) for each in (simple, full))
-    tried = [simple]
     if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
-        return _best(tried, batches)
-    parts = list(full.parts_)
+        return _best([simple], batches)
+    tried, still = [simple], list(full.parts_)
     if same and model.correlation_length is None and model.covariance != "stated":
-        standard = np.concatenate([_residuals(b)[0] for b in batches]) / np.maximum(spread, 1e-300)
-        correlation = learned_correlation(np.where(spread > 0.0, standard, 0.0))
-        learned = Part(1.0, spread, as_stated=False)
-        full = full.with_parts(parts, correlation_=correlation)
-        parts.append(learned)
+        learned, correlation = _correlated(batches, simple.parts_[0], stated)
+        full = full.with_parts(still, correlation_=correlation)
+        still.append(learned)
         tried.append(simple.with_parts([learned], correlation_=correlation))
-    if model.displacement == "auto":
-        parts += _displaced(full, batches, stated, same)
-    tried.append(_weighed(full, parts, batches))
+    moved = displaced(full, batches, stated, same) if model.displacement == "auto" else []
     if model.scale == "auto":
         tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
-    return _best(tried, batches)
+    best = _best(tried, batches).parts_[0]
+    sets = [[part for part in still if part.as_stated == best.as_stated], still]
+    mixed = [_weighed(full, each + moved, batches) for each in sets if len(each + moved) > 1]
+    if model.scale == "auto":
+        mixed = [_rescaled(each, batches, stated) for each in mixed]
+    return _best(tried + mixed, batches)
 
 
 def _seen(part: HeldOut, alone: bool) -> Seen:
@@ -129,14 +111,6 @@ def _share_points(batches: Sequence[Seen]) -> bool:
     )
 
 
-def _residuals(batch: Seen) -> tuple[np.ndarray, np.ndarray]:
-    """Return errors in units of the standard deviation, and where there is one."""
-    std = batch.at_truth(batch.std)
-    counts = std > 0.0
-    error = batch.part.truth - batch.at_truth(batch.mean)
-    return np.where(counts, error / np.where(counts, std, 1.0), 0.0), counts
-
-
 def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     """Return least standard deviations, where errors are at points that are stated as sure.
 
@@ -150,14 +124,19 @@ def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     return floor if floor.any() else None
 
 
-def _spread(residuals: Any, stated: bool, same: bool) -> np.ndarray:
-    """Return the root mean square of residuals: one number, or one a point if nothing is stated."""
-    if not stated and same:
-        square = np.concatenate([values for values, _ in residuals]) ** 2
-        at_points = square.mean(axis=0)
-        return np.sqrt((1.0 - SHARED) * at_points + SHARED * (at_points > 0.0) * square.mean())
-    total = sum(np.sum(values**2) for values, _ in residuals)
-    return np.sqrt(np.asarray(total / max(1, sum(counts.sum() for _, counts in residuals))))
+def _correlated(batches: Sequence[Seen], simple: Part, stated: bool) -> tuple[Part, Covariance]:
+    """Return a part with the correlation of residuals.
+
+    What members that are points differ by says little of the size of errors: residuals say it.
+    """
+    alone = not stated or all(has_points(batch.part.fields.prediction) for batch in batches)
+    spread = simple.spread
+    if stated and alone:
+        batches = [replace(batch, std=np.ones_like(batch.std)) for batch in batches]
+        spread = spread_of([residuals_of(batch) for batch in batches], False, True)
+    standard = np.concatenate([residuals_of(batch)[0] for batch in batches])
+    standard = np.where(spread > 0.0, standard / np.maximum(spread, 1e-300), 0.0)
+    return Part(1.0, spread, False, alone=alone), learned_correlation(standard)
 
 
 def learned_correlation(standard: np.ndarray) -> Covariance:
@@ -175,70 +154,9 @@ def learned_correlation(standard: np.ndarray) -> Covariance:
     return unit_correlation(factor)
 
 
-def _alike(correlation: Covariance | None, n_points: int) -> float:
-    """Return how many points of a field err together: 1 if they are independent."""
-    if correlation is None:
-        return max(1.0, n_points / 20.0)
-    parts: Any = correlation.parts()
-    variance, factor = parts
-    square = np.sum((factor.T @ factor) ** 2) + 2.0 * np.sum(variance[:, None] * factor**2)
-    square += np.sum(variance**2)
-    return max(1.0, float(square / n_points))
-
-
-def _displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> list[Part]:
-    """Return a part for each profile along each axis by which fields are displaced at all."""
-    profiles = displaceable(batches[0].part.fields.where)
-    if any(displaceable(batch.part.fields.where) != profiles for batch in batches):
-        return []
-    alike = _alike(model.correlation_, batches[0].mean.shape[1])
-    found = []
-    for axis, names in profiles.items():
-        for name in names:
-            move = Displacement(axis, name, WIDEST)
-            width, residuals = _aligned(move, batches, model.parts_[0].spread, alike)
-            move = replace(move, width=width)
-            spread = _spread(residuals, stated, same)
-            if move.width > NARROWEST and np.any(spread > 0.0):
-                found.append(Part(1.0, spread, as_stated=False, displacement=move))
-    return found
-
-
-def _aligned(
-    move: Displacement, batches: Sequence[Seen], spread: np.ndarray, alike: float
-) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
-    """Find the likeliest displacement of each field.
-
-    Returns
-    -------
-    width : float
-        Root mean square of the displacements.
-    residuals : list of (ndarray, ndarray)
-        What is left of errors, in units of the stated standard deviation, and where it counts.
-    """
-    found, residuals = [], []
-    for batch in batches:
-        where = batch.part.fields.where
-        likely, left = [], []
-        for trial in TRIALS:
-            moved = move.applied(batch.mean, batch.std, where, trial * move.width)
-            mean, std = (batch.at_truth(values) for values in moved)
-            counts = std > 0.0
-            safe = np.where(counts, std, 1.0)
-            error = np.where(counts, (batch.part.truth - mean) / safe, 0.0)
-            z = error / np.where(spread > 0.0, spread, np.inf)
-            likely.append(-np.sum(0.5 * z**2 + np.log(safe), axis=1) / alike - 0.5 * trial**2)
-            left.append((error, counts))
-        best, rows = np.stack(likely).argmax(axis=0), np.arange(len(batch.mean))
-        found.append(TRIALS[best] * move.width)
-        error, counts = (np.stack([each[k] for each in left])[best, rows] for k in (0, 1))
-        residuals.append((error, counts))
-    return float(np.sqrt(np.mean(np.concatenate(found) ** 2))), residuals
-
-
 def _weighed(model: Any, parts: list[Part], batches: Sequence[Seen]) -> Any:
     """Give the parts the weights under which laws and held-out fields are most likely."""
-    alike = _alike(model.correlation_, batches[0].mean.shape[1])
+    alike = n_alike(model.correlation_, batches[0].mean.shape[1])
     likely = np.array([_likelihoods(model.with_parts([part]), batches, alike) for part in parts])
     weights = np.full(len(parts), 1.0 / len(parts))
     for _ in range(WEIGHING):
@@ -262,11 +180,10 @@ def _likelihoods(model: Any, batches: Sequence[Seen], alike: float) -> np.ndarra
     """Return the log density of each field's law, and of its points after it."""
     found = []
     for batch in batches:
-        fields = batch.part.fields
-        evidence = np.logaddexp.reduce([weight for _, weight, _ in model.components(fields)])
-        found.append(evidence)
-    n_points = batches[0].part.truth.shape[1]
-    return np.concatenate(found) + _log_scores(model, batches) * n_points / alike
+        field, evidence = model.mixture(batch.part.fields)
+        n_points = batch.part.truth.shape[1]
+        found.append(evidence + _log_score(field, batch) * n_points / alike)
+    return np.concatenate(found)
 
 
 def _everywhere(batch: Seen) -> np.ndarray:
@@ -276,9 +193,8 @@ def _everywhere(batch: Seen) -> np.ndarray:
     return values
 
 
-def _mixture(model: Any, batch: Seen) -> Mixture:
-    """Return what a model makes of a batch, always as a mixture."""
-    found = model.posterior(batch.part.fields)
+def _mixture(found: Any) -> Mixture:
+    """Return what is found of a batch always as a mixture."""
     return Mixture([found]) if isinstance(found, Gaussian) else found
 
 
@@ -291,7 +207,7 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     """
     truths, means, within, between = [], [], [], []
     for batch in batches:
-        found = _mixture(model, batch)
+        found = _mixture(model.posterior(batch.part.fields))
         variance = found.average([m.variance() + 0.0 * found.mean for m in found.members])
         truths.append(batch.part.truth)
         means.append(batch.at_truth(found.mean))
@@ -315,23 +231,31 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
 def _best(tried: Sequence[Any], batches: Sequence[Seen]) -> Any:
     """Return the best of several models, the simpler unless a later one is better for sure.
 
-    They are judged by the log score of the points after the law. It is the score that tells a
-    mixture from a Gaussian with its moments.
+    Of those whose means are about the best, the CRPS of the points after the law decides, which a
+    few points that are nearly sure, and wrong, cannot rule, as they do the log score.
     """
-    scores = [_log_scores(model, batches) for model in tried]
-    best = 0
-    for k in range(1, len(tried)):
-        gain = scores[k] - scores[best]
+    scores, errors = zip(*(_scored(model, batches) for model in tried), strict=True)
+    good = np.flatnonzero(np.array(errors) <= NEARLY * min(errors))
+    best = good[0]
+    for k in good[1:]:
+        gain = scores[best] - scores[k]
         if np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)):
             best = k
     score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
     return tried[best].with_parts(tried[best].parts_, score_=score)
 
 
-def _log_scores(model: Any, batches: Sequence[Seen]) -> np.ndarray:
-    """Return the mean log density of each held-out field's points; of sure ones it is 0."""
-    scores = []
+def _scored(model: Any, batches: Sequence[Seen]) -> tuple[np.ndarray, float]:
+    """Return the mean CRPS of each held-out field's points, and the mean squared error of all."""
+    scores, errors = [], []
     for batch in batches:
-        logs = _mixture(model, batch).log_density(_everywhere(batch))
-        scores.append(batch.at_truth(np.where(np.isfinite(logs), logs, 0.0)).mean(axis=1))
-    return np.concatenate(scores)
+        found = _mixture(model.posterior(batch.part.fields))
+        scores.append(batch.at_truth(found.crps(_everywhere(batch))).mean(axis=1))
+        errors.append(np.mean((batch.part.truth - batch.at_truth(found.mean)) ** 2, axis=1))
+    return np.concatenate(scores), float(np.mean(np.concatenate(errors)))
+
+
+def _log_score(field: Any, batch: Seen) -> np.ndarray:
+    """Return the mean log density of each field's points; of sure ones it is 0."""
+    logs = _mixture(field).log_density(_everywhere(batch))
+    return batch.at_truth(np.where(np.isfinite(logs), logs, 0.0)).mean(axis=1)

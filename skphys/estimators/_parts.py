@@ -26,17 +26,23 @@ class Part:
     weight : float
         How likely it is, before the law is looked at.
     spread : ndarray of shape (n_points,) or ()
-        Factors of the standard deviations that are stated, or these where none are.
+        Factors of the standard deviations that are stated.
     as_stated : bool
         Whether the covariance has the form that the backbone states, such as that of members.
     displacement : Displacement or None
         How the field is moved.
+    alone : bool
+        Whether spreads are standard deviations themselves, in place of what is stated.
+    each : bool
+        Whether each of the backbone's members is moved by itself, not their mean.
     """
 
     weight: float
     spread: np.ndarray
     as_stated: bool = True
     displacement: Displacement | None = None
+    alone: bool = False
+    each: bool = False
 
 
 def stated_std(prediction: Prediction) -> np.ndarray:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from skphys.conditioning import Covariance, Dense, Diagonal, Gaussian, Scaled, condition
 from skphys.neural._constraint_batch import ConstraintBatch
 from skphys.neural._losses import FieldLoss, gaussian_nll
+from skphys.neural._scores import root
 
 # A point keeps less than this part of its variance only if the rows determine it.
 KNOWN = 1e-10
@@ -57,16 +58,14 @@ class Conditioning(nn.Module):
         self.register_buffer("noise_rows", noise_rows)
         self.register_buffer("correlation", correlation)
 
-    def forward(
-        self, mean: Tensor, std: Tensor, values: Tensor, noise: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, mean: Tensor, std: Tensor, *law: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation (..., n_points) of the field that obeys the rows.
 
         Parameters
         ----------
         mean, std : Tensor of shape (..., n_points)
             The backbone's fields.
-        values, noise : Tensor of shape (..., n_rows)
+        *law : Tensor of shape (..., n_rows)
             ``b``, and its standard deviation.
 
         Returns
@@ -74,31 +73,29 @@ class Conditioning(nn.Module):
         mean, std : Tensor of shape (..., n_points)
             The std is 0 at points that the rows determine.
         """
+        field, prior = self.field(mean, std, *law), std.to(self.rows.dtype).square()
+        variance = field.variance()
+        return field.mean, root(torch.where(variance > KNOWN * prior, variance, 0.0))
+
+    def field(self, mean: Tensor, std: Tensor, values: Tensor, noise: Tensor) -> Gaussian:
+        """Return the whole field, for the arguments of `forward`."""
         dtype = self.rows.dtype
         std = std.to(dtype)
         prior, noise = std.square(), noise.to(dtype)
         if self.noise_rows is not None:
             added = torch.einsum("...n,pmn->...pm", std, self.noise_rows).square().sum(-2)
-            noise = _root(noise.square() + added)
+            noise = root(noise.square() + added)
         covariance: Covariance = Diagonal(prior)
         if self.correlation is not None:
             covariance = Scaled(std, Dense(self.correlation))
         even = prior.mean(-1, keepdim=True).expand(prior.shape)
-        field = condition(
+        return condition(
             Gaussian(mean.to(dtype), covariance),
             self.rows,
             values.to(dtype),
             noise,
             metric=Diagonal(even) if self.metric == "identity" else None,
         )
-        variance = field.variance()
-        return field.mean, _root(torch.where(variance > KNOWN * prior, variance, 0.0))
-
-
-def _root(variance: Tensor) -> Tensor:
-    """Return the square root; its gradient at 0 is 0, not infinite."""
-    positive = variance > 0
-    return torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
 
 
 def conditioning(law: ConstraintBatch, device: torch.device) -> Conditioning:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from skphys.neural._scores import gaussian_crps
+
 # Norms below this part of the training fields' mean norm count as this part of it.
 SMALLEST_NORM = 1e-2
 
@@ -24,14 +26,14 @@ class FieldLoss(nn.Module):
 
     Parameters
     ----------
-    kind : {"relative_l2", "mse", "nll"}
+    kind : {"relative_l2", "mse", "nll", "crps"}
         The loss of the mean. "nll" is the Gaussian negative log-likelihood of mean and standard
-        deviation together. Where the other two meet a standard deviation, its likelihood is added,
-        with the mean held fixed.
+        deviation together, "crps" their continuous ranked probability score. Where the other two
+        meet a standard deviation, its likelihood is added, with the mean held fixed.
     norms : sequence of float
         For each component, below what the norm of a field counts as that much.
     scales : sequence of float
-        For each component, the unit in which "mse" and "nll" are counted.
+        For each component, the unit in which all but "relative_l2" is counted.
 
     Notes
     -----
@@ -70,6 +72,8 @@ class FieldLoss(nn.Module):
         std = std.float().flatten(3)
         if self.kind == "nll":
             return self._likelihood(mean, std, target)
+        if self.kind == "crps":
+            return (gaussian_crps(mean, std, target) / self.scales[:, None]).mean((1, 2, 3))
         return self._of_means(mean, target, norms) + self._likelihood(mean.detach(), std, target)
 
     def _of_means(self, mean: Tensor, target: Tensor, norms: Tensor | None) -> Tensor:

@@ -66,15 +66,16 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
         L2 penalty. None: the recipe's.
     scheduler : {"one_cycle", "step", "cosine", "constant"} or None, default=None
         Learning-rate schedule. None: the recipe's.
-    loss : {"relative_l2", "mse", "nll"}, default="relative_l2"
+    loss : {"relative_l2", "mse", "nll", "crps"}, default="relative_l2"
         What is minimised: the mean of ``||u - y|| / ||y||`` over samples; the mean squared error
-        in units of the standard deviation of y; or the negative log-likelihood of a Gaussian,
-        which needs `heteroscedastic`, and of which the mean is mostly much less accurate.
-        Several components count equally.
+        in units of the standard deviation of y; or, of a Gaussian at each point, which needs
+        `heteroscedastic`, the negative log-likelihood, with which the mean is mostly much less
+        accurate, or the continuous ranked probability score in units of the standard deviation of
+        y, see Notes. Several components count equally.
     heteroscedastic : bool, default=False
         Whether the net also predicts a standard deviation at each point. It is trained by its
-        Gaussian likelihood: with ``loss="nll"`` together with the mean, with the other losses
-        beside it, the mean being left to the loss.
+        Gaussian likelihood: with ``loss="nll"`` together with the mean, with the first two losses
+        beside it, the mean being left to the loss. ``loss="crps"`` trains both and no likelihood.
     n_members : int, default=1
         Size of the ensemble. Each member starts from weights of its own and sees the samples in
         an order of its own; no member depends on how many others there are, except for rounding.
@@ -136,6 +137,14 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
     subtracted before anything is rounded to float32, and relative losses are relative to what is
     left.
 
+    The continuous ranked probability score of a member's mean :math:`\mu` and standard deviation
+    :math:`\sigma`, shape (n_samples, n_points) both, is averaged in the closed form of [4]_,
+    :math:`\sigma [z (2 \Phi(z) - 1) + 2 \varphi(z) - \pi^{-1/2}]` with
+    :math:`z = (y - \mu) / \sigma`, as in :func:`skphys.metrics.crps`. Trained through a constraint
+    it is that of the conditioned field, as in [5]_. There is no energy score: points of a member
+    are independent, of which that score sees little more than the sum of the variances, and no
+    member knows of the others.
+
     A net with one member, not `heteroscedastic`, states no uncertainty. Interrupting fit from the
     keyboard keeps what was learned until then.
 
@@ -147,6 +156,10 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
        through physics-based boundary constraints. ICLR 2023, arXiv 2212.07477, appendix.
     .. [3] B. Lakshminarayanan, A. Pritzel, C. Blundell. Simple and scalable predictive
        uncertainty estimation using deep ensembles. NeurIPS 2017.
+    .. [4] T. Gneiting, A. E. Raftery. Strictly proper scoring rules, prediction, and estimation.
+       Journal of the American Statistical Association 102, 2007.
+    .. [5] U. Utkarsh, D. C. Maddix, R. Ma, M. W. Mahoney, Y. Wang. End-to-end probabilistic
+       framework for learning with hard constraints. ICLR 2026, arXiv 2506.07003.
 
     Examples
     --------
@@ -177,7 +190,7 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
         "grid": [Grid, Components, None],
         "padding": [Interval(Real, 0, None, closed="left"), StrOptions({"reflect"})],
         "recipe": [StrOptions(set(RECIPES))],
-        "loss": [StrOptions({"relative_l2", "mse", "nll"})],
+        "loss": [StrOptions({"relative_l2", "mse", "nll", "crps"})],
         "heteroscedastic": ["boolean"],
         "n_members": [POSITIVE],
         "mixed_precision": ["boolean"],
@@ -292,9 +305,10 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
         return self
 
     def _check_loss(self, constraint: Any, boundary: Any) -> None:
-        if self.loss == "nll" and not self.heteroscedastic:
+        if self.loss in ("nll", "crps") and not self.heteroscedastic:
             raise ValueError(
-                "loss='nll' needs a standard deviation at each point; set heteroscedastic=True."
+                f"loss={self.loss!r} needs a standard deviation at each point; set "
+                f"heteroscedastic=True."
             )
         if constraint is not None and not self.heteroscedastic:
             raise ValueError(

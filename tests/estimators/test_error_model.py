@@ -315,18 +315,24 @@ class BayesianRidges(Ridge):
         return (mean, np.full_like(mean, 0.1)) if return_std else mean
 
 
-def test_out_of_fold():
-    rng = np.random.default_rng(8)
-    X = rng.uniform(size=(60, 2))
-    y = np.sin(3.0 * X[:, :1]) * POINTS + 0.1 * rng.standard_normal((60, 41))
+def noisy_slopes(n_fields, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(size=(n_fields, 2))
+    y = np.sin(3.0 * X[:, :1]) * POINTS + 0.1 * rng.standard_normal((n_fields, 41))
     X[:, 1] = np.trapezoid(y, POINTS, axis=1)
+    return X, y
+
+
+def test_out_of_fold():
+    X, y = noisy_slopes(60, 8)
     ensemble = EnsembleRegressor(Ridge(), n_members=5, bootstrap=True, random_state=0)
     model = ConservationConstrainedRegressor(ensemble, LAW, GRID, error_model="calibrated")
     model.fit(X, y)
     stated = clone(model).set_params(error_model="stated").fit(X, y)
     assert standardised(stated, X, y) > 2.0  # the bootstrap does not see the noise
+    X, y = noisy_slopes(400, 9)
     mean, std = model.predict(X, return_std=True)
-    assert 0.8 < np.mean(((y - mean) / std) ** 2) ** 0.5 < 1.1
+    assert 0.8 < np.mean(((y - mean) / std) ** 2) ** 0.5 < 1.15
     assert model.estimator_.n_members == 5  # the backbone kept is the one fitted on everything
 
 

@@ -428,6 +428,21 @@ def test_it_helps_for_series_without_order():
     assert errors["auto"] < 0.8 * raw
 
 
+def test_series_share_no_size():
+    """A total and its parts: each series has the size of its own errors, however large others."""
+    X, y = series()
+    size = np.geomspace(1e-3, 1e3, 12)
+    y = y * size
+    X[:, 3] = y.sum(axis=1)
+    law = ConservationLaw(total=Column(3))
+    fitted = ConservationConstrainedRegressor(
+        Ridge(), law, error_model="residual", drop_value_columns=True
+    ).fit(X[:80], y[:80])
+    mean, std = fitted.predict(X[80:], return_std=True)
+    off = np.sqrt(np.mean((mean - y[80:]) ** 2, axis=0)) / np.sqrt(np.mean(std**2, axis=0))
+    assert (off > 0.5).all() and (off < 2.0).all()
+
+
 def test_it_does_no_harm_where_nothing_is_to_learn():
     """Independent errors of one size."""
     rng = np.random.default_rng(0)

@@ -27,13 +27,15 @@ class FunctionBatch:
         Coordinates and values of the contexts.
     targets : Tensor of shape (B, T, n_coordinates + 1)
         Coordinates and values of the targets.
-    noise : Tensor of shape (B, H)
-        Standard normal, for the latent vectors.
+    noise : Tensor of shape (B, H) or (K, B, H)
+        Standard normal, for the latent vectors: one of each function, or several.
     parameters : Tensor of shape (B, T) or None
         Parameters of a differential equation at the targets.
     totals, tolerance : Tensor of shape (B, n_fields, n_rows) or None
         Where targets are whole fields, values of what holds for them, and their standard
         deviations.
+    seed : int
+        Of whatever else is drawn.
     """
 
     context: Tensor
@@ -42,6 +44,12 @@ class FunctionBatch:
     parameters: Tensor | None = None
     totals: Tensor | None = None
     tolerance: Tensor | None = None
+    seed: int = 0
+
+    @property
+    def values(self) -> Tensor:
+        """Values (B, T) of the targets."""
+        return self.targets[..., -1]
 
     @property
     def size(self) -> int:
@@ -152,28 +160,40 @@ class FunctionBatches:
         Size of the latent vectors.
     seed : int
         Of order, targets and noise.
+    n_draws : int or None, default=None
+        Number of latent vectors of each function; None: one, without an axis of draws.
     """
 
     def __init__(
-        self, functions: Functions, batch_size: int, n_targets: int, hidden_size: int, seed: int
+        self,
+        functions: Functions,
+        batch_size: int,
+        n_targets: int,
+        hidden_size: int,
+        seed: int,
+        n_draws: int | None = None,
     ) -> None:
         self.functions = functions
         self.n_targets = n_targets
         self.hidden_size = hidden_size
         self.seed = seed
+        self.draws = () if n_draws is None else (n_draws,)
         self.n_batches = -(-len(functions) // batch_size)
         self._count = functions.count.cpu()
 
     def epoch(self, number: int) -> Iterator[FunctionBatch]:
         """Yield the batches of an epoch."""
-        state = np.random.SeedSequence((self.seed, number)).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+        sequence = np.random.SeedSequence((self.seed, number))
+        states = sequence.generate_state(1 + self.n_batches, np.uint64) >> np.uint64(1)
+        seed, *seeds = (int(state) for state in states)
+        generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.functions), generator=generator)
         device = self.functions.contexts.device
-        for which in torch.tensor_split(order, self.n_batches):
+        for which, seed in zip(torch.tensor_split(order, self.n_batches), seeds, strict=True):
             at = self._draw(self._count[which], generator).to(device)
-            noise = torch.randn(len(which), self.hidden_size, generator=generator).to(device)
-            yield self.functions.take(which.to(device), at, noise)
+            shape = *self.draws, len(which), self.hidden_size
+            noise = torch.randn(shape, generator=generator).to(device)
+            yield replace(self.functions.take(which.to(device), at, noise), seed=seed)
 
     def _draw(self, count: Tensor, generator: torch.Generator) -> Tensor:
         """Draw targets (B, T) of functions that have so many rows (B,)."""

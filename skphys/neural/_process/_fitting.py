@@ -17,7 +17,12 @@ from skphys.neural._constraint_batch import ConstraintBatch
 from skphys.neural._fitting import Lesson, draw_seeds, train
 from skphys.neural._process._batches import FunctionBatches, Functions, as_functions
 from skphys.neural._process._context_layout import ContextLayout, ContextRows
-from skphys.neural._process._losses import ConstrainedProcessLoss, ProcessLoss, ProcessObjective
+from skphys.neural._process._losses import (
+    ConstrainedProcessLoss,
+    ProcessLoss,
+    ProcessObjective,
+    ProcessScore,
+)
 from skphys.neural._process._module import NeuralProcess
 from skphys.neural._process._pairs import mixture_moments, predict_draws
 from skphys.neural._saving import module_on, usable_device
@@ -25,6 +30,9 @@ from skphys.neural._trainer import Trainer
 
 # What predictions depend on besides the net.
 SETTABLE = ("n_draws", "predict_dropout", "predict_batch_size")
+
+# Latent vectors of a function in a training step, where what is predicted from them is scored.
+TRAINING_DRAWS = 4
 
 # Part of the standard deviation of y that `min_std` may be.
 MOST_MIN_STD = 0.2
@@ -85,8 +93,9 @@ def _lesson(
     if law is not None:
         wide = "float32" if wide_dtype(device) == torch.float32 else "float64"
         beside |= {"totals": law.values.astype(wide), "tolerance": law.noise.astype(wide)}
-        own |= {"criterion": ConstrainedProcessLoss}
         own |= {"criterion__conditioning": conditioning(law, device)}
+        if model.loss == "nll":
+            own |= {"criterion": ConstrainedProcessLoss}
     functions = as_functions(rows, fields, model._layout, device, **beside)
     split, fraction = Split(functions), model.validation_fraction
     if model.early_stopping:
@@ -97,7 +106,9 @@ def _lesson(
         )
         split = hold_out(functions, fraction, seeds[1], device, remedy)
     sizes = model.batch_size, int(model.n_targets), int(model.hidden_size), seeds[1]
-    batches = (part and FunctionBatches(part, *sizes) for part in (split.train, split.valid))
+    n_draws = None if model.loss == "nll" else TRAINING_DRAWS
+    parts = split.train, split.valid
+    batches = (part and FunctionBatches(part, *sizes, n_draws) for part in parts)
     return Lesson(Split(*batches), own, partial(_set_units, functions))
 
 
@@ -138,7 +149,10 @@ def _check_settable(model: Any) -> None:
 
 def net_parameters(model: Any) -> dict[str, Any]:
     """Return the parameters of `Trainer` that make the net of a model."""
-    return {
+    criterion: dict[str, Any] = {"criterion": ProcessLoss}
+    if model.loss != "nll":
+        criterion = {"criterion": ProcessScore, "criterion__kind": model.loss}
+    return criterion | {
         "module": NeuralProcess,
         "module__n_coordinates": model._layout.n_coordinates,
         "module__hidden_size": int(model.hidden_size),
@@ -146,7 +160,6 @@ def net_parameters(model: Any) -> dict[str, Any]:
         "module__n_layers": int(model.n_layers),
         "module__dropout": float(model.dropout),
         "module__min_std": float(model.min_std),
-        "criterion": ProcessLoss,
         "objective": ProcessObjective(model.equation, float(model.equation_weight)),
     }
 

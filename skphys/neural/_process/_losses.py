@@ -1,6 +1,6 @@
-"""What a neural process is trained on besides the plain likelihood of targets.
+"""What a neural process is trained on: the likelihood of targets, or a score of its predictions.
 
-Fields that are conditioned first, and a differential equation as a penalty.
+Either may be that of fields that are conditioned first, with a differential equation as a penalty.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from skphys.neural._constrained_loss import Conditioning, pointwise_nll
 from skphys.neural._differential import DifferentialEquation
 from skphys.neural._losses import gaussian_nll
 from skphys.neural._process._batches import FunctionBatch
+from skphys.neural._scores import energy_score, mixture_crps
 
 
 class ProcessLoss(nn.Module):
     """Negative log-likelihood of the targets, plus the divergence of the latent vectors."""
 
-    def forward(self, output: tuple[Tensor, Tensor, Tensor], target: Tensor) -> Tensor:
-        """Return the mean over functions, for targets (B, T)."""
+    def forward(self, output: tuple[Tensor, Tensor, Tensor], batch: FunctionBatch) -> Tensor:
+        """Return the mean over functions."""
         mean, std, divergence = output
-        return (gaussian_nll(mean, std, target).sum(1) + divergence).mean()
+        return (gaussian_nll(mean, std, batch.values).sum(1) + divergence).mean()
 
 
 class ConstrainedProcessLoss(nn.Module):
@@ -45,23 +46,65 @@ class ConstrainedProcessLoss(nn.Module):
         super().__init__()
         self.conditioning = conditioning
 
-    def forward(
-        self,
-        output: tuple[Tensor, Tensor, Tensor],
-        target: Tensor,
-        totals: Tensor,
-        tolerance: Tensor,
-    ) -> Tensor:
-        """Return the mean over functions, for fields (B, T) side by side.
-
-        `totals` and `tolerance` (B, n_fields, n_rows) are those of each field.
-        """
-        *moments, divergence = output
-        shape = -1, self.conditioning.rows.shape[1]
-        mean, std, target = (part.unflatten(1, shape) for part in (*moments, target))
-        mean, std = self.conditioning(mean, std, totals, tolerance)
-        nll = pointwise_nll(mean, std, target)
+    def forward(self, output: tuple[Tensor, Tensor, Tensor], batch: FunctionBatch) -> Tensor:
+        """Return the mean over functions, for fields (B, T) side by side."""
+        mean, std, divergence = output
+        mean, std = self.conditioning(*as_fields(mean, std, batch, self.conditioning))
+        nll = pointwise_nll(mean, std, batch.values.view_as(mean))
         return (nll.sum((1, 2)) + divergence).mean().float()
+
+
+class ProcessScore(nn.Module):
+    """A proper score of mixtures of latent draws, in units of the values.
+
+    It is that of what is predicted: latent vectors come from the contexts alone, and nothing else
+    is in the loss.
+
+    Parameters
+    ----------
+    kind : {"crps", "energy"}
+        The closed-form score of the mixture at each target, or the score of one draw of all targets
+        of a function together for each latent vector.
+    conditioning : Conditioning or None, default=None
+        Of a field; each draw is conditioned by itself.
+    """
+
+    def __init__(self, kind: str, conditioning: Conditioning | None = None) -> None:
+        super().__init__()
+        self.kind = kind
+        self.conditioning = conditioning
+
+    def forward(self, output: tuple[Tensor, Tensor, Tensor], batch: FunctionBatch) -> Tensor:
+        """Return the mean over functions, for means and deviations (K, B, T) and their unit."""
+        mean, std, unit = output
+        target = batch.values / unit
+        if self.kind == "energy":
+            draws = self._drawn(mean, std, batch).reshape(mean.shape)
+            return energy_score(draws / unit, target).mean().float()
+        if self.conditioning is not None:
+            fields = as_fields(mean, std, batch, self.conditioning)
+            mean, std = (part.flatten(-2) for part in self.conditioning(*fields))
+        return mixture_crps(mean / unit, std / unit, target).mean().float()
+
+    def _drawn(self, mean: Tensor, std: Tensor, batch: FunctionBatch) -> Tensor:
+        """Draw a field, or several side by side, of each Gaussian."""
+        if self.conditioning is not None:
+            fields = as_fields(mean, std, batch, self.conditioning)
+            return self.conditioning.field(*fields).sample(1, batch.seed)[0]
+        generator = torch.Generator(mean.device).manual_seed(batch.seed)
+        normal = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        return mean + std * normal
+
+
+def as_fields(
+    mean: Tensor, std: Tensor, batch: FunctionBatch, conditioning: Conditioning
+) -> tuple[Tensor, ...]:
+    """Return what a conditioning takes, as fields (..., n_fields, n_points) and their rows."""
+    assert batch.totals is not None and batch.tolerance is not None
+    shape = -1, conditioning.rows.shape[1]
+    fields = (moment.unflatten(-1, shape) for moment in (mean, std))
+    law = (part.expand(*mean.shape[:-1], -1, -1) for part in (batch.totals, batch.tolerance))
+    return *fields, *law
 
 
 @dataclass(frozen=True)
@@ -88,8 +131,13 @@ class ProcessObjective:
 
 def process_loss(module: nn.Module, criterion: nn.Module, batch: FunctionBatch) -> Tensor:
     """Return the loss of a batch."""
-    output = module(batch.context, batch.targets, batch.noise)
-    return criterion(output, *_known(batch))
+    return criterion(predicted(module, batch), batch)
+
+
+def predicted(module: Any, batch: FunctionBatch, at: Tensor | None = None) -> Any:
+    """Return what a loss is of, with one latent vector of each function or several draws."""
+    predict = module if batch.noise.ndim == 2 else module.of_contexts
+    return predict(batch.context, batch.targets, batch.noise, at)
 
 
 def penalised_loss(
@@ -100,6 +148,8 @@ def penalised_loss(
     batch: FunctionBatch,
 ) -> Tensor:
     """Return a loss plus `weight` times the mean squared residual of the mean at the targets.
+
+    Of several draws, it is that of the first.
 
     Parameters
     ----------
@@ -129,9 +179,10 @@ def penalised_loss(
     at = batch.targets[..., :-1].detach().clone().requires_grad_()
     # Of the kernels of attention this one can be differentiated more than once.
     with sdpa_kernel(SDPBackend.MATH), ExplicitNorm():
-        output = module(batch.context, batch.targets, batch.noise, at)
-        residual = equation.residual(output[0], at, batch.parameters)
-        return criterion(output, *_known(batch)) + weight * residual.square().mean()
+        output = predicted(module, batch, at)
+        mean = output[0].reshape(-1, *at.shape[:2])[0]
+        residual = equation.residual(mean, at, batch.parameters)
+        return criterion(output, batch) + weight * residual.square().mean()
 
 
 class ExplicitNorm(TorchFunctionMode):
@@ -156,9 +207,3 @@ def normalise(
     unit = centred * torch.rsqrt(centred.square().mean(axes, keepdim=True) + eps)
     unit = unit if weight is None else unit * weight
     return unit if bias is None else unit + bias
-
-
-def _known(batch: FunctionBatch) -> list[Tensor]:
-    """Return what a criterion compares the output with."""
-    known = batch.targets[..., -1], batch.totals, batch.tolerance
-    return [part for part in known if part is not None]

@@ -225,8 +225,34 @@ class NeuralProcess(nn.Module):
         mean, std = self.decode(context, points, latent)
         return mean, std, divergence(posterior, prior)
 
+    def of_contexts(
+        self, context: Tensor, targets: Tensor, noise: Tensor, at: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Predict targets as in predictions, with latent vectors inferred from contexts alone.
+
+        Parameters
+        ----------
+        context, targets : Tensor
+            As in `forward`; the values of the targets are not looked at.
+        noise : Tensor of shape (K, B, H)
+            Standard normal.
+        at : Tensor, optional
+            As in `forward`.
+
+        Returns
+        -------
+        mean, std : Tensor of shape (K, B, T)
+            Of the values, for each draw.
+        unit : Tensor of shape ()
+            Of the values.
+        """
+        context = self.standardise(context)
+        latent = draw(self.latent_encoder(context), noise)
+        points = self.standardise(targets[..., :-1] if at is None else at)
+        return *self.decode(context, points, latent), self.value_scale
+
     def decode(self, context: Tensor, targets: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """Return means and standard deviations (B, T), all inputs standardised.
+        """Return means and standard deviations (..., B, T), all inputs standardised.
 
         Parameters
         ----------
@@ -234,13 +260,13 @@ class NeuralProcess(nn.Module):
             Known points.
         targets : Tensor of shape (B, T, n_coordinates)
             Coordinates.
-        latent : Tensor of shape (B, H)
-            A latent vector for each set of contexts.
+        latent : Tensor of shape (..., B, H)
+            Latent vectors for each set of contexts.
         """
         memories = self.deterministic_encoder.memorise(context)
         representation = self.deterministic_encoder.look(memories, targets)
         first = self.decoder.of_targets(representation, targets)
-        return self.distribution(self.decoder(first + self.decoder.of_latent(latent)[:, None]))
+        return self.distribution(self.decoder(first + self.decoder.of_latent(latent)[..., None, :]))
 
 
 def draw(gaussian: tuple[Tensor, Tensor], noise: Tensor) -> Tensor:

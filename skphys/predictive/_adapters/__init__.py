@@ -9,6 +9,7 @@ estimator on the way is looked up again.
 from skphys.predictive._adapters import (
     _ensembles,
     _members,
+    _neighbours,
     _own,
     _skorch,
     _stated,
@@ -22,6 +23,7 @@ FAMILIES = (
     *_targets.ADAPTERS,
     *_members.ADAPTERS,
     *_ensembles.ADAPTERS,
+    *_neighbours.ADAPTERS,
     *_skorch.ADAPTERS,
     *_stated.ADAPTERS,
 )

@@ -1,0 +1,178 @@
+"""Displacements of held-out fields, as they are likely when the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from skphys.conditioning import Covariance
+from skphys.estimators._base_errors import HeldOut
+from skphys.estimators._displacement import Displacement, displaceable
+from skphys.estimators._moved_members import MAX_ROWS, has_points, moved_spread, some_members
+from skphys.estimators._parts import Part
+
+SHARED = 0.1  # part of a point's residual variance that is that of all points
+WIDEST = 0.1  # standard deviation of displacements before any data, in parts of the axis' length
+TRIALS = 4.0 * np.sinh(np.linspace(-4.0, 4.0, 61)) / np.sinh(4.0)  # in its units
+NARROWEST = 1e-4  # part of an axis' length: less is no displacement
+TINY = 1e-12  # part of usual errors, below which members are right
+SOME_MEMBERS = 20  # that are aligned with held-out fields
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A batch of held-out fields, and what is said of them.
+
+    Attributes
+    ----------
+    part : HeldOut
+        The batch.
+    std : ndarray of shape (n_fields, n_points)
+        Standard deviations as stated, or 1.
+    """
+
+    part: HeldOut
+    std: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Means, of shape (n_fields, n_points)."""
+        return self.part.fields.prediction.mean
+
+    def at_truth(self, values: np.ndarray) -> np.ndarray:
+        """Return values at the points whose truth is known."""
+        return values[..., self.part.fields.shown]
+
+
+def residuals_of(batch: Seen) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors in units of the standard deviation, and where there is one."""
+    std = batch.at_truth(batch.std)
+    counts = std > 0.0
+    error = batch.part.truth - batch.at_truth(batch.mean)
+    return np.where(counts, error / np.where(counts, std, 1.0), 0.0), counts
+
+
+def spread_of(residuals: Any, stated: bool, same: bool, shared: float = SHARED) -> np.ndarray:
+    """Return the root mean square of residuals: one number, or one a point if nothing is stated.
+
+    What points share of it assumes that they are places of one quantity; series differ in size.
+    """
+    if not stated and same:
+        square = np.concatenate([values for values, _ in residuals]) ** 2
+        at_points = square.mean(axis=0)
+        return np.sqrt((1.0 - shared) * at_points + shared * (at_points > 0.0) * square.mean())
+    total = sum(np.sum(values**2) for values, _ in residuals)
+    return np.sqrt(np.asarray(total / max(1, sum(counts.sum() for _, counts in residuals))))
+
+
+def n_alike(correlation: Covariance | None, n_points: int) -> float:
+    """Return how many points of a field err together: 1 if they are independent."""
+    if correlation is None:
+        return max(1.0, n_points / 20.0)
+    parts: Any = correlation.parts()
+    variance, factor = parts
+    square = np.sum((factor.T @ factor) ** 2) + 2.0 * np.sum(variance[:, None] * factor**2)
+    square += np.sum(variance**2)
+    return max(1.0, float(square / n_points))
+
+
+def displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> list[Part]:
+    """Return a part for each profile along each axis by which fields are displaced at all."""
+    profiles = displaceable(batches[0].part.fields.where)
+    if any(displaceable(batch.part.fields.where) != profiles for batch in batches):
+        return []
+    alike = n_alike(model.correlation_, batches[0].mean.shape[1])
+    found = []
+    each = all(_has_members(batch, stated) for batch in batches)
+    for axis, names in profiles.items():
+        for name in names:
+            move = Displacement(axis, name, WIDEST)
+            if each:
+                width, spread = _aligned_members(move, batches, alike, model.floor_)
+            else:
+                width, residuals = _aligned(move, batches, model.parts_[0].spread, alike)
+                spread = spread_of(residuals, stated, same)
+            if width > NARROWEST and np.any(spread > 0.0):
+                move = replace(move, width=width)
+                found.append(Part(1.0, spread, False, move, not stated, each))
+    return found
+
+
+def _has_members(batch: Seen, stated: bool) -> bool:
+    """Say whether there are members to be moved one by one."""
+    fields = batch.part.fields
+    few = fields.system.rows.shape[0] <= MAX_ROWS
+    return stated and few and has_points(fields.prediction)
+
+
+def _aligned_members(
+    move: Displacement, batches: Sequence[Seen], alike: float, floor: np.ndarray | None
+) -> tuple[float, np.ndarray]:
+    """Find the likeliest displacement of each member, and the likeliest member of each field.
+
+    Returns
+    -------
+    width : float
+        Root mean square of the displacements, of members as they are likely.
+    spread : ndarray of shape ()
+        Root mean square of what is left of errors, over that of what members then differ by.
+    """
+    usual = np.mean([np.mean((b.part.truth - b.at_truth(b.mean)) ** 2) for b in batches])
+    squares, errors, spreads = [], [], []
+    for batch in batches:
+        where, truth = batch.part.fields.where, batch.part.truth
+        members = some_members(batch.part.fields.prediction, SOME_MEMBERS)
+        best, distance = np.full(members.shape[:2], np.inf), np.zeros(members.shape[:2])
+        for trial in TRIALS[::2]:
+            moved = batch.at_truth(move.moved(members, where, trial * move.width))
+            cost = np.sum((truth - moved) ** 2, axis=-1) / (alike * usual) + trial**2
+            better = cost < best
+            best, distance = np.where(better, cost, best), np.where(better, trial, distance)
+        logs = -0.5 * best / max(np.mean(best.min(axis=0)), TINY)
+        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
+        squares.append(np.sum(weights * distance**2, axis=0))
+        each = zip(members, distance * move.width, strict=True)
+        moved = batch.at_truth(np.stack([move.moved(m, where, d) for m, d in each]))
+        std = moved_spread(moved, logs)
+        spreads.append(np.square(std if floor is None else np.hypot(std, floor)))
+        likeliest = moved[best.argmin(axis=0), np.arange(len(truth))]
+        errors.append((truth - likeliest) ** 2)
+    width = float(np.sqrt(np.mean(np.concatenate(squares)))) * move.width
+    total = np.mean(np.concatenate(spreads))
+    left = np.mean(np.concatenate(errors)) / total if total > 0.0 else 0.0
+    return width, np.sqrt(np.asarray(left))
+
+
+def _aligned(
+    move: Displacement, batches: Sequence[Seen], spread: np.ndarray, alike: float
+) -> tuple[float, list[tuple[np.ndarray, np.ndarray]]]:
+    """Find the likeliest displacement of each field.
+
+    Returns
+    -------
+    width : float
+        Root mean square of the displacements.
+    residuals : list of (ndarray, ndarray)
+        What is left of errors, in units of the stated standard deviation, and where it counts.
+    """
+    found, residuals = [], []
+    for batch in batches:
+        where = batch.part.fields.where
+        likely, left = [], []
+        for trial in TRIALS:
+            moved = move.applied(batch.mean, batch.std, where, trial * move.width)
+            mean, std = (batch.at_truth(values) for values in moved)
+            counts = std > 0.0
+            safe = np.where(counts, std, 1.0)
+            error = np.where(counts, (batch.part.truth - mean) / safe, 0.0)
+            z = error / np.where(spread > 0.0, spread, np.inf)
+            likely.append(-np.sum(0.5 * z**2 + np.log(safe), axis=1) / alike - 0.5 * trial**2)
+            left.append((error, counts))
+        best, rows = np.stack(likely).argmax(axis=0), np.arange(len(batch.mean))
+        found.append(TRIALS[best] * move.width)
+        error, counts = (np.stack([each[k] for each in left])[best, rows] for k in (0, 1))
+        residuals.append((error, counts))
+    return float(np.sqrt(np.mean(np.concatenate(found) ** 2))), residuals
