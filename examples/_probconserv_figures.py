@@ -86,6 +86,7 @@ def histograms(exact, problem, values):
             positions = result[value]["positions"][0]
             ax.hist(positions[np.isfinite(positions)], bins=30, color=COLORS[method])
             ax.axvline(result[value]["truth"][0], color="k", ls="--")
+            ax.locator_params(axis="x", nbins=4)
             title = f"{LABELS[method]}, {parameter_label(PROBLEMS[problem][1], value)}"
             ax.set_title(title, fontsize="small")
     return figure

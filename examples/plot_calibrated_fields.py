@@ -37,7 +37,6 @@ from skphys.metrics import (
     conservation_error,
     coverage,
     crps,
-    gaussian_nll,
     sharpness,
 )
 
@@ -112,10 +111,10 @@ models = {name: fit_all(backbone) for name, backbone in backbones.items()}
 # Scores
 # ------
 #
-# On the 200 fields: the largest error of the integral, the mean squared error, the CRPS and the
-# log-likelihood per point, how many points the 90 % intervals hold and how wide these are, and the
-# calibration error, which is how far the coverage is off on average over all intervals from 0 to
-# 100 %.
+# On the 200 fields: the largest error of the integral, the mean squared error, the CRPS of a
+# Gaussian with the moments, the log-likelihood per point, of the mixture where there is one, how
+# many points the 90 % intervals hold and how wide these are, and the calibration error, which is
+# how far the coverage is off on average over all Gaussian intervals from 0 to 100 %.
 
 COLUMNS = ["law error", "MSE", "CRPS", "log-lik.", "coverage", "width", "calib. error"]
 
@@ -128,7 +127,7 @@ def scores(model):
         np.abs(conservation_error(mean, law, waves.grid, X=X_test)).max(),
         np.mean((mean - y_test) ** 2),
         crps(y_test, mean, std),
-        -gaussian_nll(y_test, mean, std),
+        model.log_prob(X_test, y_test).mean(),
         coverage(y_test, *interval),
         sharpness(*interval),
         calibration_error(y_test, mean, std),
@@ -160,10 +159,11 @@ for name, four in models.items():
 # these standard deviations do not say, and most intervals are too wide.
 #
 # **Calibration** keeps what the backbone knows of each field and changes its size: the forest's
-# standard deviations shrink, those of the networks grow, and fields that miss their law by far get
-# larger ones. A correlation or a displacement is not sure to help here, and is left out. The
-# log-likelihood is the highest of the four, the CRPS and the calibration error are the lowest, with
-# either backbone.
+# standard deviations shrink, the intervals of the networks become more than twice as wide. It also
+# learns which points err together, and that the networks' waves stand in the wrong place: most of
+# their mixture is shifted along the ring, as far as the integral makes likely. With either backbone
+# the log-likelihood is the highest of the four, and the squared error, the CRPS and the calibration
+# error are the lowest; the 90 % intervals hold 93 % and 88 % of the points.
 #
 # It is not the last word. The calibrated curves, below, are above the diagonal except at their end:
 # a few fields are predicted much worse than the rest, so the errors are not Gaussian at any scale,
