@@ -189,10 +189,10 @@ print(models[DATA].error_model_)
 # are stretched, or moved in the middle, and the mass says by how much. The error of the front falls
 # again, by three fifths, and the 90 % intervals of the front, which hold 65 % and 80 % of the
 # fronts in the first two rows, become narrower and hold all of them. The log-likelihood rises by a
-# half, the squared error falls by a tenth, the CRPS hardly changes. Of all points the 90 % intervals hold 91
-# %, but near the front only 76 %: predicted fronts are less steep than the exact ones, which no
-# displacement mends. Whoever needs an interval of something else must check it on held-out
-# functions, by itself.
+# half, the squared error falls by a tenth, the CRPS hardly changes. Of all points the 90 %
+# intervals hold 91 %, but near the front only 76 %: predicted fronts are less steep than the exact
+# ones, which no displacement mends. Whoever needs an interval of something else must check it on
+# held-out functions, by itself.
 #
 # The calibration data are of the time that is asked for. At other times the net errs in another
 # way, and one error model for all times says less about each.
