@@ -37,7 +37,7 @@ PROBLEMS = ("diffusion", "porous_medium", "stefan", "advection", "burgers")
 ERROR_MODELS = {
     "residual std": ErrorModel(covariance="residual", displacement=None, correlation_length=1e-9),
     "residual": "residual",
-    "calibrated": "calibrated",
+    "auto": "auto",
 }
 
 
@@ -52,7 +52,7 @@ def regressors(quick):
     scaled = TransformedTargetRegressor(net, transformer=StandardScaler())
     return {
         "forest": RandomForestRegressor(10 if quick else 100, random_state=0),
-        "neighbours": make_pipeline(StandardScaler(), KNeighborsRegressor(5, weights="distance")),
+        "neighbours": make_pipeline(StandardScaler(), KNeighborsRegressor(5)),
         "net": make_pipeline(StandardScaler(), scaled),
         "polynomial": make_pipeline(
             StandardScaler(), PolynomialFeatures(3), RidgeCV(np.logspace(-6, 2, 9))

@@ -303,7 +303,8 @@ def test_learned_parts_are_a_sum_over_their_steps():
 def test_learned_parts_of_a_backbone_that_states_nothing():
     model = fitted("auto", backbone=KNeighborsRegressor(3))
     errors = model.error_model_
-    assert errors.stands_alone_ and any(part.displacement for part in errors.parts_)
+    assert all(part.alone for part in errors.parts_)
+    assert any(part.displacement for part in errors.parts_)
     learned = np.eye(25) if errors.correlation_ is None else errors.correlation_.to_dense()
     said = model.estimator_.predict(X[:6]), np.ones((6, 25))
     ways = [

@@ -124,7 +124,7 @@ def test_recovers_the_correlation_and_the_scale(length, error_model):
     assert learned > 0.5
     assert standardised(model, X, y) == pytest.approx(1.0, rel=0.1)
     after, before, n_fields = found.score_
-    assert after > before and n_fields == 800
+    assert after < before and n_fields == 800
 
 
 def test_a_learned_correlation_is_the_metric_and_the_law_says_how_large_errors_are():
@@ -252,7 +252,7 @@ def test_everything_obeys_the_law(uneven):
     np.testing.assert_allclose(mean @ row, X[:4, 1], rtol=1e-12)
     np.testing.assert_allclose(np.diagonal(cov, axis1=1, axis2=2), std**2, rtol=1e-9)
     assert np.abs(cov @ row).max() < 1e-12 * cov.max()
-    draws = model.sample_y(X[:4], 2000, random_state=0)
+    draws = model.sample_y(X[:4], 20_000, random_state=0)  # tails are heavy
     assert np.abs(np.einsum("bns,n->bs", draws, row) - X[:4, 1:]).max() < 1e-12
     np.testing.assert_allclose(draws.std(axis=-1), std, rtol=0.15)
     again = pickle.loads(pickle.dumps(model))
@@ -485,7 +485,7 @@ def test_fronts_in_the_wrong_place_are_displaced(error_model):
         moves = [part.displacement for part in model.error_model_.parts_ if part.displacement]
         assert moves and all(0.03 < move.width < 0.12 for move in moves)
         after, before, n_fields = model.error_model_.score_
-        assert after > before + 0.5 and n_fields == 100
+        assert after < 0.5 * before and n_fields == 100
     row = GRID.weights()
     mean, std = model.predict(X[100:], return_std=True)
     np.testing.assert_allclose(mean @ row, X[100:, 1], rtol=1e-12)

@@ -314,7 +314,8 @@ def test_units(error_model, backbone, unit):
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         assert a.weight == pytest.approx(b.weight, rel=1e-6)
-        factor = unit if here.error_model_.stands_alone_ else 1.0
+        assert a.alone == b.alone
+        factor = unit if a.alone else 1.0
         np.testing.assert_allclose(b.spread, factor * a.spread, rtol=1e-6, atol=1e-9 * factor)
         assert (a.displacement is None) == (b.displacement is None)
         if a.displacement is not None:
@@ -652,7 +653,7 @@ def test_it_says_in_one_line_what_was_chosen(error_model):
     text = str(fitted.error_model_)
     assert text.startswith("ErrorModel") and "\n" not in text
     if fitted.error_model_.score_:
-        assert "log score" in text and "40 held-out fields" in text
+        assert "CRPS" in text and "40 held-out fields" in text
 
 
 @pytest.mark.parametrize(
