@@ -57,17 +57,23 @@ class Displacement:
         at = self._sources(where, np.asarray(distance))
         return _read(values, where, self.axis, at)
 
-    def pulled(self, rows: np.ndarray, where: Where, distance: float) -> np.ndarray:
-        """Return rows (n_rows, n_points) that read of a field what `rows` read of the moved one."""
+    def pulled(self, rows: np.ndarray, where: Where, distances: np.ndarray) -> np.ndarray:
+        """Return rows that read of a field what `rows` (n_rows, n_points) read of the moved one.
+
+        Shape (n_distances, n_rows, n_points).
+        """
         position, axis = _coordinates(where)[self.axis]
-        columns, left, part = _between(position, axis, self._sources(where, np.asarray(distance)))
-        n_points = len(position)
-        ends = np.concatenate([columns[left], columns[left + 1]])
-        weights = np.concatenate([1.0 - part, part])
-        here = np.tile(np.arange(n_points), 2)
-        reading = sparse.csr_array((weights, (ends, here)), shape=(n_points, n_points))
+        columns, left, part = _between(position, axis, self._sources(where, distances))
+        n_distances, n_points = left.shape
+        ends = np.concatenate([columns[left], columns[left + 1]], axis=1)
+        ends = ends + n_points * np.arange(n_distances)[:, None]
+        weights = np.concatenate([1.0 - part, part], axis=1)
+        here = np.tile(np.arange(n_points), 2 * n_distances)
+        shape = (n_distances * n_points, n_points)
+        reading = sparse.csr_array((weights.ravel(), (ends.ravel(), here)), shape=shape)
         along, restore = _axis_last(rows, where, self.axis, n_points)
-        return restore((reading @ along.reshape(-1, n_points).T).T.reshape(along.shape))
+        read = (reading @ along.reshape(-1, n_points).T).reshape(n_distances, n_points, -1)
+        return np.stack([restore(each.T.reshape(along.shape)) for each in read])
 
     def _sources(self, where: Where, distance: np.ndarray) -> np.ndarray:
         """Return from where each point is read, (n_positions,) or (n_fields, n_positions)."""

@@ -79,9 +79,12 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     moved = displaced(full, batches, stated, same) if model.displacement == "auto" else []
     if model.scale == "auto":
         tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
-    best = _best(tried, batches).parts_[0]
-    sets = [[part for part in still if part.as_stated == best.as_stated], still]
-    mixed = [_weighed(full, each + moved, batches) for each in sets if len(each + moved) > 1]
+    best, every = _best(tried, batches).parts_[0], still + moved
+    likely = _likelihoods_of(full, every, batches) if len(every) > 1 else np.zeros((0, 0))
+    likeliest = [part.as_stated == best.as_stated or part in moved for part in every]
+    chosen = (np.flatnonzero(likeliest), np.arange(len(every)))
+    sets = {len(each): each for each in chosen if len(each) > 1}.values()
+    mixed = [_weighed(full, [every[k] for k in each], likely[each]) for each in sets]
     if model.scale == "auto":
         mixed = [_rescaled(each, batches, stated) for each in mixed]
     return _best(tried + mixed, batches)
@@ -154,10 +157,14 @@ def learned_correlation(standard: np.ndarray) -> Covariance:
     return unit_correlation(factor)
 
 
-def _weighed(model: Any, parts: list[Part], batches: Sequence[Seen]) -> Any:
-    """Give the parts the weights under which laws and held-out fields are most likely."""
+def _likelihoods_of(model: Any, parts: list[Part], batches: Sequence[Seen]) -> np.ndarray:
+    """Return each part's log density of each field's law, and of its points after it."""
     alike = n_alike(model.correlation_, batches[0].mean.shape[1])
-    likely = np.array([_likelihoods(model.with_parts([part]), batches, alike) for part in parts])
+    return np.array([_likelihoods(model.with_parts([part]), batches, alike) for part in parts])
+
+
+def _weighed(model: Any, parts: list[Part], likely: np.ndarray) -> Any:
+    """Give the parts the weights under which laws and held-out fields are most likely."""
     weights = np.full(len(parts), 1.0 / len(parts))
     for _ in range(WEIGHING):
         logs = np.log(np.maximum(weights, 1e-300))[:, None] + likely

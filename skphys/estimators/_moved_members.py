@@ -88,7 +88,7 @@ def move_members(
         Factors by which errors, and distances, may be larger.
     """
     rows = law.rows.toarray() if sparse.issparse(law.rows) else law.rows
-    pulled = np.stack([move.pulled(rows, where, place * move.width) for place in PLACES])
+    pulled = move.pulled(rows, where, PLACES * move.width)
     reads = members @ pulled.reshape(-1, rows.shape[1]).T
     reads = reads.reshape(*members.shape[:2], len(PLACES), len(rows))
     miss = law.values[:, None, :] - reads  # (n_members, n_fields, n_places, n_rows)

@@ -83,9 +83,10 @@ def test_each_field_by_its_own_distance(where, profile, rng):
 def test_rows_read_what_they_read_of_moved_fields(where, profile, rng):
     where, move = WHERES[where], Displacement("x", profile, 0.1)
     rows, fields = (rng.normal(size=(k, where.grid.n_points)) for k in (3, 4))
-    for distance in (0.0, 0.03, -0.4, 1.7):
+    distances = np.array([0.0, 0.03, -0.4, 1.7])
+    for distance, pulled in zip(distances, move.pulled(rows, where, distances), strict=True):
         np.testing.assert_allclose(
-            fields @ move.pulled(rows, where, distance).T,
+            fields @ pulled.T,
             move.moved(fields, where, distance) @ rows.T,
             rtol=1e-12,
             atol=1e-13,
