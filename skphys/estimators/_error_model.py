@@ -480,7 +480,7 @@ def _wider(gaussian: Gaussian, root: np.ndarray) -> Gaussian:
         return Gaussian(gaussian.mean, Dense(spread[..., None] ** 2 * covariance.to_dense()))
     if isinstance(covariance, Diagonal):
         return Gaussian(gaussian.mean, Diagonal(spread**2 * covariance.diagonal()))
-    return Gaussian(gaussian.mean, Scaled(spread, covariance))
+    return Gaussian(gaussian.mean, Scaled(np.broadcast_to(spread, gaussian.mean.shape), covariance))
 
 
 def _regridded(correlation: Covariance, move: Any) -> Covariance:

@@ -217,9 +217,9 @@ def test_tables_need_one_target_a_row():
 
 def test_members_that_agree_cannot_move():
     """Seven equal fits differ by rounding, which must not carry the whole correction."""
-    backbone = EnsembleRegressor(Plain(), n_members=7)
+    backbone, law = EnsembleRegressor(Plain(), n_members=7), ConservationLaw("x", 2.0)
     with pytest.warns(UserWarning, match="violate"):
-        fitted = model(ConservationLaw("x", 2.0), backbone=backbone).fit(X, Y)
+        fitted = model(law, backbone=backbone, error_model="stated").fit(X, Y)
     with pytest.raises(ValueError, match="cannot be met"):
         fitted.predict(X)
 

@@ -72,8 +72,8 @@ def check(fields, X):
 def test_the_mean_obeys_everything(name, members, correlation_length):
     if name == "forest" and members == "each":
         pytest.skip("trees are points")
-    errors = ErrorModel(members=members, correlation_length=correlation_length)
-    given = {"error_model": errors}
+    stated = {"members": members, "correlation_length": correlation_length}
+    given = {"error_model": ErrorModel(covariance="stated", **stated)}
     model, X = fitted(BACKBONES[name], **given)
     mean, std = model.predict(X, return_std=True)
     check(mean, X)
@@ -86,6 +86,15 @@ def test_the_mean_obeys_everything(name, members, correlation_length):
     )
     assert violation(free.predict(X), np.eye(N), 0.0, 1.0).max() > 1e-3
     np.testing.assert_array_equal(model.sample_y(X, 2), free.sample_y(X, 2))
+
+
+@pytest.mark.parametrize("correlation_length", [None, 0.2])
+def test_the_mean_of_a_mixture_obeys_everything(correlation_length):
+    """Trees are moved one by one, and fields that miss their law get larger errors."""
+    errors = ErrorModel(correlation_length=correlation_length)
+    model, X = fitted(BACKBONES["forest"], error_model=errors)
+    assert len(model.error_model_.scales_) > 1
+    check(model.predict(X), X)
 
 
 def test_the_mean_is_the_most_probable_field():
