@@ -20,7 +20,7 @@ CELLS = np.gradient(PLACES)
 KEPT = 12  # likeliest members of each field
 MAX_ROWS = 64  # of a system, in whose values members are looked for
 MAX_MEMBERS = 32  # of a backbone that are looked at
-TINY = 1e-300
+ROUNDING, TINY = 1e-30, 1e-100  # parts of squares, and less than any square that counts
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,13 @@ def move_members(
     reads = reads.reshape(*members.shape[:2], len(PLACES), len(rows))
     miss = law.values[:, None, :] - reads  # (n_members, n_fields, n_places, n_rows)
     slope = np.gradient(reads, axis=2)
-    noise = np.broadcast_to(np.square(law.noise), law.values.shape)
+    # What is read differs by rounding at least, in its own units.
+    rounding = ROUNDING * (law.values**2 + np.square(reads).max(axis=(0, 2)))
+    noise = np.square(law.noise) + rounding + TINY
 
     def likely(variance: np.ndarray, scale: float) -> np.ndarray:
         # Between two places the law's reading changes evenly.
-        within = (variance + noise)[:, None, :] + slope**2 / 12.0 + TINY
+        within = (variance + noise)[:, None, :] + slope**2 / 12.0
         each = -0.5 * (miss**2 / within + np.log(2.0 * np.pi * within)).sum(axis=-1)
         near = -0.5 * (PLACES / scale) ** 2 + np.log(CELLS)
         return each + near - np.logaddexp.reduce(near)  # (n_members, n_fields, n_places)
@@ -126,7 +128,7 @@ def _nearest(
     best = (logs - np.log(CELLS)).argmax(axis=-1)
     at = best[..., None, None]
     missing, rising = (np.take_along_axis(a, at, axis=2)[:, :, 0] for a in (miss, slope))
-    inverse = 1.0 / (variance + TINY)
+    inverse = 1.0 / variance
     along, steep = (missing * rising * inverse).sum(-1), (rising**2 * inverse).sum(-1)
     place, cell = PLACES[best], CELLS[best]
     part = (along - place * cell) / (steep + cell**2)

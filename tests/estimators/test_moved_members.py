@@ -218,6 +218,26 @@ def test_fields_are_held_out_where_members_are_points():
         assert (fitted.error_model_.parts_ is not None) == learned
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e5, 1e9])
+@pytest.mark.parametrize("length", [1e-6, 1.0, 1e6])
+def test_units_of_fields_and_axes(unit, length):
+    here = model(REGRESSORS["neighbours"]).fit(X, Y).predict(NEW)
+    grid = Grid(x=length * GRID["x"])
+    there = model(REGRESSORS["neighbours"], grid=grid)
+    there.fit(X * [1.0, 1.0, unit * length], unit * Y)
+    found = there.predict(NEW * [1.0, 1.0, unit * length])
+    # Of places that are equally likely rounding takes one.
+    np.testing.assert_allclose(found, unit * here, atol=0.05 * unit)
+    error, other = (np.mean((f - TRUTH) ** 2) for f in (found / unit, here))
+    assert error == pytest.approx(other, rel=0.2)
+
+
+def test_one_tree_is_a_prediction():
+    one = RandomForestRegressor(1, random_state=0)
+    fitted = model(one).fit(X, Y)
+    assert relative_miss(fitted.predict(NEW), W[None], NEW[:, 2:]).max() < 1e-12
+
+
 class TestNeighbours:
     """Nearest neighbours as members."""
 

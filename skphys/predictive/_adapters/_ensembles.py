@@ -51,7 +51,7 @@ def _averaging(means_of: Callable[[Any, Any], Iterator[Any]]) -> Predict:
         check_is_fitted(estimator, "estimators_")
         means = np.stack(list(means_of(estimator, X)))
         means = by_rows(means, estimator, _num_samples(X), rows, "members' mean")
-        return Prediction(means.mean(axis=0), member_means=means)
+        return Prediction.of_members(means)
 
     return predict
 
