@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from math import ceil
 
 import numpy as np
+from error_models import fields
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
@@ -27,7 +28,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skphys import ConservationConstrainedRegressor, datasets
+from skphys import ConservationConstrainedRegressor
 from skphys.constraints import Column, ConservationLaw
 from skphys.metrics import coverage
 
@@ -35,14 +36,6 @@ LEVEL = 0.9
 OUTSIDE = {"porous_medium": {"m": 8.0}, "stefan": {"u_star": 0.5}, "burgers": {"a": 5.0}}
 ERROR_MODELS = ("stated", "residual", "auto")
 HEADER = ("points", "width", "fields", "width", "outside: fields", "width")
-
-
-def fields(problem, n_samples, n_points, seed, **parameter):
-    """Draw fields, with their mass as a last column of X."""
-    make = getattr(datasets, f"make_{problem}")
-    drawn = make(n_samples, layout="fields", n_points=n_points, random_state=seed, **parameter)
-    value, t = drawn.data.T
-    return np.column_stack([drawn.data, drawn.mass(t, value)]), drawn.target, drawn.grid
 
 
 class Output(RegressorMixin, BaseEstimator):

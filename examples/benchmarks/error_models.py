@@ -60,12 +60,12 @@ def regressors(quick):
     }
 
 
-def fields(problem, n_samples, n_points, seed):
+def fields(problem, n_samples, n_points, seed, **parameter):
     """Draw fields, with their mass as a last column of X."""
     make = getattr(datasets, f"make_{problem}")
-    drawn = make(n_samples, layout="fields", n_points=n_points, random_state=seed)
-    parameter, t = drawn.data.T
-    return np.column_stack([drawn.data, drawn.mass(t, parameter)]), drawn.target, drawn.grid
+    drawn = make(n_samples, layout="fields", n_points=n_points, random_state=seed, **parameter)
+    value, t = drawn.data.T
+    return np.column_stack([drawn.data, drawn.mass(t, value)]), drawn.target, drawn.grid
 
 
 def main():

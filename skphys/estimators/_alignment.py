@@ -11,7 +11,13 @@ import numpy as np
 from skphys.conditioning import Covariance
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import Displacement, displaceable
-from skphys.estimators._moved_members import MAX_ROWS, has_points, moved_spread, some_members
+from skphys.estimators._moved_members import (
+    MAX_ROWS,
+    has_points,
+    moved_spread,
+    shares,
+    some_members,
+)
 from skphys.estimators._parts import Part
 
 SHARED = 0.1  # part of a point's residual variance that is that of all points
@@ -131,12 +137,10 @@ def _aligned_members(
             cost = np.sum((truth - moved) ** 2, axis=-1) / (alike * usual) + trial**2
             better = cost < best
             best, distance = np.where(better, cost, best), np.where(better, trial, distance)
-        logs = -0.5 * best / max(np.mean(best.min(axis=0)), TINY)
-        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
+        weights = shares(-0.5 * best / max(np.mean(best.min(axis=0)), TINY))
         squares.append(np.sum(weights * distance**2, axis=0))
-        each = zip(members, distance * move.width, strict=True)
-        moved = batch.at_truth(np.stack([move.moved(m, where, d) for m, d in each]))
-        std = moved_spread(moved, logs)
+        moved = batch.at_truth(move.moved(members, where, distance * move.width))
+        std = moved_spread(moved, weights)
         spreads.append(np.square(std if floor is None else np.hypot(std, floor)))
         likeliest = moved[best.argmin(axis=0), np.arange(len(truth))]
         errors.append((truth - likeliest) ** 2)

@@ -14,7 +14,11 @@ ROUNDING = 1e-12  # part of a field's largest value by which a known point may b
 SLACK = 1e-9  # of a rank, which is a product of floats
 
 
-def conformity_scores(errors: BaseErrorModel, held_out: Iterable[HeldOut]) -> list[np.ndarray]:
+def conformity_scores(
+    errors: BaseErrorModel,
+    held_out: Iterable[HeldOut],
+    fallback: BaseErrorModel | None = None,
+) -> list[np.ndarray]:
     """Return how far held-out fields are from what is predicted after the constraints.
 
     Parameters
@@ -23,6 +27,8 @@ def conformity_scores(errors: BaseErrorModel, held_out: Iterable[HeldOut]) -> li
         Fitted.
     held_out : iterable of HeldOut
         Batches of fields with their true values.
+    fallback : BaseErrorModel, optional
+        Fitted; gives the standard deviation where `errors` has none.
 
     Returns
     -------
@@ -31,7 +37,20 @@ def conformity_scores(errors: BaseErrorModel, held_out: Iterable[HeldOut]) -> li
         there is none, 0 where the truth is the mean, too. Empty where the fields cannot be
         predicted: a table whose fields are not whole, or values that cannot be met.
     """
-    return _scores(errors, errors, held_out)
+    found: list[np.ndarray] = []
+    with suppress(ValueError):
+        for part in held_out:
+            field, shown = errors.posterior(part.fields), part.fields.shown
+            std = np.broadcast_to(field.std(), field.mean.shape)[:, shown]
+            if fallback is not None and not std.all():
+                other = np.broadcast_to(fallback.posterior(part.fields).std(), field.mean.shape)
+                std = np.where(std > 0.0, std, other[:, shown])
+            error = np.abs(part.truth - field.mean[:, shown])
+            error[error <= ROUNDING * np.abs(part.truth).max(axis=1, keepdims=True)] = 0.0
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found.extend(np.where(error == 0.0, 0.0, error / std))
+        return found
+    return []
 
 
 def apart_scores(
@@ -60,31 +79,12 @@ def apart_scores(
     half = np.random.default_rng(0).permutation(n_fields) % 2 == 0
     found: list[np.ndarray] = []
     for own in (half, ~half):
-        scores = _scores(errors.fit(_taken(held_out, ~own)), fitted, _taken(held_out, own))
+        learned = errors.fit(_taken(held_out, ~own))
+        scores = conformity_scores(learned, _taken(held_out, own), fallback=fitted)
         if not scores:
             return []
         found.extend(scores)
     return found
-
-
-def _scores(
-    errors: BaseErrorModel, fitted: BaseErrorModel, held_out: Iterable[HeldOut]
-) -> list[np.ndarray]:
-    """Return scores under `errors`; where that has no standard deviation, `fitted` may have."""
-    found: list[np.ndarray] = []
-    with suppress(ValueError):
-        for part in held_out:
-            field, shown = errors.posterior(part.fields), part.fields.shown
-            std = np.broadcast_to(field.std(), field.mean.shape)[:, shown]
-            if errors is not fitted and not std.all():
-                other = np.broadcast_to(fitted.posterior(part.fields).std(), field.mean.shape)
-                std = np.where(std > 0.0, std, other[:, shown])
-            error = np.abs(part.truth - field.mean[:, shown])
-            error[error <= ROUNDING * np.abs(part.truth).max(axis=1, keepdims=True)] = 0.0
-            with np.errstate(divide="ignore", invalid="ignore"):
-                found.extend(np.where(error == 0.0, 0.0, error / std))
-        return found
-    return []
 
 
 def _taken(held_out: Sequence[HeldOut], mask: np.ndarray) -> list[HeldOut]:

@@ -51,8 +51,8 @@ class Displacement:
     def moved(self, values: np.ndarray, where: Where, distance: Any) -> np.ndarray:
         """Return fields (..., n_points) displaced by a distance, in parts of the axis' length.
 
-        The distance is one for all, or an array of shape (n_fields,) for fields
-        (..., n_fields, n_points).
+        The distance is one for all, or an array of one a field: (n_fields,) for fields
+        (..., n_fields, n_points), or of all of their leading shape.
         """
         at = self._sources(where, np.asarray(distance))
         return _read(values, where, self.axis, at)
@@ -76,7 +76,7 @@ class Displacement:
         return np.stack([restore(each.T.reshape(along.shape)) for each in read])
 
     def _sources(self, where: Where, distance: np.ndarray) -> np.ndarray:
-        """Return from where each point is read, (n_positions,) or (n_fields, n_positions)."""
+        """Return from where each point is read, of shape (..., n_positions)."""
         position, axis = _coordinates(where)[self.axis]
         low, span = _extent(position, axis)
         ahead = PROFILES[self.profile]((position - low) / span)
@@ -147,8 +147,8 @@ def _read(values: np.ndarray, where: Where, name: str, at: np.ndarray) -> np.nda
     one, other = columns[left], columns[left + 1]
     if at.ndim == 1:
         return restore(fields[..., one] * (1.0 - part) + fields[..., other] * part)
-    between = (slice(None), *(None,) * (fields.ndim - values.ndim), slice(None))
-    one, other, part = (each[between] for each in (one, other, part))
+    across = (..., *(None,) * (fields.ndim - values.ndim), slice(None))
+    one, other, part = (each[across] for each in (one, other, part))
     first, second = (
         np.take_along_axis(fields, np.broadcast_to(each, fields.shape), axis=-1)
         for each in (one, other)

@@ -26,7 +26,7 @@ from skphys.estimators._alignment import (
 )
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
-from skphys.estimators._moved_members import has_points
+from skphys.estimators._moved_members import has_points, shares
 from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
 from skphys.metrics import crps_at_points
 
@@ -69,7 +69,7 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if model.scale == "auto":
         simple, full = (_rescaled(each, batches, stated) for each in (simple, full))
     if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
-        return _best([simple], batches)
+        return _best([(simple, *_scored(simple, batches))])
     tried, still = [simple], list(full.parts_)
     if same and model.correlation_length is None and model.covariance != "stated":
         learned, correlation = _correlated(batches, simple.parts_[0], stated)
@@ -79,15 +79,19 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     moved = displaced(full, batches, stated, same) if model.displacement == "auto" else []
     if model.scale == "auto":
         tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
-    best, every = _best(tried, batches).parts_[0], still + moved
-    likely = _likelihoods_of(full, every, batches) if len(every) > 1 else np.zeros((0, 0))
-    likeliest = [part.as_stated == best.as_stated or part in moved for part in every]
-    chosen = (np.flatnonzero(likeliest), np.arange(len(every)))
+    judgements = [(each, *_scored(each, batches)) for each in tried]
+    every = still + moved
+    if len(every) == 1:
+        return _best(judgements)
+    best = _best(judgements).parts_[0]
+    likely = _likelihoods_of(full, every, batches)
+    some = [p.displacement is not None or p.as_stated == best.as_stated for p in every]
+    chosen = (np.flatnonzero(some), np.arange(len(every)))
     sets = {len(each): each for each in chosen if len(each) > 1}.values()
     mixed = [_weighed(full, [every[k] for k in each], likely[each]) for each in sets]
     if model.scale == "auto":
         mixed = [_rescaled(each, batches, stated) for each in mixed]
-    return _best(tried + mixed, batches)
+    return _best(judgements + [(each, *_scored(each, batches)) for each in mixed])
 
 
 def _seen(part: HeldOut, alone: bool) -> Seen:
@@ -168,7 +172,7 @@ def _weighed(model: Any, parts: list[Part], likely: np.ndarray) -> Any:
     weights = np.full(len(parts), 1.0 / len(parts))
     for _ in range(WEIGHING):
         logs = np.log(np.maximum(weights, 1e-300))[:, None] + likely
-        weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0)).mean(axis=1)
+        weights = shares(logs).mean(axis=1)
     moves = [k for k, part in enumerate(parts) if part.displacement is not None]
     least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
     still = [k for k, part in enumerate(parts) if part.displacement is None]
@@ -235,13 +239,18 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     return model.with_parts(parts)
 
 
-def _best(tried: Sequence[Any], batches: Sequence[Seen]) -> Any:
+def _best(judgements: Sequence[tuple[Any, np.ndarray, float]]) -> Any:
     """Return the best of several models, the simpler unless a later one is better for sure.
 
     Of those whose means are about the best, the CRPS of the points after the law decides, which a
     few points that are nearly sure, and wrong, cannot rule, as they do the log score.
+
+    Parameters
+    ----------
+    judgements : sequence of (ErrorModel, ndarray, float)
+        Models, the simplest first, and what `_scored` says of each.
     """
-    scores, errors = zip(*(_scored(model, batches) for model in tried), strict=True)
+    models, scores, errors = zip(*judgements, strict=True)
     good = np.flatnonzero(np.array(errors) <= NEARLY * min(errors))
     best = good[0]
     for k in good[1:]:
@@ -249,7 +258,7 @@ def _best(tried: Sequence[Any], batches: Sequence[Seen]) -> Any:
         if np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)):
             best = k
     score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
-    return tried[best].with_parts(tried[best].parts_, score_=score)
+    return models[best].with_parts(models[best].parts_, score_=score)
 
 
 def _scored(model: Any, batches: Sequence[Seen]) -> tuple[np.ndarray, float]:

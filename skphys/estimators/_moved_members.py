@@ -54,9 +54,14 @@ def some_members(prediction: Prediction, most: int = MAX_MEMBERS) -> np.ndarray:
     return members[np.unique(np.linspace(0, len(members) - 1, most).astype(int))]
 
 
-def moved_spread(members: np.ndarray, logs: np.ndarray) -> np.ndarray:
-    """Return the standard deviations (n_fields, n_points) of members, of log weights."""
-    weights = np.exp(logs - np.logaddexp.reduce(logs, axis=0))[..., None]
+def shares(logs: np.ndarray) -> np.ndarray:
+    """Return the weights of members, of log densities (n_members, ...)."""
+    return np.exp(logs - np.logaddexp.reduce(logs, axis=0))
+
+
+def moved_spread(members: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the standard deviations (n_fields, n_points) of members with weights."""
+    weights = weights[..., None]
     mean = np.sum(weights * members, axis=0)
     return np.sqrt(np.sum(weights * (members - mean) ** 2, axis=0))
 
@@ -106,8 +111,8 @@ def move_members(
 
     first = likely(np.zeros_like(noise), 1.0)
     distance = _nearest(first, miss, slope, noise) * move.width
-    moved = np.stack([move.moved(m, where, d) for m, d in zip(members, distance, strict=True)])
-    left = covariance(moved_spread(moved, np.logaddexp.reduce(first, axis=-1)))
+    moved = move.moved(members, where, distance)
+    left = covariance(moved_spread(moved, shares(np.logaddexp.reduce(first, axis=-1))))
     variance = np.broadcast_to(left.row_variance(law.rows), law.values.shape)
     logs = np.stack([np.logaddexp.reduce(likely(c**2 * variance, c), axis=-1) for c in scales])
     logs -= np.log(len(members))

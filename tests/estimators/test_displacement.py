@@ -281,7 +281,7 @@ def test_noise_is_that_of_a_mixture_of_scales_in_the_mean_to_its_order():
 @pytest.fixture
 def mixtures(monkeypatch):
     """Take the mixture whether it is the best or not."""
-    monkeypatch.setattr(_learning, "_best", lambda tried, batches: tried[-1])
+    monkeypatch.setattr(_learning, "_best", lambda judgements: judgements[-1][0])
 
 
 @pytest.mark.usefixtures("mixtures")
