@@ -1,26 +1,27 @@
 """Learning how a backbone errs, from fields that it has not seen.
 
-Everything is found by expectation maximisation: how far each field is displaced, how wide
-displacements are, and how likely each way to err is. Points of a field err together, so a field
-counts as so many independent points as its learned correlation has directions.
+How far each field is displaced, and how wide displacements are, is found by expectation
+maximisation; points of a field err together, so a field counts as so many independent points as its
+learned correlation has directions. How likely each way to err is follows from the squared error of
+the means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize, minimize_scalar
 from sklearn.covariance import ledoit_wolf_shrinkage
 
-from skphys.conditioning import Covariance, Gaussian, Mixture
+from skphys.conditioning import Covariance, Diagonal, Gaussian, Mixture
 from skphys.constraints import merge_inequalities
 from skphys.estimators._alignment import (
     SHARED,
     Seen,
     displaced,
-    n_alike,
     residuals_of,
     spread_of,
 )
@@ -28,17 +29,18 @@ from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
 from skphys.estimators._moved_members import has_points, shares
 from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
-from skphys.metrics import crps_at_points
 
 FEWEST = 10  # fields from which more is learned than a scale
 NEARLY = 1.05  # times the least squared error is about as good
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
-FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the best is taken
+LARGEST = 8.0  # factor by which standard deviations are made larger, or smaller
+RIGHT = 0.01  # part of the usual squared error, below which fields are alike right
+EVEN = 0.3  # in fields: how much says that weights are alike
+TINY = 1e-300
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
-WEIGHING = 30  # rounds in which weights are found
 
 
 def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
@@ -84,11 +86,12 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if len(every) == 1:
         return _best(judgements)
     best = _best(judgements).parts_[0]
-    likely = _likelihoods_of(full, every, batches)
     some = [p.displacement is not None or p.as_stated == best.as_stated for p in every]
     chosen = (np.flatnonzero(some), np.arange(len(every)))
     sets = {len(each): each for each in chosen if len(each) > 1}.values()
-    mixed = [_weighed(full, [every[k] for k in each], likely[each]) for each in sets]
+    views = _views(full, every, batches)
+    truth = _truths(batches)
+    mixed = [_weighed(full, [every[k] for k in each], views.take(each), truth) for each in sets]
     if model.scale == "auto":
         mixed = [_rescaled(each, batches, stated) for each in mixed]
     return _best(judgements + [(each, *_scored(each, batches)) for each in mixed])
@@ -161,18 +164,71 @@ def learned_correlation(standard: np.ndarray) -> Covariance:
     return unit_correlation(factor)
 
 
-def _likelihoods_of(model: Any, parts: list[Part], batches: Sequence[Seen]) -> np.ndarray:
-    """Return each part's log density of each field's law, and of its points after it."""
-    alike = n_alike(model.correlation_, batches[0].mean.shape[1])
-    return np.array([_likelihoods(model.with_parts([part]), batches, alike) for part in parts])
+@dataclass(frozen=True)
+class _Views:
+    """What each part says of the held-out fields after the law, if it is the only one.
+
+    Attributes
+    ----------
+    logs : ndarray of shape (n_parts, n_fields)
+        Log densities of the law's values.
+    mean, within, between : ndarray of shape (n_parts, n_fields, n_outputs)
+        Means, variances, and the variance of the means of the part's own Gaussians.
+    """
+
+    logs: np.ndarray
+    mean: np.ndarray
+    within: np.ndarray
+    between: np.ndarray
+
+    def take(self, parts: np.ndarray) -> _Views:
+        """Return what some of the parts say."""
+        return _Views(*(getattr(self, each.name)[parts] for each in fields(self)))
 
 
-def _weighed(model: Any, parts: list[Part], likely: np.ndarray) -> Any:
-    """Give the parts the weights under which laws and held-out fields are most likely."""
-    weights = np.full(len(parts), 1.0 / len(parts))
-    for _ in range(WEIGHING):
-        logs = np.log(np.maximum(weights, 1e-300))[:, None] + likely
-        weights = shares(logs).mean(axis=1)
+def _views(model: Any, parts: Sequence[Part], batches: Sequence[Seen]) -> _Views:
+    """Look at the held-out fields with each part alone."""
+    alone = [model.with_parts([replace(part, weight=1.0)]) for part in parts]
+    found = [[_view(each, batch) for batch in batches] for each in alone]
+    of_parts = [[np.concatenate(each) for each in zip(*part, strict=True)] for part in found]
+    return _Views(*(np.stack(each) for each in zip(*of_parts, strict=True)))
+
+
+def _view(model: Any, batch: Seen) -> tuple[np.ndarray, ...]:
+    found, logs = model.mixture(batch.part.fields)
+    field = _mixture(found)
+    within = field.average([m.variance() + 0.0 * field.mean for m in field.members])
+    between = np.clip(field.variance() - within, 0.0, None)
+    return logs, *(batch.at_truth(each) for each in (field.mean, within, between))
+
+
+def _truths(batches: Sequence[Seen]) -> np.ndarray:
+    """Return the true values of all fields, of shape (n_fields, n_outputs)."""
+    return np.concatenate([batch.part.truth for batch in batches])
+
+
+def _weighed(model: Any, parts: list[Part], views: _Views, truth: np.ndarray) -> Any:
+    """Give the parts the weights with which means of held-out fields are best.
+
+    That is of least mean log of a field's squared error, so that no few fields decide. Likelihoods
+    would hang on members that nearly agree, and so on rounding.
+    """
+    logs, error = views.logs, truth - views.mean
+    products = np.einsum("kfp,lfp->klf", error, error) / error.shape[-1]
+    least = RIGHT * np.mean(products[0, 0])
+
+    def cost(logits: np.ndarray) -> tuple[float, np.ndarray]:
+        share = shares(logits[:, None] + logs)
+        along = np.einsum("klf,lf->kf", products, share)
+        square = np.sum(share * along, axis=0)
+        slope = (2.0 * share * (along - square) / (square + least)).mean(axis=1)
+        uneven = logits - logits.mean()
+        prior = EVEN / len(square)
+        value = np.mean(np.log(square + least)) + prior * np.sum(uneven**2)
+        return float(value), slope + 2.0 * prior * uneven
+
+    best = minimize(cost, np.zeros(len(parts)), jac=True, method="L-BFGS-B")
+    weights = shares(best.x[:, None])[:, 0]
     moves = [k for k, part in enumerate(parts) if part.displacement is not None]
     least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
     still = [k for k, part in enumerate(parts) if part.displacement is None]
@@ -185,16 +241,6 @@ def _weighed(model: Any, parts: list[Part], likely: np.ndarray) -> Any:
     ]
     total = sum(part.weight for part in kept)
     return model.with_parts([replace(part, weight=part.weight / total) for part in kept])
-
-
-def _likelihoods(model: Any, batches: Sequence[Seen], alike: float) -> np.ndarray:
-    """Return the log density of each field's law, and of its points after it."""
-    found = []
-    for batch in batches:
-        field, evidence = model.mixture(batch.part.fields)
-        n_points = batch.part.truth.shape[1]
-        found.append(evidence + _log_score(field, batch) * n_points / alike)
-    return np.concatenate(found)
 
 
 def _everywhere(batch: Seen) -> np.ndarray:
@@ -213,29 +259,31 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     """Make the errors of all parts as large as they are after the law.
 
     What is stated gets the factor of the least CRPS, as few points that are nearly sure and wrong
-    would decide the mean square; residuals keep their mean square. What the members of a mixture
+    would decide the mean square; residuals keep their mean square. What the members of a part
     differ by stays.
     """
-    truths, means, within, between = [], [], [], []
-    for batch in batches:
-        found = _mixture(model.posterior(batch.part.fields))
-        variance = found.average([m.variance() + 0.0 * found.mean for m in found.members])
-        truths.append(batch.part.truth)
-        means.append(batch.at_truth(found.mean))
-        within.append(batch.at_truth(variance))
-        between.append(batch.at_truth(np.clip(found.variance() - variance, 0.0, None)))
-    truth, mean, inner, outer = (np.concatenate(each) for each in (truths, means, within, between))
-    stds = [np.sqrt(factor**2 * inner + outer) for factor in FACTORS]
-    if stated:
-        scores = [np.mean(crps_at_points(truth, mean, std)) for std in stds]
-    else:
-        counts = inner + outer > 0.0
-        squares = [np.sum(((truth - mean)[counts] / std[counts]) ** 2) for std in stds]
-        if not squares[-1] > 0.0:
-            return model  # nothing is wrong, so nothing says how large errors are
-        scores = [abs(np.log(square / counts.sum())) for square in squares]
-    factor = FACTORS[int(np.argmin(scores))]
-    parts = [replace(part, spread=part.spread * factor) for part in model.parts_ or ()]
+    truth, views = _truths(batches), _views(model, model.parts_, batches)
+    weights = shares(np.log([[part.weight] for part in model.parts_]) + views.logs)
+
+    def field(log_factor: float) -> Mixture:
+        variances = np.exp(2.0 * log_factor) * views.within + views.between
+        each = zip(views.mean, variances, strict=True)
+        return Mixture([Gaussian(mean, Diagonal(variance)) for mean, variance in each], weights)
+
+    def score(log_factor: float) -> float:
+        return float(np.mean(field(log_factor).crps(truth)))
+
+    def miss(log_factor: float) -> float:
+        found = field(log_factor)
+        counts = (variance := found.variance()) > 0.0
+        square = (truth - found.mean)[counts] ** 2 / variance[counts]
+        return float(np.abs(np.log(np.maximum(np.mean(square), TINY))))
+
+    if not np.any(truth - field(0.0).mean):
+        return model  # nothing is wrong, so nothing says how large errors are
+    bounds = (-np.log(LARGEST), np.log(LARGEST))
+    best = minimize_scalar(score if stated else miss, bounds, bounds=bounds, method="bounded")
+    parts = [replace(part, spread=part.spread * np.exp(best.x)) for part in model.parts_]
     return model.with_parts(parts)
 
 
@@ -269,9 +317,3 @@ def _scored(model: Any, batches: Sequence[Seen]) -> tuple[np.ndarray, float]:
         scores.append(batch.at_truth(found.crps(_everywhere(batch))).mean(axis=1))
         errors.append(np.mean((batch.part.truth - batch.at_truth(found.mean)) ** 2, axis=1))
     return np.concatenate(scores), float(np.mean(np.concatenate(errors)))
-
-
-def _log_score(field: Any, batch: Seen) -> np.ndarray:
-    """Return the mean log density of each field's points; of sure ones it is 0."""
-    logs = _mixture(field).log_density(_everywhere(batch))
-    return batch.at_truth(np.where(np.isfinite(logs), logs, 0.0)).mean(axis=1)
