@@ -35,7 +35,6 @@ NEARLY = 1.05  # times the least squared error is about as good
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
 LARGEST = 8.0  # factor by which standard deviations are made larger, or smaller
-RIGHT = 0.01  # part of the usual squared error, below which fields are alike right
 EVEN = 0.3  # in fields: how much says that weights are alike
 TINY = 1e-300
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
@@ -210,22 +209,21 @@ def _truths(batches: Sequence[Seen]) -> np.ndarray:
 def _weighed(model: Any, parts: list[Part], views: _Views, truth: np.ndarray) -> Any:
     """Give the parts the weights with which means of held-out fields are best.
 
-    That is of least mean log of a field's squared error, so that no few fields decide. Likelihoods
-    would hang on members that nearly agree, and so on rounding.
+    That is of least squared error, by which models are chosen as well. Likelihoods would hang on
+    members that nearly agree, and so on rounding.
     """
     logs, error = views.logs, truth - views.mean
     products = np.einsum("kfp,lfp->klf", error, error) / error.shape[-1]
-    least = RIGHT * np.mean(products[0, 0])
 
     def cost(logits: np.ndarray) -> tuple[float, np.ndarray]:
         share = shares(logits[:, None] + logs)
         along = np.einsum("klf,lf->kf", products, share)
         square = np.sum(share * along, axis=0)
-        slope = (2.0 * share * (along - square) / (square + least)).mean(axis=1)
+        total = np.mean(square) + TINY
+        slope = 2.0 * np.mean(share * (along - square), axis=1) / total
         uneven = logits - logits.mean()
         prior = EVEN / len(square)
-        value = np.mean(np.log(square + least)) + prior * np.sum(uneven**2)
-        return float(value), slope + 2.0 * prior * uneven
+        return float(np.log(total) + prior * np.sum(uneven**2)), slope + 2.0 * prior * uneven
 
     best = minimize(cost, np.zeros(len(parts)), jac=True, method="L-BFGS-B")
     weights = shares(best.x[:, None])[:, 0]

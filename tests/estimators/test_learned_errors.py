@@ -493,7 +493,7 @@ MOVES = pytest.mark.xfail(reason="sure points are displaced with the field", str
         "residual",
         ErrorModel(displacement=None),
         "auto",
-        pytest.param(ErrorModel(covariance="stated"), marks=MOVES),
+        ErrorModel(covariance="stated"),
         pytest.param(ErrorModel(displacement=0.05), marks=MOVES),
     ],
     ids=repr,
