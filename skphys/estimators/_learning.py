@@ -28,7 +28,7 @@ from skphys.estimators._alignment import (
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
 from skphys.estimators._moved_members import has_points, shares
-from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
+from skphys.estimators._parts import SCALES, Part, Score, stated_std, unit_correlation
 
 FEWEST = 10  # fields from which more is learned than a scale
 NEARLY = 1.05  # times the least squared error is about as good
@@ -303,7 +303,8 @@ def _best(judgements: Sequence[tuple[Any, np.ndarray, float]]) -> Any:
         gain = scores[best] - scores[k]
         if np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)):
             best = k
-    score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
+    crps = [float(np.mean(scores[k])) for k in (best, 0)]
+    score = Score(crps[0], errors[best], crps[1], errors[0], len(scores[0]))
     return models[best].with_parts(models[best].parts_, score_=score)
 
 
