@@ -101,8 +101,9 @@ class ErrorModel(BaseErrorModel):
     The learned correlation of standardised residuals is shrunk as in [2]_ and kept as low rank plus
     diagonal. Members that are points, as trees and neighbours are, are moved onto the law one by
     one, as each is as sharp as a field and their mean is not; what they differ by is no size of
-    errors, so the learned correlation goes with the size of residuals. Widths of displacements, and
-    the weights of the parts, are found by expectation maximisation, so there is nothing to search.
+    errors, so the learned correlation goes with the size of residuals. Widths of displacements are
+    found by expectation maximisation, and the weights of the parts as those of the least squared
+    error, so there is nothing to search.
 
     Of the stated covariance, the learned one, and mixtures with displacements, those count whose
     squared error on held-out fields is within 5 % of the least; among them a later one is taken if
