@@ -34,7 +34,8 @@ FEWEST = 10  # fields from which more is learned than a scale
 NEARLY = 1.05  # times the least squared error is about as good
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
-LARGEST = 8.0  # factor by which standard deviations are made larger, or smaller
+LARGEST = 1e3  # factor by which standard deviations are made larger, or smaller
+FINE = {"xatol": 0.02}
 EVEN = 0.3  # in fields: how much says that weights are alike
 TINY = 1e-300
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
@@ -280,7 +281,7 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     if not np.any(truth - field(0.0).mean):
         return model  # nothing is wrong, so nothing says how large errors are
     bounds = (-np.log(LARGEST), np.log(LARGEST))
-    best = minimize_scalar(score if stated else miss, bounds, bounds=bounds, method="bounded")
+    best = minimize_scalar(score if stated else miss, bounds, bounds=bounds, method="bounded", options=FINE)
     parts = [replace(part, spread=part.spread * np.exp(best.x)) for part in model.parts_]
     return model.with_parts(parts)
 
