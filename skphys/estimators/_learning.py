@@ -91,9 +91,10 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     sets = {len(each): each for each in chosen if len(each) > 1}.values()
     views = _views(full, every, batches)
     truth = _truths(batches)
-    mixed = [_weighed(full, [every[k] for k in each], views.take(each), truth) for each in sets]
+    weighed = [_weighed(full, [every[k] for k in each], views.take(each), truth) for each in sets]
+    mixed = [each for each, _ in weighed]
     if model.scale == "auto":
-        mixed = [_rescaled(each, batches, stated) for each in mixed]
+        mixed = [_with_size(each, seen, truth, stated) for each, seen in weighed]
     return _best(judgements + [(each, *_scored(each, batches)) for each in mixed])
 
 
@@ -207,8 +208,8 @@ def _truths(batches: Sequence[Seen]) -> np.ndarray:
     return np.concatenate([batch.part.truth for batch in batches])
 
 
-def _weighed(model: Any, parts: list[Part], views: _Views, truth: np.ndarray) -> Any:
-    """Give the parts the weights with which means of held-out fields are best.
+def _weighed(model: Any, parts: list[Part], views: _Views, truth: np.ndarray) -> tuple[Any, _Views]:
+    """Give the parts the weights with which means of held-out fields are best; drop unlikely ones.
 
     That is of least squared error, by which models are chosen as well. Likelihoods would hang on
     members that nearly agree, and so on rounding.
@@ -233,13 +234,11 @@ def _weighed(model: Any, parts: list[Part], views: _Views, truth: np.ndarray) ->
     still = [k for k, part in enumerate(parts) if part.displacement is None]
     likeliest = still[int(np.argmax(weights[still]))]
     weights[likeliest] = max(weights[likeliest], LEAST)
-    kept = [
-        replace(part, weight=float(weight))
-        for part, weight in zip(parts, weights, strict=True)
-        if weight >= UNLIKELY and (part.displacement is None or weight >= least)
-    ]
-    total = sum(part.weight for part in kept)
-    return model.with_parts([replace(part, weight=part.weight / total) for part in kept])
+    kept = [k for k in still if weights[k] >= UNLIKELY]
+    kept = sorted(kept + [k for k in moves if weights[k] >= max(UNLIKELY, least)])
+    weights = weights / weights[kept].sum()
+    some = [replace(parts[k], weight=float(weights[k])) for k in kept]
+    return model.with_parts(some), views.take(np.array(kept))
 
 
 def _everywhere(batch: Seen) -> np.ndarray:
@@ -255,13 +254,17 @@ def _mixture(found: Any) -> Mixture:
 
 
 def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
-    """Make the errors of all parts as large as they are after the law.
+    """Make the errors of all parts as large as they are after the law."""
+    return _with_size(model, _views(model, model.parts_, batches), _truths(batches), stated)
+
+
+def _with_size(model: Any, views: _Views, truth: np.ndarray, stated: bool) -> Any:
+    """Make errors as large as they are after the law, of which views of all parts are given.
 
     What is stated gets the factor of the least CRPS, as few points that are nearly sure and wrong
     would decide the mean square; residuals keep their mean square. What the members of a part
     differ by stays.
     """
-    truth, views = _truths(batches), _views(model, model.parts_, batches)
     weights = shares(np.log([[part.weight] for part in model.parts_]) + views.logs)
 
     def field(log_factor: float) -> Mixture:
@@ -281,7 +284,8 @@ def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     if not np.any(truth - field(0.0).mean):
         return model  # nothing is wrong, so nothing says how large errors are
     bounds = (-np.log(LARGEST), np.log(LARGEST))
-    best = minimize_scalar(score if stated else miss, bounds, bounds=bounds, method="bounded", options=FINE)
+    cost = score if stated else miss
+    best = minimize_scalar(cost, bounds=bounds, method="bounded", options=FINE)
     parts = [replace(part, spread=part.spread * np.exp(best.x)) for part in model.parts_]
     return model.with_parts(parts)
 
