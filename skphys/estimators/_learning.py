@@ -9,14 +9,13 @@ the means.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
 from sklearn.covariance import ledoit_wolf_shrinkage
 
-from skphys.conditioning import Covariance, Diagonal, Gaussian, Mixture
+from skphys.conditioning import Covariance
 from skphys.constraints import merge_inequalities
 from skphys.estimators._alignment import (
     SHARED,
@@ -27,19 +26,14 @@ from skphys.estimators._alignment import (
 )
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
-from skphys.estimators._moved_members import has_points, shares
+from skphys.estimators._moved_members import has_points
 from skphys.estimators._parts import SCALES, Part, Score, stated_std, unit_correlation
+from skphys.estimators._weighing import as_mixture, truths_of, views_of, weighed, with_size
 
 FEWEST = 10  # fields from which more is learned than a scale
 NEARLY = 1.05  # times the least squared error is about as good
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
-LARGEST = 1e3  # factor by which standard deviations are made larger, or smaller
-FINE = {"xatol": 0.02}
-EVEN = 0.3  # in fields: how much says that weights are alike
-TINY = 1e-300
-LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
-UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
 
 
@@ -85,17 +79,23 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     every = still + moved
     if len(every) == 1:
         return _best(judgements)
-    best = _best(judgements).parts_[0]
+    mixtures = _mixtures(full, every, _best(judgements).parts_[0], batches, stated)
+    return _best(judgements + [(each, *_scored(each, batches)) for each in mixtures])
+
+
+def _mixtures(
+    model: Any, every: list[Part], best: Part, batches: Sequence[Seen], stated: bool
+) -> list[Any]:
+    """Return the mixture of all parts, and that of displaced ones with the best of the others."""
+    views, truth = views_of(model, every, batches), truths_of(batches)
     some = [p.displacement is not None or p.as_stated == best.as_stated for p in every]
-    chosen = (np.flatnonzero(some), np.arange(len(every)))
-    sets = {len(each): each for each in chosen if len(each) > 1}.values()
-    views = _views(full, every, batches)
-    truth = _truths(batches)
-    weighed = [_weighed(full, [every[k] for k in each], views.take(each), truth) for each in sets]
-    mixed = [each for each, _ in weighed]
-    if model.scale == "auto":
-        mixed = [_with_size(each, seen, truth, stated) for each, seen in weighed]
-    return _best(judgements + [(each, *_scored(each, batches)) for each in mixed])
+    sets = {len(each): each for each in (np.flatnonzero(some), np.arange(len(every)))}
+    found = []
+    for each in (each for each in sets.values() if len(each) > 1):
+        mixture, seen = weighed(model, [every[k] for k in each], views.take(each), truth)
+        sized = model.scale == "auto"
+        found.append(with_size(mixture, seen, truth, stated) if sized else mixture)
+    return found
 
 
 def _seen(part: HeldOut, alone: bool) -> Seen:
@@ -165,82 +165,6 @@ def learned_correlation(standard: np.ndarray) -> Covariance:
     return unit_correlation(factor)
 
 
-@dataclass(frozen=True)
-class _Views:
-    """What each part says of the held-out fields after the law, if it is the only one.
-
-    Attributes
-    ----------
-    logs : ndarray of shape (n_parts, n_fields)
-        Log densities of the law's values.
-    mean, within, between : ndarray of shape (n_parts, n_fields, n_outputs)
-        Means, variances, and the variance of the means of the part's own Gaussians.
-    """
-
-    logs: np.ndarray
-    mean: np.ndarray
-    within: np.ndarray
-    between: np.ndarray
-
-    def take(self, parts: np.ndarray) -> _Views:
-        """Return what some of the parts say."""
-        return _Views(*(getattr(self, each.name)[parts] for each in fields(self)))
-
-
-def _views(model: Any, parts: Sequence[Part], batches: Sequence[Seen]) -> _Views:
-    """Look at the held-out fields with each part alone."""
-    alone = [model.with_parts([replace(part, weight=1.0)]) for part in parts]
-    found = [[_view(each, batch) for batch in batches] for each in alone]
-    of_parts = [[np.concatenate(each) for each in zip(*part, strict=True)] for part in found]
-    return _Views(*(np.stack(each) for each in zip(*of_parts, strict=True)))
-
-
-def _view(model: Any, batch: Seen) -> tuple[np.ndarray, ...]:
-    found, logs = model.mixture(batch.part.fields)
-    field = _mixture(found)
-    within = field.average([m.variance() + 0.0 * field.mean for m in field.members])
-    between = np.clip(field.variance() - within, 0.0, None)
-    return logs, *(batch.at_truth(each) for each in (field.mean, within, between))
-
-
-def _truths(batches: Sequence[Seen]) -> np.ndarray:
-    """Return the true values of all fields, of shape (n_fields, n_outputs)."""
-    return np.concatenate([batch.part.truth for batch in batches])
-
-
-def _weighed(model: Any, parts: list[Part], views: _Views, truth: np.ndarray) -> tuple[Any, _Views]:
-    """Give the parts the weights with which means of held-out fields are best; drop unlikely ones.
-
-    That is of least squared error, by which models are chosen as well. Likelihoods would hang on
-    members that nearly agree, and so on rounding.
-    """
-    logs, error = views.logs, truth - views.mean
-    products = np.einsum("kfp,lfp->klf", error, error) / error.shape[-1]
-
-    def cost(logits: np.ndarray) -> tuple[float, np.ndarray]:
-        share = shares(logits[:, None] + logs)
-        along = np.einsum("klf,lf->kf", products, share)
-        square = np.sum(share * along, axis=0)
-        total = np.mean(square) + TINY
-        slope = 2.0 * np.mean(share * (along - square), axis=1) / total
-        uneven = logits - logits.mean()
-        prior = EVEN / len(square)
-        return float(np.log(total) + prior * np.sum(uneven**2)), slope + 2.0 * prior * uneven
-
-    best = minimize(cost, np.zeros(len(parts)), jac=True, method="L-BFGS-B")
-    weights = shares(best.x[:, None])[:, 0]
-    moves = [k for k, part in enumerate(parts) if part.displacement is not None]
-    least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
-    still = [k for k, part in enumerate(parts) if part.displacement is None]
-    likeliest = still[int(np.argmax(weights[still]))]
-    weights[likeliest] = max(weights[likeliest], LEAST)
-    kept = [k for k in still if weights[k] >= UNLIKELY]
-    kept = sorted(kept + [k for k in moves if weights[k] >= max(UNLIKELY, least)])
-    weights = weights / weights[kept].sum()
-    some = [replace(parts[k], weight=float(weights[k])) for k in kept]
-    return model.with_parts(some), views.take(np.array(kept))
-
-
 def _everywhere(batch: Seen) -> np.ndarray:
     """Return the truth at all points; means where it is not known."""
     values = np.array(batch.mean)
@@ -248,46 +172,9 @@ def _everywhere(batch: Seen) -> np.ndarray:
     return values
 
 
-def _mixture(found: Any) -> Mixture:
-    """Return what is found of a batch always as a mixture."""
-    return Mixture([found]) if isinstance(found, Gaussian) else found
-
-
 def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     """Make the errors of all parts as large as they are after the law."""
-    return _with_size(model, _views(model, model.parts_, batches), _truths(batches), stated)
-
-
-def _with_size(model: Any, views: _Views, truth: np.ndarray, stated: bool) -> Any:
-    """Make errors as large as they are after the law, of which views of all parts are given.
-
-    What is stated gets the factor of the least CRPS, as few points that are nearly sure and wrong
-    would decide the mean square; residuals keep their mean square. What the members of a part
-    differ by stays.
-    """
-    weights = shares(np.log([[part.weight] for part in model.parts_]) + views.logs)
-
-    def field(log_factor: float) -> Mixture:
-        variances = np.exp(2.0 * log_factor) * views.within + views.between
-        each = zip(views.mean, variances, strict=True)
-        return Mixture([Gaussian(mean, Diagonal(variance)) for mean, variance in each], weights)
-
-    def score(log_factor: float) -> float:
-        return float(np.mean(field(log_factor).crps(truth)))
-
-    def miss(log_factor: float) -> float:
-        found = field(log_factor)
-        counts = (variance := found.variance()) > 0.0
-        square = (truth - found.mean)[counts] ** 2 / variance[counts]
-        return float(np.abs(np.log(np.maximum(np.mean(square), TINY))))
-
-    if not np.any(truth - field(0.0).mean):
-        return model  # nothing is wrong, so nothing says how large errors are
-    bounds = (-np.log(LARGEST), np.log(LARGEST))
-    cost = score if stated else miss
-    best = minimize_scalar(cost, bounds=bounds, method="bounded", options=FINE)
-    parts = [replace(part, spread=part.spread * np.exp(best.x)) for part in model.parts_]
-    return model.with_parts(parts)
+    return with_size(model, views_of(model, model.parts_, batches), truths_of(batches), stated)
 
 
 def _best(judgements: Sequence[tuple[Any, np.ndarray, float]]) -> Any:
@@ -317,7 +204,7 @@ def _scored(model: Any, batches: Sequence[Seen]) -> tuple[np.ndarray, float]:
     """Return the mean CRPS of each held-out field's points, and the mean squared error of all."""
     scores, errors = [], []
     for batch in batches:
-        found = _mixture(model.posterior(batch.part.fields))
+        found = as_mixture(model.posterior(batch.part.fields))
         scores.append(batch.at_truth(found.crps(_everywhere(batch))).mean(axis=1))
         errors.append(np.mean((batch.part.truth - batch.at_truth(found.mean)) ** 2, axis=1))
     return np.concatenate(scores), float(np.mean(np.concatenate(errors)))
