@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.ndimage import maximum_filter1d
 from scipy.sparse import csr_array
 
 from skphys.constraints._parts import Space, part_of, placed
@@ -152,6 +153,7 @@ class DivergenceFree(Constraint):
             u = fields[:, where].reshape(-1, *(m.shape[1] for m in matrices))
             ends = [(int(i == k + 1),) * 2 for i in range(u.ndim)]
             bends = np.pad(np.abs(np.diff(u, n=2, axis=k + 1)), ends, mode="edge")
+            bends = maximum_filter1d(bends, 3, axis=k + 1)  # one alone vanishes where u turns
             error = error + bends.reshape(len(u), -1) @ abs(_joint(matrices)).T
         return SAFETY / 8.0 * error
 
