@@ -128,8 +128,8 @@ class Mesh:
         Returns
         -------
         Mesh
-            With centroids, volumes, faces, their middles, areas and normals. The outside is always the neighbour
-            of a face, so fluxes through the boundary count positive outwards.
+            With centroids, volumes, faces, their middles, areas and normals. The outside is always
+            the neighbour of a face, so fluxes through the boundary count positive outwards.
 
         Examples
         --------
