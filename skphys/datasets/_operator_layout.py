@@ -25,7 +25,7 @@ class FaceValues:
         The columns, where X is a DataFrame.
     positions : sequence of int
         The same columns, where X is an array.
-    profile : ndarray of shape (n_face,) or (n_columns, n_face), default=None
+    profile : ndarray of shape (n_columns, *face_shape), default=None
         Shapes of the values along the face, which the columns scale. None: one column for each
         point of the face.
     """
@@ -43,7 +43,7 @@ class FaceValues:
             values = np.column_stack([np.asarray(X[name]) for name in self.names])
         else:
             values = np.asarray(X)[:, self.positions]
-        return values if self.profile is None else values @ np.atleast_2d(self.profile)
+        return values if self.profile is None else np.tensordot(values, self.profile, 1)
 
     def __repr__(self) -> str:
         columns = self.names[0] if len(self.names) == 1 else f"{self.names[0]}..{self.names[-1]}"
@@ -63,7 +63,8 @@ class ValueColumns:
         columns = self.names[name]
         start = self.first + self.flat.index(columns[0])
         if columns != [name] or profile is not None:
-            return FaceValues(columns, range(start, start + len(columns)), profile)
+            shapes = None if profile is None else profile[None]
+            return FaceValues(columns, range(start, start + len(columns)), shapes)
         return name if self.as_frame else Column(start)
 
     def between(self, names: Sequence[str], profiles: Floats) -> FaceValues:
