@@ -275,6 +275,24 @@ def test_a_flow_that_obeys_is_fitted_without_a_warning():
     assert np.abs(residuals).max() < 1e-13
 
 
+def test_standard_deviations_stay_honest_under_more_rows_than_held_out_fields():
+    # In the fields that a correlation is learned from, so many rows leave nothing open.
+    flow = even(12)
+    x, y = flow["u"].points.T
+    waves = [np.sin((i + 1) * x + 2 * j * y + i * j) for i in range(4) for j in range(4)]
+    modes = np.array([np.concatenate([a, 0 * a]) for a in waves])
+    modes = np.vstack([modes, np.roll(modes, flow["u"].n_points, axis=1)])
+    rng = np.random.default_rng(5)
+    errors = rng.normal(size=(60, len(modes))) @ modes + 0.05 * rng.normal(size=(60, 288))
+    X, held = np.arange(60.0)[:, None], slice(0, 15)
+    backbone = FrozenEstimator(Stored(errors[None], None))
+    model = ConservationConstrainedRegressor(
+        backbone, DivergenceFree(), flow, calibration=(X[held], 0 * errors[held])
+    )
+    mean, std = model.fit(X, 0 * errors).predict(X[15:], return_std=True)
+    assert 0.8 < np.mean(np.abs(mean) < 1.645 * std) < 0.97
+
+
 def test_many_points_stay_sparse():
     flow = even(224)
     rows = DivergenceFree().rows(flow)
