@@ -59,7 +59,7 @@ class BoundaryConstraint(Constraint):
     --------
     >>> import numpy as np
     >>> from skphys.constraints import BoundaryConstraint, Neumann
-    >>> from skphys.grids import Mesh
+    >>> from skphys.grids import Grid
     >>> grid = Grid(t=[0.0, 1.0], x=[0.0, 1.0, 2.0])
     >>> insulated = BoundaryConstraint(Neumann(0.0), "x", "left")
     >>> insulated.rows(grid).toarray()
