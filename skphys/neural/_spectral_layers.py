@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
-from skphys.neural._layer_correction import CorrectOwn, CorrectResponses, CorrectWeights
+from skphys.neural._layer_correction import (
+    CorrectByApplying,
+    CorrectOwn,
+    CorrectResponses,
+    CorrectWeights,
+    grid_shape,
+)
 from skphys.neural._spectral import SpectralConv
 from skphys.predictive import matcher
 
@@ -116,6 +122,8 @@ def correct_layers(module: nn.Module, embedding: BoundaryEmbedding) -> None:
     for layer, (weights,) in layers:
         if isinstance(layer, SpectralConv):
             layer.register_forward_pre_hook(CorrectOwn(embedding))
+        elif len(grid_shape(embedding)) > 1:
+            layer.register_forward_hook(CorrectByApplying(embedding))
         elif weights is None:
             layer.register_forward_hook(CorrectResponses(embedding))
         else:
