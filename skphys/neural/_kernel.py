@@ -137,7 +137,8 @@ class KernelCorrection(nn.Module):
         transform : Transform
             Of the layer.
         """
-        for walls in self.walls:
+        walls: WallCorrection
+        for walls in self.walls:  # type: ignore[assignment]
             missing = walls.read(x) - walls.measure(mixed, transform)
             mixed = mixed + mix(walls.changes(missing, weight, transform), weight)
         return mixed
@@ -284,7 +285,7 @@ def boundary_changes(missing: Tensor, matrix: Tensor, pivot: str, ridge: float =
     return solve(matrix, eye, ridge)[:, None] @ missing
 
 
-def solve(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
+def solve(matrix: Tensor, right: Tensor, ridge: float, sizes: Tensor | None = None) -> Tensor:
     """Solve ``matrix @ z = right`` by least squares with a ridge, for each member.
 
     Parameters
@@ -294,13 +295,16 @@ def solve(matrix: Tensor, right: Tensor, ridge: float) -> Tensor:
     right : Tensor of shape (E, ..., S, R) or (S, R)
         Right-hand sides.
     ridge : float
-        Relative to the mean square of a member's matrices; with 0 they are solved as they are.
+        With 0 the matrices are solved as they are.
+    sizes : Tensor of shape (E,) or None, default=None
+        What it is relative to; None: the mean square of a member's matrices.
     """
     if ridge == 0.0:
         return torch.linalg.solve(matrix, right.expand(*matrix.shape[:-1], -1))
     square = matrix.mH @ matrix
-    sizes = square.diagonal(dim1=-2, dim2=-1).real.flatten(1).mean(1).clamp_min(TINY)
+    if sizes is None:
+        sizes = square.diagonal(dim1=-2, dim2=-1).real.flatten(1).mean(1)
     eye = torch.eye(square.shape[-1], device=matrix.device, dtype=sizes.dtype)
-    normal = square + ridge * sizes.reshape(-1, *(1,) * (matrix.ndim - 1)) * eye
+    normal = square + ridge * sizes.clamp_min(TINY).reshape(-1, *(1,) * (matrix.ndim - 1)) * eye
     # Positive definite: it needs no check, for which a device would have to be waited for.
     return torch.linalg.solve_ex(normal, matrix.mH @ right)[0]

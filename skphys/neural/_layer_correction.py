@@ -61,6 +61,7 @@ class CorrectWeights:
     def __init__(self, embedding: BoundaryEmbedding, weights: Callable[[Any], Tensor]) -> None:
         self.embedding, self.weights = embedding, weights
         self.correction: KernelCorrection | None = None
+        self.transform: Transform
 
     def __call__(self, layer: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
         """Return ``K (x + E d)`` for an output ``K x``."""
@@ -153,13 +154,22 @@ class CorrectByApplying:
             responses = layer.forward(units, *others)  # its own forward: without this hook
             constant = responses[-1:]
             measured = _read(walls, responses[:-1] - constant)[:, 0]
-            pivot = measured.movedim(1 + walls.axis, 1).flatten(2).mean(2).T
-            eye = torch.eye(len(pivot), device=pivot.device, dtype=pivot.dtype)
-            changes = _read(walls, x - out).movedim(2 + walls.axis, -1)
-            changes = changes @ solve(pivot[None], eye, RIDGE)[0].T
+            inverse = _inverse(measured.movedim(1 + walls.axis, 1).flatten(2))
+            changes = _read(walls, x - out).movedim(2 + walls.axis, -1) @ inverse.T
             moved = _at_ends(walls, changes, torch.zeros_like(x))
             out = out + (layer.forward(moved, *others) - constant).to(out.dtype)
         return out
+
+
+def _inverse(responses: Tensor) -> Tensor:
+    """Return the inverse of one number for each pair of faces, from (changed, measured, point).
+
+    Where responses cancel along a face, as they do in layers that shift waves, it stays small.
+    """
+    pivot = responses.mean(2).T
+    eye = torch.eye(len(pivot), device=pivot.device, dtype=pivot.dtype)
+    size = responses.square().mean(2).sum(1).mean()
+    return solve(pivot[None], eye, RIDGE, size[None])[0]
 
 
 def _read(walls: Walls, x: Tensor) -> Tensor:
