@@ -10,16 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
-from skphys.neural._kernel import (
-    RIDGE,
-    KernelCorrection,
-    Walls,
-    boundary_changes,
-    boundary_walls,
-    solve,
-)
+from skphys.neural._kernel import RIDGE, KernelCorrection, boundary_changes, solve
 from skphys.neural._spectral import SpectralConv, Transform
 from skphys.neural._transforms import axis_modes
+from skphys.neural._walls import Walls, boundary_walls, grid_shape
 
 
 class CorrectOwn:
@@ -201,12 +195,6 @@ def _at_ends(walls: Walls, values: Tensor, fields: Tensor) -> Tensor:
 def _missing(x: Tensor, out: Tensor, stencils: Tensor) -> Tensor:
     """Return ``S x - S K x``, of shape (1, B, F, C)."""
     return ((x - out).float() @ stencils.T).transpose(1, 2)[None]
-
-
-def grid_shape(embedding: BoundaryEmbedding) -> tuple[int, ...]:
-    """Return the shape of the grid that a boundary was made for."""
-    face = embedding.faces[0]
-    return *face.shape[: face.axis], len(face.stencil), *face.shape[face.axis :]
 
 
 def _check_layer(layer: nn.Module, embedding: BoundaryEmbedding, x: Tensor, out: Tensor) -> None:
