@@ -3,41 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import helmert, qr
 
+from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero, mean_norm
 from skphys.estimators._on_grid import interpolated
 from skphys.grids import Components, Grid, grid_parts, resample
 from skphys.neural import BoundaryEmbedding, SmoothLift
 
 Array = NDArray[np.float64]
 
-# Ridges to choose from, relative to the square of the features' largest singular value.
-RIDGES = tuple(10.0**exponent for exponent in range(-12, 1, 2))
-MAX_SAMPLES = 1000  # that the linear map is learned from; its cost grows with their cube
-# The linear map is taken if it leaves this part, or less, of what a lift leaves, so that it is as
-# accurate as nets are by itself. If not, it gets in their way: what it leaves of samples that it
-# was fitted to is less than, and unlike, what it leaves of others.
-NEARLY_LINEAR = 1e-3
+MAX_SAMPLES = 1000  # that is learned from at most; the cost grows with their cube
+# A candidate that was learned is taken if it leaves this part, or less, of what a lift leaves, so
+# that it is as accurate as nets are by themselves.
+NEARLY_ALL = 1e-3
 # It is taken, too, if it leaves clearly less than a lift, and of the square of that a tenth at most
 # goes with the neighbours: the rest is noise of the fields, which a net can but learn by heart.
-NOISY_LINEAR, WHITE = 0.6, 0.1
-# Deviations below these parts of a feature's size, and of the largest deviation, are rounding. So
-# is what is left of fields below the first part of their deviations, or the second of their size.
+NOISY, WHITE = 0.6, 0.1
+# What is left of fields below the first part of their deviations, or the second of their size, is
+# rounding.
 TINY, ROUNDING = 1e-8, 1e-13
-RANK = 1e-13  # singular values below this part of the largest are rounding, too
+DECAYS = (np.inf, 0.3, 0.1, 0.03)  # of lifts, in parts of an axis
+VALUES, ALL = ("dirichlet",), ("dirichlet", "neumann", "robin", "periodic")
+LIFTS = ("none", "values", "smooth")
+
+
+class Lifted:
+    """Fields that were learned, or none, with what is prescribed set right by a smooth lift.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        What makes the fields.
+    kinds : tuple of str
+        The kinds of faces at which they are set right.
+    decays : tuple of float
+        How far into the interior; the one that leaves least is taken.
+    """
+
+    decay = np.inf
+
+    def __init__(self, candidate: Candidate, kinds: tuple[str, ...], decays: Any = DECAYS) -> None:
+        self.candidate, self.kinds, self.decays = candidate, kinds, decays
+
+    def fit(self, seen: Seen, y: Array) -> Lifted:
+        """Learn fields, and what is left of each of them from the others."""
+        self.candidate.fit(seen.features, seen.groups, y)
+        told, tried = y - self.candidate.left_out, []
+        for decay in self.decays:
+            rest = y - self.lift(seen.embedding, seen.grid, decay).correct(told, seen.values)
+            tried.append((_spread(rest), -decay, rest))
+        self.error, decay, self.left_out = min(tried, key=lambda t: t[:2])
+        self.decay = -decay
+        del self.candidate.left_out
+        return self
+
+    def __call__(self, seen: Seen) -> Array:
+        """Return the fields of other samples."""
+        fields = self.candidate(seen.features)
+        return self.lift(seen.embedding, seen.grid, self.decay).correct(fields, seen.values)
+
+    def embedding(self, boundary: BoundaryEmbedding, decay: float) -> BoundaryEmbedding:
+        """Return the faces that are set right."""
+        faces = tuple(face for face in boundary.faces if face.kind in self.kinds)
+        return replace(boundary, faces=faces, decay=decay)
+
+    def lift(
+        self, boundary: BoundaryEmbedding, grid: Grid | Components, decay: float
+    ) -> SmoothLift:
+        """Return what sets them right."""
+        return SmoothLift(self.embedding(boundary, decay), grid)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a background is made of.
+
+    Attributes
+    ----------
+    inputs : ndarray of shape (n, n_inputs)
+        Numeric inputs; there may be none.
+    values : ndarray of shape (n, n_values)
+        Boundary values.
+    embedding : BoundaryEmbedding
+        The boundary.
+    grid : Grid or Components
+        Where the fields live.
+    """
+
+    inputs: Array
+    values: Array
+    embedding: BoundaryEmbedding
+    grid: Grid | Components
+
+    @property
+    def features(self) -> Array:
+        """Inputs and values, side by side."""
+        return np.concatenate([self.inputs, self.values], axis=1)
+
+    @property
+    def groups(self) -> list[slice]:
+        """The columns of one unit: input fields, the values of a face, and single ones."""
+        n, size = self.inputs.shape[1], _field_size(self.inputs.shape[1], self.grid)
+        ends = np.append(np.arange(0, n - n % size, size), np.arange(n - n % size, n + 1))
+        groups = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+        faces = (face.values for face in self.embedding.faces)
+        return groups + [slice(n + face.start, n + face.stop) for face in faces]
 
 
 class Background:
-    """What boundary values, and the input if the operator is nearly linear, say of a field.
+    """What boundary values, and maybe the inputs, say of a field without a net.
 
-    Three candidates are compared on the training fields: the smooth lift of the prescribed
-    *values*; that of all conditions, slopes too; and the affine map of input and boundary values
-    that ridge regression finds, which is the conditional mean of a Gaussian with the training
-    fields' covariance. Its values are set right, too; its slopes are as accurate as the fields,
-    more than a stencil is, and stay.
+    Candidates are compared by what they leave of each training field when learned from the
+    others. None of them sets the boundary right at a slope that was learned: that is as accurate
+    as the fields, more than a stencil is.
 
     Parameters
     ----------
@@ -45,28 +127,32 @@ class Background:
         The boundary.
     grid : Grid or Components
         Where the fields live.
+    wanted : str or estimator, default="auto"
+        The candidate, by name; or a regressor; or "auto".
 
     Attributes
     ----------
-    kind_ : {"values", "smooth", "linear"}
+    kind_ : str
         The candidate chosen.
     errors_ : dict of str to float
-        Leave-one-out errors, as the mean norm of what is left of the fields; of the lifts, with
-        the mean of the others taken off as well.
+        Leave-one-out errors, as the mean norm of what is left of the fields with the mean of the
+        others taken off as well.
     units_ : tuple of float
         What the rest of each component is measured in by those who learn it.
     std_ : ndarray of shape (n_points,)
         Root mean square of the leave-one-out errors of what was learned from the fields; 0 of a
         lift, which was not. If the fields are explained, at least the rounding of their size.
     explained_ : bool
-        Whether nothing but rounding is left of the training fields, so that there is nothing for a
-        backbone to learn.
+        Whether nothing but rounding, or noise, is left of the training fields, so that there is
+        nothing for a backbone to learn.
     """
 
     explained_ = False
 
-    def __init__(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> None:
-        self.embedding, self.grid = embedding, grid
+    def __init__(
+        self, embedding: BoundaryEmbedding, grid: Grid | Components, wanted: Any = "auto"
+    ) -> None:
+        self.embedding, self.grid, self.wanted = embedding, grid, wanted
         self.units_: tuple[float, ...] = (1.0,) * len(grid_parts(grid))
 
     def fit(self, inputs: Array, values: Array, y: Array) -> Background:
@@ -81,55 +167,61 @@ class Background:
         y : ndarray of shape (n, n_points)
             The fields.
         """
-        self._lifts = {
-            "values": SmoothLift(_dirichlet(self.embedding), self.grid),
-            "smooth": SmoothLift(self.embedding, self.grid),
-        }
-        self.errors_ = {name: _spread(lift, values, y) for name, lift in self._lifts.items()}
-        self.kind_ = min(self.errors_, key=lambda name: self.errors_[name])
+        seen = self.seen(inputs, values)
         self.n_inputs_ = inputs.shape[1]
-        features = np.concatenate([inputs, values], axis=1)
-        some = _distinct(features, y)
-        affine = _AffineMap().fit(features[some], y[some])
-        self.errors_["linear"] = affine.error_
-        self.std_ = np.zeros(y.shape[1])
-        least = self.errors_[self.kind_]
-        if affine.error_ < NOISY_LINEAR * least:
-            told = self._lifts["values"].correct(y[some] - affine.left_out, values[some])
-            rest = y[some] - told
-            if affine.error_ < NEARLY_LINEAR * least or _alike(rest, self.grid) < WHITE:
-                self.kind_, self._affine = "linear", affine
-                self.std_ = np.sqrt(np.mean(rest**2, axis=0))
-        del affine.left_out
+        some, twins = _distinct(seen.features, y)
+        few = replace(seen, inputs=inputs[some], values=values[some])
+        tried = {name: each.fit(few, y[some]) for name, each in candidates(self.wanted).items()}
+        self.errors_ = {name: each.error for name, each in tried.items()}
+        self.kind_, noise = _choice(tried, self.grid)
+        self.chosen = tried[self.kind_]
+        left_out = self.chosen.left_out
+        learned = not isinstance(self.chosen.candidate, Zero)
+        self.std_ = np.sqrt(np.mean(left_out**2, axis=0)) if learned else np.zeros(y.shape[1])
+        self.rest = y - self(inputs, values)
+        if learned:  # what it leaves of samples that it was fitted to says little of others
+            known = twins >= 0
+            self.rest[known] = left_out[twins[known]]
+        self.explained_ = self._is_rounding(self.rest, y) or noise
+        for each in tried.values():
+            del each.left_out
         return self
+
+    def seen(self, inputs: Array, values: Array) -> Seen:
+        """Return samples as candidates take them."""
+        return Seen(inputs, values, self.embedding, self.grid)
 
     def __call__(self, inputs: Array, values: Array) -> Array:
         """Return the background of samples, (n, n_points)."""
-        if self.kind_ == "linear":
-            fields = self._affine(np.concatenate([inputs, values], axis=1))
-            return self._lifts["values"].correct(fields, values)
         # The mean of what is left stays: of a moving front, only a backbone knows where it is.
-        return self._lifts[self.kind_].correct(np.zeros((len(values), self.grid.n_points)), values)
+        return self.chosen(self.seen(inputs, values))
 
-    def judge(self, rest: Array, y: Array) -> bool:
-        """Say whether what is left of the fields y is rounding, which `explained_` keeps.
+    def take_rest(self) -> Array:
+        """Hand out, once, what is left of the training fields: what a backbone has to learn."""
+        rest, self.rest = self.rest, np.empty(0)
+        return rest
 
-        There is an error besides, then, that is less than leave-one-out errors can tell: in it
-        slopes, which not every background has, can still be set right.
-        """
+    def told(self, boundary: BoundaryEmbedding) -> BoundaryEmbedding:
+        """Return the boundary as a net is told of it that learns the rest."""
+        if self.kind_ == "none":
+            return replace(boundary, method="inputs")
+        return replace(boundary, decay=self.chosen.decay)
+
+    def _is_rounding(self, rest: Array, y: Array) -> bool:
+        """Say whether what is left of the fields y is rounding, which `std_` then says, too."""
         parts = [part for _, part in grid_parts(self.grid)]
         left, deviations, sizes = (
             [float(np.abs(fields[:, part]).max()) for part in parts]
             for fields in (rest, y - y.mean(axis=0), y)
         )
-        self.explained_ = all(
+        explained = all(
             r <= max(TINY * d, ROUNDING * s)
             for r, d, s in zip(left, deviations, sizes, strict=True)
         )
-        if self.explained_:
+        if explained:
             rounding = [np.finfo(np.float64).eps * (s or 1.0) for s in sizes]
             self.std_ = np.maximum(self.std_, _at_points(rounding, self.grid))
-        return self.explained_
+        return explained
 
     def set_units(self, rest: Array, y: Array) -> Array:
         """Measure the rest so that it varies as much as the fields y, and return the units.
@@ -149,6 +241,37 @@ class Background:
     def on_grid(self, embedding: BoundaryEmbedding, grid: Grid | Components) -> RegriddedBackground:
         """Return the background on other points of the same axes."""
         return RegriddedBackground(self, embedding, grid)
+
+
+def candidates(wanted: Any) -> dict[str, Lifted]:
+    """Return the candidates by name: those of ours, all of them for "auto", or the user's."""
+    ours = {
+        "none": Lifted(Zero(), (), (np.inf,)),
+        "values": Lifted(Zero(), VALUES),
+        "smooth": Lifted(Zero(), ALL),
+        "linear": Lifted(Affine(), VALUES, (np.inf,)),
+        "kernel": Lifted(Kernel(), VALUES, (np.inf,)),
+    }
+    if wanted == "auto":
+        return ours
+    if isinstance(wanted, str):
+        return {wanted: ours[wanted]}
+    return {type(wanted).__name__: Lifted(Refitted(wanted), VALUES, (np.inf,))}
+
+
+def _choice(tried: dict[str, Lifted], grid: Grid | Components) -> tuple[str, bool]:
+    """Return the name of the candidate that is taken, and whether it leaves but noise."""
+    errors = {name: each.error for name, each in tried.items()}
+    lifts = [name for name in LIFTS if name in tried]
+    learned = [name for name in tried if name not in LIFTS]
+    best = min(learned, key=errors.__getitem__, default="")
+    if not best:
+        return min(lifts, key=errors.__getitem__), False
+    least = min((errors[name] for name in lifts), default=np.inf)
+    noise = errors[best] < NOISY * least and _alike(tried[best].left_out, grid) < WHITE
+    if noise or not errors[best] > NEARLY_ALL * least or not lifts:
+        return best, noise
+    return min(lifts, key=errors.__getitem__), False
 
 
 class RegriddedBackground:
@@ -173,18 +296,19 @@ class RegriddedBackground:
         self.learned, self.embedding, self.grid = learned, embedding, grid
         self.std_ = interpolated(learned.std_, learned.grid, grid)
         self.explained_ = learned.explained_
-        self._lift = SmoothLift(
-            embedding if learned.kind_ == "smooth" else _dirichlet(embedding), grid
-        )
+        self._lift = learned.chosen.lift(embedding, grid, learned.chosen.decay)
 
     def __call__(self, inputs: Array, values: Array) -> Array:
         """Return the background of samples, (n, n_points)."""
-        learned = self.learned
-        if learned.kind_ != "linear":
+        learned, candidate = self.learned, self.learned.chosen.candidate
+        if isinstance(candidate, Zero):
             return self._lift.correct(np.zeros((len(values), self.grid.n_points)), values)
-        features = [self._inputs(inputs), self._values(values)]
-        fields = learned._affine(np.concatenate(features, axis=1))
+        fields = candidate(learned.seen(self._inputs(inputs), self._values(values)).features)
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
+
+    def told(self, boundary: BoundaryEmbedding) -> BoundaryEmbedding:
+        """Return the boundary as a net is told of it."""
+        return self.learned.told(boundary)
 
     @property
     def units(self) -> Array:
@@ -250,29 +374,30 @@ def _without(grid: Grid, axis: int) -> Grid:
     return Grid(**{name: a for number, (name, a) in enumerate(grid.axes.items()) if number != axis})
 
 
-def _dirichlet(embedding: BoundaryEmbedding) -> BoundaryEmbedding:
-    faces = tuple(face for face in embedding.faces if face.kind == "dirichlet")
-    return BoundaryEmbedding(embedding.method, faces, embedding.pivot)
+def _field_size(n_inputs: int, grid: Grid | Components) -> int:
+    """Return how many columns an input field has: as many points as fit, of all axes but one."""
+    part = grid_parts(grid)[0][0]
+    sizes = [part.n_points, *(part.n_points // size for size in part.shape)]
+    return max((size for size in sizes if size <= n_inputs), default=1)
 
 
-def _distinct(features: Array, y: Array) -> slice | NDArray[np.intp]:
-    """Return the positions of different samples, at most `MAX_SAMPLES`.
+def _distinct(features: Array, y: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the positions of different samples, at most `MAX_SAMPLES`, and which one each is.
 
-    Leaving out one of two equal samples says nothing; a bootstrap has many.
+    Leaving out one of two equal samples says nothing; a bootstrap has many. -1 is none of them.
     """
     hashes = [hash((x.tobytes(), u.tobytes())) for x, u in zip(features, y, strict=True)]
-    distinct = np.array(list({key: number for number, key in enumerate(hashes)}.values()))
-    if len(distinct) > MAX_SAMPLES:
-        return np.random.default_rng(0).permutation(distinct)[:MAX_SAMPLES]
-    return slice(None) if len(distinct) == len(y) else distinct
+    some = np.array(list({key: number for number, key in enumerate(hashes)}.values()))
+    if len(some) > MAX_SAMPLES:
+        some = np.random.default_rng(0).permutation(some)[:MAX_SAMPLES]
+    places = {hashes[position]: number for number, position in enumerate(some)}
+    return some, np.array([places.get(key, -1) for key in hashes])
 
 
-def _spread(lift: SmoothLift, values: Array, y: Array) -> float:
-    """Return how far what a lift leaves is from its mean over the other samples."""
-    n = len(y)
-    shift = (y - lift.correct(np.zeros_like(y), values)).mean(axis=0)
-    left = y - lift.correct(np.broadcast_to(shift, y.shape), values)
-    return _mean_norm(left) * n / (n - 1) if n > 1 else np.inf
+def _spread(rest: Array) -> float:
+    """Return how far what is left is from its mean over the other samples."""
+    n = len(rest)
+    return mean_norm(rest - rest.mean(axis=0)) * n / (n - 1) if n > 1 else np.inf
 
 
 def _alike(fields: Array, grid: Grid | Components) -> float:
@@ -286,78 +411,3 @@ def _alike(fields: Array, grid: Grid | Components) -> float:
             size = np.linalg.norm(one) * np.linalg.norm(other)
             found.append(float(abs(one @ other) / size) if size > 0.0 else 1.0)
     return max(found)
-
-
-def _mean_norm(fields: Array) -> float:
-    return float(np.linalg.norm(fields, axis=1).mean())
-
-
-class _AffineMap:
-    """Ridge regression in the dual, with the ridge of least leave-one-out error."""
-
-    def fit(self, features: Array, y: Array) -> _AffineMap:
-        self._set_units(features)
-        self.target = y.mean(axis=0)
-        Z = self._standardised(features)
-        lengths, vectors = _spectrum(Z)
-        largest = lengths.max(initial=0.0)
-        rotated = vectors.T @ (y - self.target)
-        sizes = rotated  # of rows of V @ rotated, which a rotation of the points leaves
-        if rotated.shape[1] > rotated.shape[0]:
-            sizes = qr(rotated.T, mode="r", check_finite=False)[0][: len(rotated)].T
-        self.error_, ridge, self.left_out = np.inf, 1.0, y
-        if largest > 0.0:
-            ridges = [r * largest**2 for r in RIDGES]
-            self.error_, ridge = min(
-                (_mean_norm(_left_out(lengths, vectors, sizes, r)), r) for r in ridges
-            )
-            self.left_out = _left_out(lengths, vectors, rotated, ridge)
-        kept = lengths > 0.0
-        self.directions = Z.T @ (vectors[:, kept] / (lengths[kept] ** 2 + ridge))
-        self.coefficients = rotated[kept]
-        return self
-
-    def __call__(self, features: Array) -> Array:
-        return self.target + self._standardised(features) @ self.directions @ self.coefficients
-
-    def _set_units(self, features: Array) -> None:
-        """Take mean and deviation of each feature; one not known of all samples says nothing."""
-        known = np.isfinite(features).all(axis=0)
-        features = np.where(known, features, 0.0)
-        std = features.std(axis=0)
-        varies = std > TINY * np.abs(features).max(axis=0)
-        varies &= std > ROUNDING * std.max(initial=0.0)
-        self.mean = features.mean(axis=0)
-        self.scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
-
-    def _standardised(self, features: Array) -> Array:
-        unknown = ~np.isfinite(features)
-        if unknown.any():
-            features = np.where(unknown, self.mean, features)
-        return (features - self.mean) * self.scale
-
-
-def _spectrum(features: Array) -> tuple[Array, Array]:
-    """Return singular values of centred features, and left vectors orthogonal to the constant.
-
-    There are n - 1 of both for n samples; values of the size of rounding are zero. The squares, of
-    inner products, would drown in rounding what ridges tell apart.
-    """
-    basis = helmert(len(features))
-    centred = basis @ features
-    if centred.shape[1] > centred.shape[0]:
-        centred = qr(centred.T, mode="r", check_finite=False)[0][: len(centred)].T
-    vectors, some, _ = np.linalg.svd(centred)
-    lengths = np.zeros(len(basis))
-    lengths[: len(some)] = np.where(some > RANK * some.max(initial=0.0), some, 0.0)
-    return lengths, basis.T @ vectors
-
-
-def _left_out(lengths: Array, vectors: Array, rotated: Array, ridge: float) -> Array:
-    """Return the leave-one-out residuals, the mean of the others refitted as well.
-
-    In sums without cancellation, or small ridges would look too good.
-    """
-    left = ridge / (lengths**2 + ridge)
-    residuals = (vectors * left) @ rotated
-    return residuals / (vectors**2 @ left)[:, None]

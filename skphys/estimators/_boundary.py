@@ -157,6 +157,10 @@ class BoundaryEnforcedOperator(Constrained):
         "boundary": [Mapping, None],
         "grid": [Grid, Components, None],
         "method": [StrOptions({"auto", "kernel", "kernel_block", "lift", "project"})],
+        "background": [
+            StrOptions({"auto", "none", "values", "smooth", "linear", "kernel"}),
+            HasMethods(["fit", "predict"]),
+        ],
         "members": [StrOptions({"moments", "each"})],
         "uncertainty": [StrOptions({"auto", "residual"})],
         "calibration": [tuple, list, None],
@@ -174,6 +178,7 @@ class BoundaryEnforcedOperator(Constrained):
         grid: Grid | Components | None = None,
         *,
         method: str = "auto",
+        background: Any = "auto",
         members: str = "moments",
         uncertainty: str = "auto",
         calibration: tuple[Any, Any] | None = None,
@@ -184,6 +189,7 @@ class BoundaryEnforcedOperator(Constrained):
         self.boundary = boundary
         self.grid = grid
         self.method = method
+        self.background = background
         self.members = members
         self.uncertainty = uncertainty
         self.calibration = calibration
@@ -255,7 +261,8 @@ class BoundaryEnforcedOperator(Constrained):
             check_embedding(regressor, constraints, method)
         settle = method != PROJECT or self.members == "each"
         settle = settle and self.uncertainty != "residual"  # which is not of members
-        return BoundaryBackbone(regressor, constraints, self.drop_value_columns, method, settle)
+        told = self.drop_value_columns, method, settle, self.background
+        return BoundaryBackbone(regressor, constraints, *told)
 
     def _named_parts(self) -> dict[str, Any]:
         return {name: face.condition for name, face in named_faces(self.boundary).items()}

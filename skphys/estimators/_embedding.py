@@ -120,6 +120,8 @@ class BoundaryBackbone(Backbone):
         What it is asked to do; with "project" nothing.
     settle : bool
         Whether members are moved onto the boundary each by itself before anything else.
+    wanted : str or estimator, default="auto"
+        Which background, with "lift".
 
     Attributes
     ----------
@@ -137,11 +139,13 @@ class BoundaryBackbone(Backbone):
         drop_value_columns: bool,
         method: str,
         settle: bool,
+        wanted: Any = "auto",
     ) -> None:
         super().__init__(regressor, constraints, drop_value_columns)
         self.declared = regressor
         self.method = method
         self.settle = settle
+        self.wanted = wanted
 
     def __sklearn_clone__(self) -> BoundaryBackbone:
         other = copy(self)
@@ -182,6 +186,8 @@ class BoundaryBackbone(Backbone):
 
     def _ask_told(self, X: Any, values: Mapping[str, Any] | None, want_cov: bool) -> Prediction:
         batch = self._batch(X, values)
+        if self.background is not None:
+            batch = replace(batch, embedding=self.background.told(batch.embedding))
         prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
         if self.background is None:
             return prediction
@@ -210,13 +216,15 @@ class BoundaryBackbone(Backbone):
         """Return what is left of the fields, and the boundary with the norms of the whole."""
         grid, fields = self.constraints.grid, y.reshape(len(y), -1)
         inputs = numeric_inputs(X, self.constraints)
-        background = Background(batch.embedding, grid).fit(inputs, batch.values, fields)
+        background = Background(batch.embedding, grid, self.wanted)
+        background.fit(inputs, batch.values, fields)
         norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(grid)]
-        rest = fields - background(inputs, batch.values)
-        if not background.judge(rest, fields) and rescale:
+        rest = background.take_rest()
+        if not background.explained_ and rescale:
             rest = rest / background.set_units(rest, fields)
         self.background = background
-        return replace(batch, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)
+        told = background.told(batch.embedding)
+        return replace(batch, embedding=told, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)
 
     def _batch(self, X: Any, values: Mapping[str, Any] | None = None) -> BoundaryBatch:
         stated = self.constraints

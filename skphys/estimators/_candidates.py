@@ -1,0 +1,254 @@
+"""Regressors of fields in closed form, or the user's, with their leave-one-out residuals.
+
+Each has three things: ``fit(features, groups, y)`` returns itself, `left_out` holds the residuals
+of the fields y, each predicted from the others, and a call predicts the fields of other features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh, helmert, qr
+from sklearn.base import clone
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.utils.validation import check_array
+
+Array = NDArray[np.float64]
+
+# Ridges to choose from, relative to the largest eigenvalue. Below, rounding of the kernel decides,
+# and left-out samples no longer tell what becomes of others.
+RIDGES = tuple(10.0**exponent for exponent in range(-13, 1, 2))
+# Squared lengths of kernels, relative to the median squared distance of samples.
+LENGTHS = tuple(4.0**exponent for exponent in range(-2, 5))
+FOLDS = 20  # most of them; a regressor of the user's is refitted for each
+# Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
+TINY, ROUNDING = 1e-8, 1e-13
+RANK = 1e-13  # singular values below this part of the largest are rounding, too
+
+
+class Candidate(Protocol):
+    """What can learn fields from features."""
+
+    left_out: Array
+
+    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Self:
+        """Learn fields (n, n_points) from features (n, n_features).
+
+        Groups are columns of one unit, such as the points of an input field.
+        """
+
+    def __call__(self, features: Array) -> Array:
+        """Return the fields of other samples."""
+
+
+class Zero:
+    """Nothing at all."""
+
+    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Zero:
+        """Keep the fields as what is left."""
+        self.left_out, self.n_points = y, y.shape[1]
+        return self
+
+    def __call__(self, features: Array) -> Array:
+        """Return zeros."""
+        return np.zeros((len(features), self.n_points))
+
+
+class Affine:
+    """Ridge regression in the dual, with the ridge of least leave-one-out error."""
+
+    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Affine:
+        """Learn the map, of features in units of their deviations."""
+        self.units = Units().fit(features, [slice(k, k + 1) for k in range(features.shape[1])])
+        Z, self.target = self.units(features), y.mean(axis=0)
+        dual = Dual(*_spectrum(Z), _compressed(y))
+        self.left_out = dual.left_out(y)
+        self.directions = Z.T @ dual.directions()
+        self.coefficients = dual.vectors.T @ (y - self.target)
+        return self
+
+    def __call__(self, features: Array) -> Array:
+        """Return the fields of other samples."""
+        return self.target + self.units(features) @ self.directions @ self.coefficients
+
+
+class Kernel:
+    """Kernel ridge regression whose kernel, length and ridge have the least leave-one-out error.
+
+    Features are in units of the first principal component of their group, so that a field of many
+    points counts as much as one parameter; distances are those of all principal components.
+    """
+
+    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Kernel:
+        """Learn the fields."""
+        self.units = Units().fit(features, groups)
+        self.nodes = self.units(features)
+        squares = _squares(self.nodes, self.nodes)
+        np.fill_diagonal(squares, 0.0)
+        apart = squares[squares > 0.0]
+        median = float(np.median(apart)) if apart.size else 1.0
+        basis, short = helmert(len(y)), _compressed(y)
+        tried = []
+        for kernel, length in product((gaussian, matern), LENGTHS):
+            K = kernel(squares / (length * median))
+            eigenvalues, vectors = eigh(basis @ K @ basis.T, driver="evd")
+            dual = Dual(eigenvalues.clip(0.0), basis.T @ vectors, short)
+            tried.append((dual.error, len(tried), dual, kernel, length * median))
+            tried = [min(tried)]
+        *_, dual, self.kernel, self.square = tried[0]
+        self.left_out = dual.left_out(y)
+        self.coefficients = dual.directions() @ (dual.vectors.T @ y)
+        K = self.kernel(squares / self.square)
+        self.offset = np.mean(y - K @ self.coefficients, axis=0)
+        return self
+
+    def __call__(self, features: Array) -> Array:
+        """Return the fields of other samples."""
+        squares = _squares(self.units(features), self.nodes)
+        return self.offset + self.kernel(squares / self.square) @ self.coefficients
+
+
+class Refitted:
+    """A regressor of scikit-learn, refitted by folds for what it leaves of left-out samples.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Refitted:
+        """Learn the fields."""
+        self.left_out = y
+        if len(y) > 1:
+            folds = KFold(min(FOLDS, len(y)), shuffle=True, random_state=0)
+            told = cross_val_predict(self.estimator, features, y, cv=folds)
+            self.left_out = y - np.reshape(told, y.shape)
+        self.shape = y.shape[1:]
+        self.estimator = clone(self.estimator).fit(features, y)
+        return self
+
+    def __call__(self, features: Array) -> Array:
+        """Return the fields of other samples."""
+        fields = check_array(self.estimator.predict(features), ensure_2d=False, dtype=np.float64)
+        return fields.reshape(-1, *self.shape)
+
+
+class Units:
+    """Centres features, and measures each group of columns by its first principal component."""
+
+    def fit(self, features: Array, groups: Sequence[slice]) -> Units:
+        """Take means and units; a feature not known of all samples says nothing."""
+        known = np.isfinite(features).all(axis=0)
+        features = np.where(known, features, 0.0)
+        self.mean, std = features.mean(axis=0), features.std(axis=0)
+        varies = std > TINY * np.abs(features).max(axis=0)
+        varies &= std > ROUNDING * std.max(initial=0.0)
+        self.scale = np.zeros(len(std))
+        for group in groups:
+            some = np.arange(len(std))[group][varies[group]]
+            if some.size:
+                size = std[some[0]]
+                if some.size > 1:
+                    size = np.linalg.norm(features[:, some] - self.mean[some], 2)
+                    size /= np.sqrt(len(features))
+                self.scale[some] = 1.0 / size
+        return self
+
+    def __call__(self, features: Array) -> Array:
+        """Return features in these units."""
+        unknown = ~np.isfinite(features)
+        if unknown.any():
+            features = np.where(unknown, self.mean, features)
+        return (features - self.mean) * self.scale
+
+
+class Dual:
+    """Ridge regression by a kernel's spectrum, the fields' mean refitted without a ridge.
+
+    Parameters
+    ----------
+    eigenvalues : ndarray of shape (n - 1,)
+        Of the kernel between the n samples, less its means.
+    vectors : ndarray of shape (n, n - 1)
+        Its eigenvectors, orthogonal to the constant.
+    y : ndarray of shape (n, n_points)
+        The fields, for the choice of the ridge; or others with the same inner products.
+    """
+
+    def __init__(self, eigenvalues: Array, vectors: Array, y: Array) -> None:
+        self.eigenvalues, self.vectors = eigenvalues, vectors
+        largest = eigenvalues.max(initial=0.0)
+        self.error, self.ridge = np.inf, np.inf
+        if largest > 0.0:
+            rotated = vectors.T @ y
+            self.error, self.ridge = min(
+                (mean_norm(self._left_out(rotated, r * largest)), r * largest) for r in RIDGES
+            )
+
+    def left_out(self, y: Array) -> Array:
+        """Return the residuals of the fields y, each left out."""
+        return self._left_out(self.vectors.T @ y, self.ridge) if self.error < np.inf else y
+
+    def directions(self) -> Array:
+        """Return (n, n - 1); with ``vectors.T @ y`` they make the dual coefficients."""
+        kept = np.where(self.eigenvalues > 0.0, 1.0 / (self.eigenvalues + self.ridge), 0.0)
+        return self.vectors * kept
+
+    def _left_out(self, rotated: Array, ridge: float) -> Array:
+        """Sum without cancellation, or small ridges would look too good."""
+        left = ridge / (self.eigenvalues + ridge)
+        return (self.vectors * left) @ rotated / (self.vectors**2 @ left)[:, None]
+
+
+def gaussian(squares: Array) -> Array:
+    """Return the Gaussian kernel of squared distances."""
+    return np.exp(-0.5 * squares)
+
+
+def matern(squares: Array) -> Array:
+    """Return the Matern kernel of order 5/2, for fields that are less smooth in the features."""
+    r = np.sqrt(5.0 * squares)
+    return (1.0 + r + r**2 / 3.0) * np.exp(-r)
+
+
+def mean_norm(fields: Array) -> float:
+    """Return the mean norm of fields."""
+    return float(np.linalg.norm(fields, axis=1).mean())
+
+
+def _compressed(y: Array) -> Array:
+    """Return short rows, (n, n) at most, with the inner products of the centred fields."""
+    centred = y - y.mean(axis=0)
+    if centred.shape[1] <= centred.shape[0]:
+        return centred
+    return np.asarray(qr(centred.T, mode="r", check_finite=False)[0][: len(centred)].T)
+
+
+def _squares(one: Array, other: Array) -> Array:
+    """Return the squared distances of rows."""
+    sizes = np.sum(one**2, axis=1)[:, None] + np.sum(other**2, axis=1)
+    return np.maximum(sizes - 2.0 * one @ other.T, 0.0)
+
+
+def _spectrum(features: Array) -> tuple[Array, Array]:
+    """Return eigenvalues and vectors of centred features' inner products.
+
+    Values of the size of rounding are zero. They come from singular values: in inner products they
+    would drown in rounding where ridges tell them apart.
+    """
+    basis = helmert(len(features))
+    centred = basis @ features
+    if centred.shape[1] > centred.shape[0]:
+        centred = qr(centred.T, mode="r", check_finite=False)[0][: len(centred)].T
+    vectors, some, _ = np.linalg.svd(centred)
+    lengths = np.zeros(len(basis))
+    lengths[: len(some)] = np.where(some > RANK * some.max(initial=0.0), some, 0.0)
+    return lengths**2, basis.T @ vectors
