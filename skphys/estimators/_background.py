@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skphys.estimators._background_choice import choose, is_noise
 from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero, mean_norm
 from skphys.estimators._on_grid import interpolated
 from skphys.grids import Components, Grid, grid_parts, resample
@@ -17,18 +18,11 @@ from skphys.neural import BoundaryEmbedding, SmoothLift
 Array = NDArray[np.float64]
 
 MAX_SAMPLES = 1000  # that is learned from at most; the cost grows with their cube
-# A candidate that was learned is taken if it leaves this part, or less, of what a lift leaves, so
-# that it is as accurate as nets are by themselves.
-NEARLY_ALL = 1e-3
-# It is taken, too, if it leaves clearly less than a lift, and of the square of that a tenth at most
-# goes with the neighbours: the rest is noise of the fields, which a net can but learn by heart.
-NOISY, WHITE = 0.6, 0.1
 # What is left of fields below the first part of their deviations, or the second of their size, is
 # rounding.
 TINY, ROUNDING = 1e-8, 1e-13
 DECAYS = (np.inf, 0.3, 0.1, 0.03)  # of lifts, in parts of an axis
 VALUES, ALL = ("dirichlet",), ("dirichlet", "neumann", "robin", "periodic")
-LIFTS = ("none", "values", "smooth")
 
 
 class Lifted:
@@ -48,6 +42,11 @@ class Lifted:
 
     def __init__(self, candidate: Candidate, kinds: tuple[str, ...], decays: Any = DECAYS) -> None:
         self.candidate, self.kinds, self.decays = candidate, kinds, decays
+
+    @property
+    def learned(self) -> bool:
+        """Whether fields were learned."""
+        return not isinstance(self.candidate, Zero)
 
     def fit(self, seen: Seen, y: Array) -> Lifted:
         """Learn fields, and what is left of each of them from the others."""
@@ -142,9 +141,11 @@ class Background:
     std_ : ndarray of shape (n_points,)
         Root mean square of the leave-one-out errors of what was learned from the fields; 0 of a
         lift, which was not. If the fields are explained, at least the rounding of their size.
+    reason_ : str
+        Why it was chosen.
     explained_ : bool
-        Whether nothing but rounding, or noise, is left of the training fields, so that there is
-        nothing for a backbone to learn.
+        Whether nothing is left for a backbone to learn: rounding, or what goes neither with its
+        neighbours nor with the features.
     """
 
     explained_ = False
@@ -173,16 +174,16 @@ class Background:
         few = replace(seen, inputs=inputs[some], values=values[some])
         tried = {name: each.fit(few, y[some]) for name, each in candidates(self.wanted).items()}
         self.errors_ = {name: each.error for name, each in tried.items()}
-        self.kind_, noise = _choice(tried, self.grid)
+        self.kind_, self.reason_ = choose(tried, self.grid)
         self.chosen = tried[self.kind_]
         left_out = self.chosen.left_out
-        learned = not isinstance(self.chosen.candidate, Zero)
-        self.std_ = np.sqrt(np.mean(left_out**2, axis=0)) if learned else np.zeros(y.shape[1])
-        self.rest = y - self(inputs, values)
-        if learned:  # what it leaves of samples that it was fitted to says little of others
-            known = twins >= 0
+        self.std_, self.rest = np.zeros(y.shape[1]), y - self(inputs, values)
+        if self.chosen.learned:  # of samples that it was fitted to it leaves less than of others
+            self.std_, known = np.sqrt(np.mean(left_out**2, axis=0)), twins >= 0
             self.rest[known] = left_out[twins[known]]
-        self.explained_ = self._is_rounding(self.rest, y) or noise
+        self.explained_ = self._is_rounding(self.rest, y) or (
+            self.chosen.learned and is_noise(left_out, few, self.grid)
+        )
         for each in tried.values():
             del each.left_out
         return self
@@ -259,21 +260,6 @@ def candidates(wanted: Any) -> dict[str, Lifted]:
     return {type(wanted).__name__: Lifted(Refitted(wanted), VALUES, (np.inf,))}
 
 
-def _choice(tried: dict[str, Lifted], grid: Grid | Components) -> tuple[str, bool]:
-    """Return the name of the candidate that is taken, and whether it leaves but noise."""
-    errors = {name: each.error for name, each in tried.items()}
-    lifts = [name for name in LIFTS if name in tried]
-    learned = [name for name in tried if name not in LIFTS]
-    best = min(learned, key=errors.__getitem__, default="")
-    if not best:
-        return min(lifts, key=errors.__getitem__), False
-    least = min((errors[name] for name in lifts), default=np.inf)
-    noise = errors[best] < NOISY * least and _alike(tried[best].left_out, grid) < WHITE
-    if noise or not errors[best] > NEARLY_ALL * least or not lifts:
-        return best, noise
-    return min(lifts, key=errors.__getitem__), False
-
-
 class RegriddedBackground:
     """A background on other points than those it was learned on.
 
@@ -301,7 +287,7 @@ class RegriddedBackground:
     def __call__(self, inputs: Array, values: Array) -> Array:
         """Return the background of samples, (n, n_points)."""
         learned, candidate = self.learned, self.learned.chosen.candidate
-        if isinstance(candidate, Zero):
+        if not learned.chosen.learned:
             return self._lift.correct(np.zeros((len(values), self.grid.n_points)), values)
         fields = candidate(learned.seen(self._inputs(inputs), self._values(values)).features)
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
@@ -398,16 +384,3 @@ def _spread(rest: Array) -> float:
     """Return how far what is left is from its mean over the other samples."""
     n = len(rest)
     return mean_norm(rest - rest.mean(axis=0)) * n / (n - 1) if n > 1 else np.inf
-
-
-def _alike(fields: Array, grid: Grid | Components) -> float:
-    """Return the correlation of neighbours along the axis where it is largest; 1 of single ones."""
-    found = [1.0] if grid.n_points == len(grid_parts(grid)) else []
-    for part, where in grid_parts(grid):
-        values = fields[:, where].reshape(-1, *part.shape)
-        for axis in (k for k, size in enumerate(part.shape, start=1) if size > 1):
-            along = np.moveaxis(values, axis, 0)
-            one, other = along[:-1].ravel(), along[1:].ravel()
-            size = np.linalg.norm(one) * np.linalg.norm(other)
-            found.append(float(abs(one @ other) / size) if size > 0.0 else 1.0)
-    return max(found)

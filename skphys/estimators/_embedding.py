@@ -240,10 +240,12 @@ class BoundaryBackbone(Backbone):
 
 
 def _with_error(prediction: Prediction, std: np.ndarray) -> Prediction:
-    """Add the error of a background to what a regressor states; nothing if it states nothing."""
-    stated = prediction.standard_deviation()
-    if stated is None or not std.any():
+    """Add the error of a background to what a regressor states, or state it alone."""
+    if not std.any():
         return prediction
+    stated = prediction.standard_deviation()
+    if stated is None:
+        return replace(prediction, std=np.broadcast_to(std, prediction.mean.shape))
     cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds
     if means is not None:
         stds = np.broadcast_to(np.hypot(0.0 if stds is None else stds, std), means.shape)
