@@ -247,9 +247,9 @@ class Background:
 def candidates(wanted: Any) -> dict[str, Lifted]:
     """Return the candidates by name: those of ours, all of them for "auto", or the user's."""
     ours = {
-        "none": Lifted(Zero(), (), (np.inf,)),
         "values": Lifted(Zero(), VALUES),
         "smooth": Lifted(Zero(), ALL),
+        "none": Lifted(Zero(), (), (np.inf,)),
         "linear": Lifted(Affine(), VALUES, (np.inf,)),
         "kernel": Lifted(Kernel(), VALUES, (np.inf,)),
     }
@@ -381,6 +381,11 @@ def _distinct(features: Array, y: Array) -> tuple[NDArray[np.intp], NDArray[np.i
 
 
 def _spread(rest: Array) -> float:
-    """Return how far what is left is from its mean over the other samples."""
+    """Return how far what is left is from its mean over the other samples.
+
+    The mean, which a net learns at once, counts only where there is nothing else.
+    """
     n = len(rest)
-    return mean_norm(rest - rest.mean(axis=0)) * n / (n - 1) if n > 1 else np.inf
+    if n == 1:
+        return np.inf
+    return mean_norm(rest - rest.mean(axis=0)) * n / (n - 1) + ROUNDING * mean_norm(rest)

@@ -27,7 +27,8 @@ from skphys.constraints import (
     Robin,
     boundary_constraints,
 )
-from skphys.estimators._background import RIDGES, Background, _AffineMap
+from skphys.estimators._background import ALL, DECAYS, VALUES, Background, Lifted
+from skphys.estimators._candidates import RIDGES, Affine, Zero
 from skphys.estimators._embedding import numeric_inputs
 from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.grids import Axis, Components, Grid, resample
@@ -121,11 +122,12 @@ LINE = Grid(x=np.linspace(0.0, 1.0, 12))
 ENDS = {"x": (Dirichlet(Column(0)), None)}
 
 
-def background(X, y, boundary=ENDS, grid=LINE):
+def background(X, y, boundary=ENDS, grid=LINE, wanted="auto"):
     constraints = boundary_constraints(boundary, grid)
     batch = boundary_batch(constraints, grid, "lift", X)
     inputs = numeric_inputs(X, ConstraintSet(constraints, grid))
-    return Background(batch.embedding, grid).fit(inputs, batch.values, y), inputs, batch.values
+    found = Background(batch.embedding, grid, wanted).fit(inputs, batch.values, y)
+    return found, inputs, batch.values
 
 
 def linear_problem(n=25, n_inputs=4, noise=1e-3):
@@ -141,15 +143,18 @@ def linear_problem(n=25, n_inputs=4, noise=1e-3):
 def test_the_linear_map_is_ridge_regression(n_inputs):
     """Against scikit-learn's, primal and dual, with the ridge that was chosen."""
     X, y = linear_problem(n_inputs=n_inputs)
-    found, inputs, values = background(X, y)
+    found, inputs, values = background(X, y, wanted="linear")
     features = np.concatenate([inputs, values], axis=1)
-    affine = found._affine if found.kind_ == "linear" else _AffineMap().fit(features, y)
+    affine = Affine().fit(features, [], y)
+    error = np.linalg.norm(affine.left_out, axis=1).mean()
+    told = found.chosen.candidate(features)
+    np.testing.assert_allclose(told, affine(features), rtol=1e-9)
     scaler = StandardScaler().fit(features)
     Z, new = scaler.transform(features), scaler.transform(features + 0.3)
     largest = np.linalg.eigvalsh(Z @ Z.T)[-1]
     errors = {ridge * largest: brute_force(Z, y, ridge * largest) for ridge in RIDGES}
     alpha = min(errors, key=errors.get)
-    np.testing.assert_allclose(affine.error_, errors[alpha], rtol=1e-5)
+    np.testing.assert_allclose(error, errors[alpha], rtol=1e-5)
     expected = Ridge(alpha, solver="svd").fit(Z, y).predict(new)
     np.testing.assert_allclose(affine(features + 0.3), expected, rtol=1e-6, atol=1e-8)
     dual = KernelRidge(alpha=alpha).fit(Z, y - y.mean(axis=0)).predict(new) + y.mean(axis=0)
@@ -166,20 +171,32 @@ def brute_force(Z, y, alpha):
     return np.mean(errors)
 
 
-@pytest.mark.parametrize("name", ["values", "smooth"])
+@pytest.mark.parametrize("name", ["none", "values", "smooth"])
 def test_errors_of_the_smooth_lifts_are_those_of_leaving_one_out(name):
+    """Of the decay with the least of them."""
     X, y = linear_problem(9)
     walls = {"x": (Dirichlet(Column(0)), Neumann(Column(1)))}
     slope = np.concatenate([np.zeros(9), [0.5, -2.0, 1.5]]) * 11.0
     X[:, 1] = y @ slope  # so that the fields obey
-    found, _, values = background(X, y, walls)
-    errors = []
-    for i in range(9):
-        rest = np.arange(9) != i
-        lift = found._lifts[name]
-        shift = (y - lift.correct(np.zeros_like(y), values))[rest].mean(axis=0)
-        errors.append(np.linalg.norm(y[i] - lift.correct(shift[None], values[[i]])[0]))
-    np.testing.assert_allclose(found.errors_[name], np.mean(errors), rtol=1e-10)
+    found, inputs, values = background(X, y, walls)
+    kinds = {"none": (), "values": VALUES, "smooth": ALL}[name]
+    means = []
+    for decay in DECAYS:
+        lift = Lifted(Zero(), kinds).lift(found.embedding, LINE, decay)
+        errors = []
+        for i in range(9):
+            rest = np.arange(9) != i
+            left = y - lift.correct(np.zeros_like(y), values)
+            errors.append(np.linalg.norm(left[i] - left[rest].mean(axis=0)))
+        means.append(np.mean(errors))
+    np.testing.assert_allclose(found.errors_[name], min(means), rtol=1e-10)
+    alone, _, _ = background(X, y, walls, wanted=name)
+    assert alone.kind_ == name and list(alone.errors_) == [name]
+    decay = DECAYS[int(np.argmin(means))]
+    assert alone.chosen.decay == decay or name == "none"
+    lift = Lifted(Zero(), kinds).lift(found.embedding, LINE, decay)
+    expected = lift.correct(np.zeros_like(y), values)
+    np.testing.assert_array_equal(alone(inputs, values), expected)
 
 
 @pytest.mark.parametrize("n_samples", [2, 3, 20, 60])
@@ -199,16 +216,22 @@ def test_equal_samples_do_not_vouch_for_each_other():
     X = RNG.normal(size=(20, 300))
     y = RNG.normal(size=(20, LINE.n_points))
     y[:, 0] = X[:, 0]
-    found, _, _ = background(np.repeat(X, 3, axis=0), np.repeat(y, 3, axis=0))
+    found, inputs, values = background(np.repeat(X, 3, axis=0), np.repeat(y, 3, axis=0))
     assert found.kind_ == "values"
-    assert found.errors_["linear"] == background(X, y)[0].errors_["linear"]
+    for name in ("linear", "kernel"):
+        assert found.errors_[name] == background(X, y)[0].errors_[name]
+        many = np.repeat(X, 3, axis=0), np.repeat(y, 3, axis=0)
+        alone, inputs, values = background(*many, wanted=name)
+        rest = alone.take_rest()
+        np.testing.assert_array_equal(rest[::3], rest[1::3])
+        assert np.linalg.norm(rest) > 1.5 * np.linalg.norm(many[1] - alone(inputs, values))
 
 
 def test_linear_problems_and_others_are_told_apart():
     for make, kind in [
         (datasets.make_heat_rod, {"linear"}),
         (datasets.make_stokes, {"linear"}),
-        (datasets.make_burgers_riemann, {"values", "smooth"}),
+        (datasets.make_burgers_riemann, {"values"}),
     ]:
         data = make(40, random_state=0)
         X, y = np.asarray(data.data), np.asarray(data.target)
@@ -225,7 +248,6 @@ def test_one_sample_and_equal_samples():
     for X in (np.ones((1, 2)), np.ones((5, 2))):
         y = np.tile(1.0 + x**2, (len(X), 1))
         found, inputs, values = background(X, y)
-        assert found.kind_ == "values"
         lifted = found(inputs, values)  # the left value is given: a constant
         np.testing.assert_allclose(lifted, np.ones_like(y), atol=1e-13)
         np.testing.assert_allclose(found(inputs, values + 2.0), lifted + 2.0, atol=1e-13)
@@ -260,7 +282,9 @@ def test_more_samples_than_are_used(monkeypatch):
     X, y = linear_problem(60)
     monkeypatch.setattr("skphys.estimators._background.MAX_SAMPLES", 20)
     found, inputs, values = background(X, y)
-    assert found.kind_ == "linear" and found._affine.coefficients.shape[0] < 20
+    assert found.kind_ == "linear" and found.chosen.candidate.coefficients.shape[0] < 20
+    rest = found.take_rest()
+    assert rest.shape == y.shape and np.abs(rest).max() < 0.05
     assert np.abs(found(inputs, values) - y).max() < 0.05
 
 
