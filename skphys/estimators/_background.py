@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class Seen:
         """The columns of one unit: input fields, the values of a face, and single ones."""
         n, size = self.inputs.shape[1], _field_size(self.inputs.shape[1], self.grid)
         ends = np.append(np.arange(0, n - n % size, size), np.arange(n - n % size, n + 1))
-        groups = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+        groups = [slice(*pair) for pair in pairwise(ends)]
         faces = (face.values for face in self.embedding.faces)
         return groups + [slice(n + face.start, n + face.stop) for face in faces]
 
@@ -281,7 +282,8 @@ class RegriddedBackground:
     ) -> None:
         self.learned, self.embedding, self.grid = learned, embedding, grid
         self.std_ = interpolated(learned.std_, learned.grid, grid)
-        self.explained_ = learned.explained_
+        self.explained_, self.kind_ = learned.explained_, learned.kind_
+        self.reason_, self.errors_ = learned.reason_, learned.errors_
         self._lift = learned.chosen.lift(embedding, grid, learned.chosen.decay)
 
     def __call__(self, inputs: Array, values: Array) -> Array:

@@ -92,7 +92,7 @@ class Kernel:
         apart = squares[squares > 0.0]
         median = float(np.median(apart)) if apart.size else 1.0
         basis, short = helmert(len(y)), _compressed(y)
-        tried = []
+        tried: list[Any] = []
         for kernel, length in product((gaussian, matern), LENGTHS):
             K = kernel(squares / (length * median))
             eigenvalues, vectors = eigh(basis @ K @ basis.T, driver="evd")
@@ -100,6 +100,7 @@ class Kernel:
             tried.append((dual.error, len(tried), dual, kernel, length * median))
             tried = [min(tried)]
         *_, dual, self.kernel, self.square = tried[0]
+        self.ridge = dual.ridge
         self.left_out = dual.left_out(y)
         self.coefficients = dual.directions() @ (dual.vectors.T @ y)
         K = self.kernel(squares / self.square)

@@ -195,6 +195,12 @@ class BoundaryBackbone(Backbone):
         prediction = prediction.affine(self.background.units, background)
         return _with_error(prediction, self.background.std_)
 
+    @property
+    def untold(self) -> bool:
+        """Whether the regressor learned whole fields, and nothing of the boundary."""
+        alone = self.background is not None and self.background.kind_ == "none"
+        return alone and not has_fit_parameter(last_step(self.regressor), HOOK)
+
     def _settles(self, prediction: Prediction) -> bool:
         """Say whether to settle; told of nothing, members with deviations of their own are not."""
         return self.settle and (self.method != PROJECT or prediction.member_stds is None)

@@ -52,6 +52,8 @@ class ConstraintReport:
     truth_residual : ndarray of shape (n_fields, n_rows) or None
         The rows' values minus those of y itself, where y is given at the points of the rows: what
         the grid's rule and errors of the values leave.
+    notes : tuple of str
+        What was chosen in fit, and why.
 
     See Also
     --------
@@ -70,6 +72,7 @@ class ConstraintReport:
     ll_before: Array | None = None
     ll_after: Array | None = None
     truth_residual: Array | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def mse_change(self) -> Array | None:
@@ -129,7 +132,7 @@ class ConstraintReport:
             _line("change of LL", self.expected_ll_change, self.ll_change),
             _line("fields improved", self.probability, _improved(self.mse_change), ".0%"),
         ]
-        return "\n".join([*lines, *(f"- {sentence}" for sentence in self.advice())])
+        return "\n".join([*lines, *(f"- {line}" for line in [*self.notes, *self.advice()])])
 
 
 def report(
@@ -184,7 +187,7 @@ def report(
 def joined(parts: Sequence[ConstraintReport], order: Array) -> ConstraintReport:
     """Join the reports of batches with the same constraints, fields in the given order."""
     columns: dict[str, Any] = {}
-    for name in (f.name for f in fields(ConstraintReport) if f.name != "names"):
+    for name in (f.name for f in fields(ConstraintReport) if f.name not in ("names", "notes")):
         arrays = [getattr(part, name) for part in parts]
         missing = any(array is None for array in arrays)
         columns[name] = None if missing else np.concatenate(arrays)[order]
