@@ -18,6 +18,7 @@ from skphys.neural import BoundaryEmbedding, SmoothLift
 
 Array = NDArray[np.float64]
 
+AUTO = "auto"
 MAX_SAMPLES = 1000  # that is learned from at most; the cost grows with their cube
 # What is left of fields below the first part of their deviations, or the second of their size, is
 # rounding.
@@ -145,8 +146,8 @@ class Background:
     reason_ : str
         Why it was chosen.
     explained_ : bool
-        Whether nothing is left for a backbone to learn: rounding, or what goes neither with its
-        neighbours nor with the features.
+        Whether nothing is left for a backbone to learn: rounding, noise, or with "auto" what kernel
+        ridge regression cannot halve.
     """
 
     explained_ = False
@@ -182,12 +183,17 @@ class Background:
         if self.chosen.learned:  # of samples that it was fitted to it leaves less than of others
             self.std_, known = np.sqrt(np.mean(left_out**2, axis=0)), twins >= 0
             self.rest[known] = left_out[twins[known]]
-        self.explained_ = self._is_rounding(self.rest, y) or (
-            self.chosen.learned and is_noise(left_out, few, self.grid)
-        )
+        self.explained_ = self._is_rounding(self.rest, y)
+        if self.chosen.learned and not self.explained_:
+            told = None if not self._chooses else few  # who asks for a map wants a net beside it
+            self.explained_ = is_noise(left_out, self.grid, told)
         for each in tried.values():
             del each.left_out
         return self
+
+    @property
+    def _chooses(self) -> bool:
+        return isinstance(self.wanted, str) and self.wanted == AUTO
 
     def seen(self, inputs: Array, values: Array) -> Seen:
         """Return samples as candidates take them."""
@@ -254,7 +260,7 @@ def candidates(wanted: Any) -> dict[str, Lifted]:
         "linear": Lifted(Affine(), VALUES, (np.inf,)),
         "kernel": Lifted(Kernel(), VALUES, (np.inf,)),
     }
-    if wanted == "auto":
+    if isinstance(wanted, str) and wanted == AUTO:
         return ours
     if isinstance(wanted, str):
         return {wanted: ours[wanted]}

@@ -58,20 +58,22 @@ def choose(tried: Mapping[str, Any], grid: Grid | Components) -> tuple[str, str]
     return best, "it leaves least of the fields, and no map that was learned nearly nothing"
 
 
-def is_noise(left_out: Array, seen: Any, grid: Grid | Components) -> bool:
+def is_noise(left_out: Array, grid: Grid | Components, seen: Any = None) -> bool:
     """Say whether there is nothing to learn in what a map leaves of left-out fields.
 
     Parameters
     ----------
     left_out : ndarray of shape (n, n_points)
         What it leaves.
-    seen : Seen
-        What it was learned from.
     grid : Grid or Components
         Where the fields live.
+    seen : Seen, optional
+        What it was learned from, to look whether kernel ridge regression can learn the rest.
     """
     if len(left_out) < 2 or alike(left_out, grid) < WHITE:
         return True
+    if seen is None:
+        return False
     again = Kernel().fit(seen.features, seen.groups, left_out)
     return not mean_norm(again.left_out) < LEARNABLE * mean_norm(left_out)
 

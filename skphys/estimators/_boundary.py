@@ -98,10 +98,10 @@ class BoundaryEnforcedOperator(Constrained):
         With "lift", what the backbone did not have to learn. ``background_.kind_`` says which of
         the candidates was taken, ``background_.reason_`` why, ``background_.errors_`` what each
         leaves of left-out fields. ``background_.explained_`` says that there is nothing to learn
-        in what it leaves: rounding, noise, or what kernel ridge regression cannot halve. Then no
-        backbone is trained, `estimator_` predicts zero, and the standard deviations are those of
-        the background's leave-one-out errors. Where one is trained they are added to what it
-        states.
+        in what it leaves: rounding, noise, or with ``background="auto"`` what kernel ridge
+        regression cannot halve. Then no backbone is trained, `estimator_` predicts zero, and the
+        standard deviations are those of the background's leave-one-out errors. Where one is trained
+        they are added to what it states.
     constraints_ : list of (str, BoundaryConstraint)
         The conditions with the names of their faces.
     grid_ : Grid or Components

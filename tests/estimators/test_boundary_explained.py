@@ -132,15 +132,17 @@ def test_noise_is_not_learned_by_heart_and_is_part_of_the_std():
     assert np.sqrt(np.mean((mean - truth) ** 2)) < 0.03
 
 
-@pytest.mark.parametrize("wanted", ["linear", "kernel", Ridge(1e-3)])
-def test_what_no_feature_tells_of_is_not_learned(wanted):
+def test_what_no_feature_tells_of_is_not_learned_unless_asked_for():
     """One smooth mode whose size is chance: a net could but learn it by heart."""
     X, y = sources(200)
-    wave = GRID["x"] * (1.0 - GRID["x"])
-    y = y + 0.1 * np.random.default_rng(0).normal(size=(len(y), 1)) * wave
-    model = enforced(background=wanted).fit(X, y)
-    assert model.background_.explained_
-    np.testing.assert_allclose(model.predict_std(X)[0], 0.1 * wave, rtol=0.2, atol=1e-3)
+    wave = 1e-4 * GRID["x"] * (1.0 - GRID["x"])
+    y = y + np.random.default_rng(0).normal(size=(len(y), 1)) * wave
+    model = enforced().fit(X, y)
+    assert model.background_.explained_ and model.background_.kind_ == "linear"
+    np.testing.assert_allclose(model.predict_std(X)[0], wave, rtol=0.2, atol=1e-6)
+    for wanted in ("linear", "kernel", Ridge(1e-3)):
+        model = enforced(may=True, background=wanted).fit(X, y)
+        assert not model.background_.explained_ and isinstance(model.estimator_, Net)
 
 
 def test_each_component_must_be_explained():
