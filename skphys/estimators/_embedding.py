@@ -43,6 +43,7 @@ from skphys.predictive import (
 HOOK = "boundary"
 LIFT, PROJECT = "lift", "project"
 KERNELS = ("kernel", "kernel_block")
+UNSTATED = 0.1  # error of a net that states none, as a part of what a background left it
 FLOOR = 1e-6  # smallest variance of a point that moves, as a part of the field's mean variance
 
 
@@ -193,7 +194,7 @@ class BoundaryBackbone(Backbone):
             return prediction
         background = self.background(numeric_inputs(X, self.constraints), batch.values)
         prediction = prediction.affine(self.background.units, background)
-        return _with_error(prediction, self.background.std_)
+        return _with_error(prediction, self.background.std_, self.background.grid)
 
     @property
     def untold(self) -> bool:
@@ -245,12 +246,18 @@ class BoundaryBackbone(Backbone):
         )
 
 
-def _with_error(prediction: Prediction, std: np.ndarray) -> Prediction:
-    """Add the error of a background to what a regressor states, or state it alone."""
+def _with_error(prediction: Prediction, std: np.ndarray, grid: Any) -> Prediction:
+    """Add the error of a background to what a regressor states.
+
+    One that states nothing errs alike at all points, also where the background is sure.
+    """
     if not std.any():
         return prediction
     stated = prediction.standard_deviation()
     if stated is None:
+        for _, part in grid_parts(grid):
+            std = std.copy()
+            std[part] = np.hypot(std[part], UNSTATED * np.sqrt(np.mean(std[part] ** 2)))
         return replace(prediction, std=np.broadcast_to(std, prediction.mean.shape))
     cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds
     if means is not None:

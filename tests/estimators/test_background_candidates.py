@@ -27,11 +27,11 @@ SINGLE = [slice(k, k + 1) for k in range(3)]
 KERNELS = {gaussian: RBF, matern: lambda length: Matern(length, nu=2.5)}
 
 
-def curved(n=20, seed=0):
+def curved(n=20, seed=0, noise=0.05):
     X = np.random.default_rng(seed).normal(size=(n, 3)) * [1.0, 10.0, 0.1] + 5.0
     Z = (X - 5.0) / [1.0, 10.0, 0.1]
     y = np.sin(Z[:, :1] * np.arange(1.0, 7.0) * 0.3) + Z[:, 1:2] * Z[:, 2:] * 0.2
-    return X, y + 0.01 * np.random.default_rng(9).normal(size=y.shape)
+    return X, y + noise * np.random.default_rng(9).normal(size=y.shape)
 
 
 def refits(K, y, alpha):
@@ -47,7 +47,7 @@ def refits(K, y, alpha):
 
 
 def test_the_kernel_is_that_of_least_error_without_each_sample():
-    X, y = curved(14)
+    X, y = curved(14, noise=0.2)
     found = Kernel().fit(X, SINGLE, y)
     Z = StandardScaler().fit_transform(X)
     squares = ((Z[:, None] - Z) ** 2).sum(axis=2)
@@ -89,7 +89,7 @@ def test_errors_of_left_out_samples_are_those_of_others(ridge_is_small):
         truth = np.sin(0.3 * (Z[:, :1] - 5.0) + np.arange(6.0))
     sizes = [np.linalg.norm(e, axis=1).mean() for e in (found.left_out, truth - found(Z))]
     assert sizes[1] < 2.0 * sizes[0]
-    assert sizes[0] < (1e-4 if ridge_is_small else 0.1)
+    assert sizes[0] < (1e-4 if ridge_is_small else 0.3)
 
 
 def test_a_field_counts_as_much_as_a_parameter_whatever_its_points_and_units():
