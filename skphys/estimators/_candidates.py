@@ -92,14 +92,14 @@ class Kernel:
         apart = squares[squares > 0.0]
         median = float(np.median(apart)) if apart.size else 1.0
         basis, short = helmert(len(y)), _compressed(y)
-        tried: list[Any] = []
+        best: Any = None
         for kernel, length in product((gaussian, matern), LENGTHS):
             K = kernel(squares / (length * median))
             eigenvalues, vectors = eigh(basis @ K @ basis.T, driver="evd")
             dual = Dual(eigenvalues.clip(0.0), basis.T @ vectors, short)
-            tried.append((dual.error, len(tried), dual, kernel, length * median))
-            tried = [min(tried)]
-        *_, dual, self.kernel, self.square = tried[0]
+            if best is None or dual.error < best[0].error:
+                best = dual, kernel, length * median
+        dual, self.kernel, self.square = best
         self.ridge = dual.ridge
         self.left_out = dual.left_out(y)
         self.coefficients = dual.directions() @ (dual.vectors.T @ y)

@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,8 @@ def values_of(embedding, grid, fields):
 @pytest.mark.parametrize("location", ["nodes", "cells"])
 @pytest.mark.parametrize("walls", [*PAIRS, "periodic"], ids="".join)
 @pytest.mark.parametrize("n_axes", [1, 2, 3])
-def test_all_conditions_hold_for_compatible_values(n_axes, walls, location):
+@pytest.mark.parametrize("decay", [np.inf, 0.1])
+def test_all_conditions_hold_for_compatible_values(n_axes, walls, location, decay):
     """Values that some field has: then faces agree at their edges, and all are met at once."""
     if walls == "periodic" and location == "cells":
         pytest.skip("cells have periods of their own")
@@ -75,7 +77,7 @@ def test_all_conditions_hold_for_compatible_values(n_axes, walls, location):
     first = Periodic() if walls == "periodic" else tuple(CONDITIONS[c] for c in walls)
     others = [(CONDITIONS["N"], CONDITIONS["D"]), (CONDITIONS["R"], CONDITIONS["N"])]
     boundary = dict(zip("xyz", [first, *others][:n_axes], strict=False))
-    embedding = embedded(boundary, grid)
+    embedding = replace(embedded(boundary, grid), decay=decay)
     other = RNG.normal(size=(3, grid.n_points)).reshape(3, *grid.shape)
     if walls == "periodic":
         other[:, -1] = other[:, 0]
@@ -106,6 +108,19 @@ def test_lowest_degrees_in_closed_form():
             u, expected = u - u.mean(), parabola - parabola.mean()
             np.testing.assert_allclose(np.diff(u[0], 3), 0.0, atol=1e-12)
         np.testing.assert_allclose(u[0], expected, atol=1e-12)
+
+
+def test_decays_in_closed_form():
+    """What is felt within a length d of its face solves ``d^2 u'' = u``."""
+    x, d = np.linspace(0.0, 2.0, 9), 0.3
+    grid, s = Grid(x=x), x / 2.0
+    ends = replace(embedded({"x": (Dirichlet(), Dirichlet())}, grid), decay=d)
+    u = SmoothLift(ends, grid).correct(np.zeros((1, 9)), np.array([[3.0, 5.0]]))
+    expected = (3.0 * np.sinh((1.0 - s) / d) + 5.0 * np.sinh(s / d)) / np.sinh(1.0 / d)
+    np.testing.assert_allclose(u[0], expected, rtol=1e-12)
+    one = replace(embedded({"x": (None, Dirichlet())}, grid), decay=d)
+    u = SmoothLift(one, grid).correct(np.zeros((1, 9)), np.array([[5.0]]))
+    np.testing.assert_allclose(u[0], 5.0 * np.exp((s - 1.0) / d), rtol=1e-12)
 
 
 def test_components_are_lifted_by_themselves():
