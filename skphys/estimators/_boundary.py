@@ -11,11 +11,12 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from skphys.constraints import BOTH, ConstraintSet, boundary_constraints
 from skphys.estimators._backbone import tell_grid
-from skphys.estimators._background import Background, RegriddedBackground
+from skphys.estimators._background import Background
 from skphys.estimators._constrained import Constrained
 from skphys.estimators._embedding import BoundaryBackbone, can_be_told, check_embedding
 from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._named_boundary import named_faces, with_face
+from skphys.estimators._regridded import RegriddedBackground
 from skphys.estimators._report import ConstraintReport
 from skphys.grids import Components, Grid
 from skphys.predictive import Prediction

@@ -22,8 +22,9 @@ from sklearn.utils.validation import has_fit_parameter
 from skphys.conditioning import Diagonal, Gaussian, condition
 from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
-from skphys.estimators._background import Background, RegriddedBackground
+from skphys.estimators._background import Background
 from skphys.estimators._packed import boundary_batch, embed_boundary
+from skphys.estimators._regridded import RegriddedBackground
 from skphys.estimators._zero_field import ZeroField
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryBatch

@@ -18,8 +18,9 @@ from sklearn.tree import DecisionTreeRegressor
 from skphys import BoundaryEnforcedOperator
 from skphys.constraints import Column, Dirichlet, Neumann, boundary_constraints
 from skphys.datasets import make_burgers_riemann
-from skphys.estimators._background import Background, Seen
+from skphys.estimators._background import Background
 from skphys.estimators._candidates import LENGTHS, RIDGES, Kernel, Refitted, gaussian, matern
+from skphys.estimators._lifted import Seen
 from skphys.estimators._packed import boundary_batch
 from skphys.grids import Components, Grid
 
