@@ -79,7 +79,8 @@ class Background:
         self.n_inputs_ = inputs.shape[1]
         some, twins = _distinct(seen.features, y)
         few = replace(seen, inputs=inputs[some], values=values[some])
-        tried = {name: each.fit(few, y[some]) for name, each in candidates(self.wanted).items()}
+        made = candidates(self.wanted, self.grid)
+        tried = {name: each.fit(few, y[some]) for name, each in made.items()}
         self.errors_ = {name: each.error for name, each in tried.items()}
         self.kind_, self.reason_ = choose(tried, self.grid)
         self.chosen = tried[self.kind_]

@@ -24,9 +24,10 @@ Array = NDArray[np.float64]
 # A map that was learned is taken if it leaves this part, or less, of what a lift leaves, so that it
 # is as accurate as nets are by themselves.
 NEARLY_ALL = 1e-3
-# It is taken, too, if it leaves clearly less than a lift, and of the square of that a tenth at most
-# goes with the neighbours: the rest is noise of the fields, which a net can but learn by heart.
-NOISY, WHITE = 0.6, 0.1
+# It is taken, too, if it leaves clearly less than a lift, and of the square of that a hundredth at
+# most goes with the neighbours, or what chance explains: noise of the fields, which a net can but
+# learn by heart. Where an error of the map was hidden in noise, two hundredths and more did.
+NOISY, WHITE = 0.6, 0.01
 # A net is trained on what a map leaves if kernel ridge regression can halve it for left-out fields.
 LEARNABLE = 0.5
 
@@ -53,7 +54,7 @@ def choose(tried: Mapping[str, Any], grid: Grid | Components) -> tuple[str, str]
         part = each.error / errors[best] if errors[best] > 0.0 else np.inf
         if each.learned and part <= NEARLY_ALL:
             return name, f"it leaves {part:.1g} of what {best!r} leaves of left-out fields"
-        if each.learned and part < NOISY and alike(each.left_out, grid) < WHITE:
+        if each.learned and part < NOISY and is_white(each.left_out, grid):
             return name, f"it leaves noise, {part:.1g} of what {best!r} leaves of left-out fields"
     return best, "it leaves least of the fields, and no map that was learned nearly nothing"
 
@@ -70,12 +71,17 @@ def is_noise(left_out: Array, grid: Grid | Components, seen: Any = None) -> bool
     seen : Seen, optional
         What it was learned from, to look whether kernel ridge regression can learn the rest.
     """
-    if len(left_out) < 2 or alike(left_out, grid) < WHITE:
+    if len(left_out) < 2 or is_white(left_out, grid):
         return True
     if seen is None:
         return False
-    again = Kernel().fit(seen.features, seen.groups, left_out)
+    again = Kernel(grid).fit(seen.features, seen.groups, left_out)
     return not mean_norm(again.left_out) < LEARNABLE * mean_norm(left_out)
+
+
+def is_white(fields: Array, grid: Grid | Components) -> bool:
+    """Say whether neighbours are not alike, but for chance."""
+    return alike(fields, grid) < max(WHITE, 2.0 / np.sqrt(fields.size))
 
 
 def alike(fields: Array, grid: Grid | Components) -> float:

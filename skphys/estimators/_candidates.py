@@ -12,10 +12,13 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dctn, idctn
 from scipy.linalg import eigh, helmert, qr
 from sklearn.base import clone
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.utils.validation import check_array
+
+from skphys.grids import Components, Grid, grid_parts
 
 Array = NDArray[np.float64]
 
@@ -24,6 +27,7 @@ Array = NDArray[np.float64]
 RIDGES = tuple(10.0**exponent for exponent in range(-13, 1, 2))
 # Squared lengths of kernels, relative to the median squared distance of samples.
 LENGTHS = tuple(4.0**exponent for exponent in range(-2, 5))
+TOLD = 0.05  # part of a wave's squares, of left-out fields, that features must tell of
 FOLDS = 20  # most of them; a regressor of the user's is refitted for each
 # Deviations below these parts of a feature's size, and of the largest deviation, are rounding.
 TINY, ROUNDING = 1e-8, 1e-13
@@ -59,58 +63,78 @@ class Zero:
 
 
 class Affine:
-    """Ridge regression in the dual, with the ridge of least leave-one-out error."""
+    """Ridge regression in the dual, with the ridges of least leave-one-out error.
+
+    Parameters
+    ----------
+    grid : Grid, Components or None, default=None
+        Where the fields live, so that noise can be told by its waves.
+    """
+
+    def __init__(self, grid: Grid | Components | None = None) -> None:
+        self.grid = grid
 
     def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Affine:
         """Learn the map, of features in units of their deviations."""
         self.units = Units().fit(features, [slice(k, k + 1) for k in range(features.shape[1])])
-        Z, self.target = self.units(features), y.mean(axis=0)
-        dual = Dual(*_spectrum(Z), _compressed(y))
-        self.left_out = dual.left_out(y)
-        self.directions = Z.T @ dual.directions()
-        self.coefficients = dual.vectors.T @ (y - self.target)
+        Z = self.units(features)
+        spectrum = _spectrum(Z)
+        self.modes = Modes(without_noise(y, self.grid, *spectrum))
+        self.dual = Dual(*spectrum, self.modes.sizes)
+        self.left_out = self.modes.rest(self.dual.left_out, y)
+        self.weights = Z.T @ self.dual.coefficients
         return self
 
     def __call__(self, features: Array) -> Array:
         """Return the fields of other samples."""
-        return self.target + self.units(features) @ self.directions @ self.coefficients
+        return self.modes(self.units(features) @ self.weights)
 
 
 class Kernel:
-    """Kernel ridge regression whose kernel, length and ridge have the least leave-one-out error.
+    """Kernel ridge regression whose kernel, length and ridges have the least leave-one-out error.
 
     Features are in units of the first principal component of their group, so that a field of many
     points counts as much as one parameter; distances are those of all principal components.
+
+    Parameters
+    ----------
+    grid : Grid, Components or None, default=None
+        Where the fields live, so that noise can be told by its waves.
     """
+
+    def __init__(self, grid: Grid | Components | None = None) -> None:
+        self.grid = grid
 
     def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Kernel:
         """Learn the fields."""
-        self.units = Units().fit(features, groups)
+        self.units, modes = Units().fit(features, groups), Modes(y)
         self.nodes = self.units(features)
         squares = _squares(self.nodes, self.nodes)
         np.fill_diagonal(squares, 0.0)
         apart = squares[squares > 0.0]
         median = float(np.median(apart)) if apart.size else 1.0
-        basis, short = helmert(len(y)), _compressed(y)
+        basis = helmert(len(y))
         best: Any = None
         for kernel, length in product((gaussian, matern), LENGTHS):
             K = kernel(squares / (length * median))
             eigenvalues, vectors = eigh(basis @ K @ basis.T, driver="evd")
-            dual = Dual(eigenvalues.clip(0.0), basis.T @ vectors, short)
+            dual = Dual(eigenvalues.clip(0.0), basis.T @ vectors, modes.sizes)
             if best is None or dual.error < best[0].error:
                 best = dual, kernel, length * median
         dual, self.kernel, self.square = best
-        self.ridge = dual.ridge
-        self.left_out = dual.left_out(y)
-        self.coefficients = dual.directions() @ (dual.vectors.T @ y)
+        spectrum = dual.eigenvalues, dual.vectors
+        self.modes = Modes(without_noise(y, self.grid, *spectrum))
+        self.dual = Dual(*spectrum, self.modes.sizes)
+        self.left_out = self.modes.rest(self.dual.left_out, y)
         K = self.kernel(squares / self.square)
-        self.offset = np.mean(y - K @ self.coefficients, axis=0)
+        self.offset = -np.mean(K @ self.dual.coefficients, axis=0)
         return self
 
     def __call__(self, features: Array) -> Array:
         """Return the fields of other samples."""
         squares = _squares(self.units(features), self.nodes)
-        return self.offset + self.kernel(squares / self.square) @ self.coefficients
+        sizes = self.kernel(squares / self.square) @ self.dual.coefficients
+        return self.modes(self.offset + sizes)
 
 
 class Refitted:
@@ -171,8 +195,38 @@ class Units:
         return (features - self.mean) * self.scale
 
 
+class Modes:
+    """Fields as their mean and principal components, without those of the size of rounding.
+
+    What features tell of is a few of them, and noise all: a map that predicts each by itself, or
+    not at all, hands on that much less of the noise.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_points)
+        The fields.
+    """
+
+    def __init__(self, y: Array) -> None:
+        self.mean = y.mean(axis=0)
+        vectors, lengths, modes = np.linalg.svd(y - self.mean, full_matrices=False)
+        kept = lengths > RANK * lengths.max(initial=0.0)
+        self.modes = modes[kept]
+        self.sizes = vectors[:, kept] * lengths[kept]
+
+    def __call__(self, sizes: Array) -> Array:
+        """Return fields of these sizes of the components."""
+        return self.mean + sizes @ self.modes
+
+    def rest(self, left_out: Array, y: Array) -> Array:
+        """Return what is left of the fields y: of the components `left_out`, else rounding."""
+        return left_out @ self.modes + (y - self(self.sizes))
+
+
 class Dual:
-    """Ridge regression by a kernel's spectrum, the fields' mean refitted without a ridge.
+    """Ridge regression by a kernel's spectrum, the means refitted without a ridge.
+
+    Each target has the ridge of least leave-one-out error, which may be infinite.
 
     Parameters
     ----------
@@ -180,33 +234,66 @@ class Dual:
         Of the kernel between the n samples, less its means.
     vectors : ndarray of shape (n, n - 1)
         Its eigenvectors, orthogonal to the constant.
-    y : ndarray of shape (n, n_points)
-        The fields, for the choice of the ridge; or others with the same inner products.
+    y : ndarray of shape (n, n_targets)
+        The targets, whose means are zero.
     """
 
     def __init__(self, eigenvalues: Array, vectors: Array, y: Array) -> None:
-        self.eigenvalues, self.vectors = eigenvalues, vectors
-        largest = eigenvalues.max(initial=0.0)
-        self.error, self.ridge = np.inf, np.inf
-        if largest > 0.0:
-            rotated = vectors.T @ y
-            self.error, self.ridge = min(
-                (mean_norm(self._left_out(rotated, r * largest)), r * largest) for r in RIDGES
-            )
+        self.eigenvalues, self.vectors, self.rotated = eigenvalues, vectors, vectors.T @ y
+        self.left_out, self.ridges = y, np.full(y.shape[1], np.inf)
+        largest, least = eigenvalues.max(initial=0.0), np.full(y.shape[1], np.inf)
+        for ridge in (*(r * largest for r in RIDGES if largest > 0.0), np.inf):
+            left_out = self._left_out(ridge)
+            squares = np.sum(left_out**2, axis=0)
+            self.left_out = np.where(squares < least, left_out, self.left_out)
+            self.ridges = np.where(squares < least, ridge, self.ridges)
+            least = np.minimum(squares, least)
+        self.error = mean_norm(self.left_out)
 
-    def left_out(self, y: Array) -> Array:
-        """Return the residuals of the fields y, each left out."""
-        return self._left_out(self.vectors.T @ y, self.ridge) if self.error < np.inf else y
+    @property
+    def coefficients(self) -> Array:
+        """The dual coefficients, (n, n_targets)."""
+        kept = self.eigenvalues > 0.0
+        sums = self.eigenvalues[kept, None] + self.ridges
+        return np.asarray(self.vectors[:, kept] @ (self.rotated[kept] / sums))
 
-    def directions(self) -> Array:
-        """Return (n, n - 1); with ``vectors.T @ y`` they make the dual coefficients."""
-        kept = np.where(self.eigenvalues > 0.0, 1.0 / (self.eigenvalues + self.ridge), 0.0)
-        return self.vectors * kept
-
-    def _left_out(self, rotated: Array, ridge: float) -> Array:
+    def _left_out(self, ridge: float) -> Array:
         """Sum without cancellation, or small ridges would look too good."""
-        left = ridge / (self.eigenvalues + ridge)
-        return (self.vectors * left) @ rotated / (self.vectors**2 @ left)[:, None]
+        if len(self.vectors) < 2:
+            return np.full((1, self.rotated.shape[1]), np.inf)
+        left = 1.0 / (self.eigenvalues / ridge + 1.0)
+        return (self.vectors * left) @ self.rotated / (self.vectors**2 @ left)[:, None]
+
+
+def without_noise(
+    y: Array, grid: Grid | Components | None, eigenvalues: Array, vectors: Array
+) -> Array:
+    """Return fields without the cosine waves that features tell nothing of.
+
+    A smooth field has few waves, and noise all: a map of the others has that much less of it.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_points)
+        The fields.
+    grid : Grid, Components or None
+        Where they live; None leaves them as they are.
+    eigenvalues, vectors : ndarray of shape (n - 1,) and (n, n - 1)
+        Of the kernel of the features.
+    """
+    if grid is None or len(y) < 2:
+        return y
+    smooth, mean = np.empty_like(y), y.mean(axis=0)
+    for part, columns in grid_parts(grid):
+        axes = range(1, 1 + part.n_axes)
+        fields = (y - mean)[:, columns].reshape(-1, *part.shape)
+        waves = dctn(fields, axes=axes, norm="ortho")
+        flat = waves.reshape(len(y), -1)
+        left = np.sum(Dual(eigenvalues, vectors, flat).left_out ** 2, axis=0)
+        told = left < (1.0 - TOLD) * np.sum(flat**2, axis=0)
+        waves *= told.reshape(part.shape)
+        smooth[:, columns] = idctn(waves, axes=axes, norm="ortho").reshape(len(y), -1)
+    return mean + smooth
 
 
 def gaussian(squares: Array) -> Array:
@@ -223,14 +310,6 @@ def matern(squares: Array) -> Array:
 def mean_norm(fields: Array) -> float:
     """Return the mean norm of fields."""
     return float(np.linalg.norm(fields, axis=1).mean())
-
-
-def _compressed(y: Array) -> Array:
-    """Return short rows, (n, n) at most, with the inner products of the centred fields."""
-    centred = y - y.mean(axis=0)
-    if centred.shape[1] <= centred.shape[0]:
-        return centred
-    return np.asarray(qr(centred.T, mode="r", check_finite=False)[0][: len(centred)].T)
 
 
 def _squares(one: Array, other: Array) -> Array:

@@ -109,14 +109,14 @@ class Seen:
         return groups + [slice(n + face.start, n + face.stop) for face in faces]
 
 
-def candidates(wanted: Any) -> dict[str, Lifted]:
+def candidates(wanted: Any, grid: Grid | Components) -> dict[str, Lifted]:
     """Return the candidates by name: those of ours, all of them for "auto", or the user's."""
     ours = {
         "values": Lifted(Zero(), VALUES),
         "smooth": Lifted(Zero(), ALL),
         "none": Lifted(Zero(), (), (np.inf,)),
-        "linear": Lifted(Affine(), VALUES, (np.inf,)),
-        "kernel": Lifted(Kernel(), VALUES, (np.inf,)),
+        "linear": Lifted(Affine(grid), VALUES, (np.inf,)),
+        "kernel": Lifted(Kernel(grid), VALUES, (np.inf,)),
     }
     if isinstance(wanted, str) and wanted == AUTO:
         return ours

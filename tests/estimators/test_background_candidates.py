@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process.kernels import RBF, Matern
 from sklearn.kernel_ridge import KernelRidge
@@ -19,10 +20,18 @@ from skphys import BoundaryEnforcedOperator
 from skphys.constraints import Column, Dirichlet, Neumann, boundary_constraints
 from skphys.datasets import make_burgers_riemann
 from skphys.estimators._background import Background
-from skphys.estimators._candidates import LENGTHS, RIDGES, Kernel, Refitted, gaussian, matern
+from skphys.estimators._candidates import (
+    LENGTHS,
+    RIDGES,
+    Affine,
+    Kernel,
+    Refitted,
+    gaussian,
+    matern,
+)
 from skphys.estimators._lifted import Seen
 from skphys.estimators._packed import boundary_batch
-from skphys.grids import Components, Grid
+from skphys.grids import Axis, Components, Grid
 
 SINGLE = [slice(k, k + 1) for k in range(3)]
 KERNELS = {gaussian: RBF, matern: lambda length: Matern(length, nu=2.5)}
@@ -47,35 +56,60 @@ def refits(K, y, alpha):
     return np.array(left)
 
 
-def test_the_kernel_is_that_of_least_error_without_each_sample():
+def test_the_kernel_is_that_of_least_error_without_each_sample(monkeypatch):
+    ours = RIDGES[2:]  # smaller ones are beyond refits by Cholesky factors
+    monkeypatch.setattr("skphys.estimators._candidates.RIDGES", ours)
     X, y = curved(14, noise=0.2)
-    found = Kernel().fit(X, SINGLE, y)
-    Z = StandardScaler().fit_transform(X)
+    found, pca = Kernel().fit(X, SINGLE, y), PCA().fit(y)
+    Z, sizes, tried = StandardScaler().fit_transform(X), pca.transform(y), {}
     squares = ((Z[:, None] - Z) ** 2).sum(axis=2)
-    median, tried = np.median(squares[squares > 0.0]), {}
+    median = np.median(squares[squares > 0.0])
     for kernel, length in itertools.product(KERNELS, LENGTHS):
         K = KERNELS[kernel](np.sqrt(length * median))(Z)
         largest = np.linalg.eigvalsh(KernelCenterer().fit_transform(K.copy()))[-1]
-        for ridge in RIDGES[2:]:  # smaller ones are beyond refits by Cholesky factors
-            left = refits(K, y, ridge * largest)
-            tried[kernel, length, ridge] = np.linalg.norm(left, axis=1).mean(), left, largest
-    best = min(tried, key=lambda key: tried[key][0])
-    assert found.kernel is best[0]
-    np.testing.assert_allclose(found.square, best[1] * median)
-    np.testing.assert_allclose(found.ridge, best[2] * tried[best][2])
-    np.testing.assert_allclose(found.left_out, tried[best][1], rtol=1e-6, atol=1e-9)
+        ridges = [ridge * largest for ridge in (*ours, 1e12)]  # the last is that of the mean
+        left = np.array([refits(K, sizes, ridge) for ridge in ridges])
+        best = np.argmin(np.sum(left**2, axis=1), axis=0)
+        told = np.stack([left[k, :, j] for j, k in enumerate(best)], axis=1)
+        tried[kernel, length] = np.linalg.norm(told, axis=1).mean(), told, np.array(ridges)[best]
+    kernel, length = min(tried, key=lambda key: tried[key][0])
+    _, told, ridges = tried[kernel, length]
+    assert found.kernel is kernel
+    np.testing.assert_allclose(found.square, length * median)
+    finite = np.isfinite(found.dual.ridges)
+    np.testing.assert_allclose(found.dual.ridges[finite], ridges[finite])
+    assert (ridges[~finite] > 1e9).all() and 0 < finite.sum() < len(finite)
+    np.testing.assert_allclose(found.left_out, told @ pca.components_, rtol=1e-6, atol=1e-9)
 
 
 def test_its_predictions_are_those_of_kernel_ridge_regression():
     X, y = curved()
-    found = Kernel().fit(X, SINGLE, y)
-    scaler = StandardScaler().fit(X)
+    found, scaler, pca = Kernel().fit(X, SINGLE, y), StandardScaler().fit(X), PCA().fit(y)
     kernel = KERNELS[found.kernel](np.sqrt(found.square))
-    model = make_pipeline(KernelCenterer(), KernelRidge(alpha=found.ridge, kernel="precomputed"))
+    alpha = np.minimum(found.dual.ridges, 1e15)
+    model = make_pipeline(KernelCenterer(), KernelRidge(alpha=alpha, kernel="precomputed"))
     nodes, other = scaler.transform(X), scaler.transform(curved(seed=1)[0])
-    model.fit(kernel(nodes), y - y.mean(axis=0))
-    expected = y.mean(axis=0) + model.predict(kernel(other, nodes))
+    model.fit(kernel(nodes), pca.transform(y))
+    expected = pca.inverse_transform(model.predict(kernel(other, nodes)))
     np.testing.assert_allclose(found(curved(seed=1)[0]), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("candidate", [Affine, Kernel])
+@pytest.mark.parametrize("n_axes", [1, 2])
+def test_noise_is_told_by_waves_that_features_tell_nothing_of(candidate, n_axes):
+    """Of a field of three waves it hands on the noise of three, and not that of all points."""
+    axes = dict(zip("xy", [Axis.cells(np.linspace(0, 1, 25))] * n_axes, strict=False))
+    grid, rng = Grid(**axes), np.random.default_rng(0)
+    waves = np.cos(np.pi * np.outer([1, 2, 4], grid.points[:, 0]))
+    X, new = rng.normal(size=(2, 300, 3))
+    noise = 0.3 * rng.normal(size=(300, grid.n_points))
+    errors = []
+    for told in (grid, None):
+        found = candidate(told).fit(X, SINGLE, X @ waves + noise)
+        errors.append(np.sqrt(np.mean((found(new) - new @ waves) ** 2)))
+        left = np.sqrt(np.mean(found.left_out**2))
+        np.testing.assert_allclose(left, 0.3, rtol=0.02)
+    assert errors[0] < 0.7 * errors[1]
 
 
 @pytest.mark.parametrize("ridge_is_small", [False, True])

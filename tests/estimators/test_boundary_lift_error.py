@@ -8,7 +8,6 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor, FNORegressor
 from skphys.constraints import ConservationLaw, Dirichlet, Neumann
 from skphys.datasets import make_heat_rod
-from skphys.estimators._candidates import RIDGES, Affine
 from skphys.grids import Grid
 
 ROD = make_heat_rod(80, n_points=64, as_frame=True, random_state=0)
@@ -50,27 +49,6 @@ def test_intervals_are_honest(backbone, level):
 def test_whatever_the_units(factor):
     one, other = fitted(FOREST, noisy(0.05)), fitted(FOREST, factor * noisy(0.05))
     np.testing.assert_allclose(other.background_.std_ / factor, one.background_.std_, rtol=1e-6)
-
-
-def test_std_is_that_of_refits_without_one_sample():
-    """By brute force, with the ridge that was chosen."""
-    features = np.random.default_rng(1).normal(size=(20, 3))
-    y = features @ np.random.default_rng(2).normal(size=(3, 6)) + noisy(0.1)[:20, :6]
-    found = Affine().fit(features, [], y)
-    Z = (features - features.mean(axis=0)) / features.std(axis=0)
-    ridges = []
-    for ridge in RIDGES:
-        ridge *= np.linalg.norm(Z, 2) ** 2
-        left = []
-        for one in range(20):
-            rest = np.delete(np.arange(20), one)
-            center, mean = Z[rest].mean(axis=0), y[rest].mean(axis=0)
-            A = Z[rest] - center
-            B = np.linalg.solve(A.T @ A + ridge * np.eye(3), A.T @ (y[rest] - mean))
-            left.append(y[one] - mean - (Z[one] - center) @ B)
-        ridges.append(np.array(left))
-    best = min(ridges, key=lambda left: np.linalg.norm(left, axis=1).mean())
-    np.testing.assert_allclose(found.left_out, best, rtol=1e-8, atol=1e-12)
 
 
 def test_a_lift_was_not_learned_and_has_no_error():
