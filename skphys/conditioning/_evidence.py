@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import log, pi
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 from scipy import sparse
 
@@ -63,10 +64,11 @@ def log_evidence(
     miss = xp.where(abs(miss) > slack * terms, miss, 0.0)
     if rows.shape[0] > MOST_ROWS:
         variance = gaussian.covariance.row_variance(rows)
-        return xp.stack([_independent(xp, miss, c**2 * variance + noise**2) for c in scales])
+        squares = _squares(scales, miss)
+        return _independent(xp, miss, squares * variance + noise**2)
     dense = rows.toarray() if sparse.issparse(rows) else rows
     law = dense @ gaussian.covariance.matmul(transpose(dense))
-    return xp.stack([_joint(xp, miss, c**2 * law, noise**2) for c in scales])
+    return _joint(xp, miss, _squares(scales, miss)[..., None] * law, noise**2)
 
 
 def _along(rows: Array, field: Array) -> Array:
@@ -75,6 +77,11 @@ def _along(rows: Array, field: Array) -> Array:
         return field @ transpose(rows)
     flat = field.reshape(-1, field.shape[-1])
     return (rows @ flat.T).T.reshape(*field.shape[:-1], rows.shape[0])
+
+
+def _squares(scales: Sequence[float], miss: Array) -> Array:
+    """Return the squares of the scales on an axis before those of misses."""
+    return like(np.square(scales), miss).reshape(len(scales), *(1,) * miss.ndim)
 
 
 def _independent(xp: Any, miss: Array, variance: Array) -> Array:

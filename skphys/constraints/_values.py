@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,13 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of X, where a bare string would not do.
+    """A column of X, where a bare string would not do, or several.
 
     Parameters
     ----------
-    key : str or int
-        Name of the column, or its position (for arrays).
+    key : str, int or sequence of them
+        Name of the column, or its position (for arrays). Of several each is the value of one row of
+        the constraint, such as a total at each time.
 
     Examples
     --------
@@ -33,7 +34,18 @@ class Column:
     ConservationLaw(over='x', total=Column(key=1))
     """
 
-    key: str | int
+    key: str | int | Sequence[str | int]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.key, (str, Integral)):
+            return
+        keys = tuple(self.key) if isinstance(self.key, Iterable) else ()
+        if not keys or not all(isinstance(key, (str, Integral)) for key in keys):
+            raise TypeError(
+                f"Column takes the name of a column, its position, or a list of these; got "
+                f"{self.key!r}."
+            )
+        object.__setattr__(self, "key", keys)
 
 
 class FieldTable:
@@ -95,7 +107,9 @@ def columns_of(spec: Any, rules: Sequence[str] = ()) -> list[str | int]:
     """Return the keys of the columns that a value refers to; `rules` are strings that do not."""
     if isinstance(spec, str):
         return [] if spec in rules else [spec]
-    return [spec.key] if isinstance(spec, Column) else []
+    if not isinstance(spec, Column):
+        return []
+    return list(spec.key) if isinstance(spec.key, tuple) else [spec.key]  # type: ignore[list-item]
 
 
 def resolve_value(
@@ -132,7 +146,8 @@ def resolve_value(
     keys = columns_of(spec)
     if keys:
         name = f"{name}={spec!r}"
-        values = one_a_field(table.numbers(keys[0], name), table.n_fields, shapes, name)
+        columns = np.stack([table.numbers(key, name) for key in keys], axis=1)
+        values = one_a_field(columns, table.n_fields, shapes, name)
     elif callable(spec):
         values = one_a_field(spec(table.X), table.n_fields, shapes, name)
     elif isinstance(spec, Real):

@@ -285,7 +285,9 @@ class BoundaryEnforcedOperator(Constrained):
         told = self.drop_value_columns, method, settle, self.background
         return BoundaryBackbone(regressor, constraints, *told)
 
-    def constraint_report(self, X: Any, y: Any = None) -> ConstraintReport:
+    def constraint_report(
+        self, X: Any, y: Any = None, *, coverage: float | None = None
+    ) -> ConstraintReport:
         """Say whether the boundary helps: what it is expected to change, and what it does.
 
         Parameters
@@ -294,6 +296,8 @@ class BoundaryEnforcedOperator(Constrained):
             One row a field.
         y : array of shape (n_samples, n_points) or (n_samples,), default=None
             The true fields, held out from fit, for the actual changes.
+        coverage : float, default=None
+            With y: of intervals, at each point and around whole fields, how many hold the truth.
 
         Returns
         -------
@@ -301,7 +305,7 @@ class BoundaryEnforcedOperator(Constrained):
             Numbers for each field; its ``repr`` shows their averages, what asks for attention, and
             which method and background were chosen in fit.
         """
-        found = super().constraint_report(X, y)
+        found = super().constraint_report(X, y, coverage=coverage)
         told = f"method {self.method_!r}"
         if self.background_ is not None:
             told += f", background {self.background_.kind_!r}: {self.background_.reason_}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from sklearn.base import _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, StrOptions
@@ -163,6 +163,27 @@ default="auto"
         self.random_state = random_state
 
     # The backbone and the constraints validate their own parameters.
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, also those of the constraints and of an `ErrorModel`.
+
+        Parameters
+        ----------
+        **params : dict
+            Values by name: ``constraints__<name>__<parameter>``, ``error_model__<parameter>``.
+
+        Returns
+        -------
+        self : estimator
+            The estimator.
+        """
+        nested = [name for name in params if name.startswith("error_model__")]
+        if nested and isinstance(name := params.get("error_model", self.error_model), str):
+            raise ValueError(
+                f"error_model={name!r} is a name, which has no parameters to set; pass "
+                f"error_model=ErrorModel() to reach {nested[0]}."
+            )
+        return super().set_params(**params)
+
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, **fit_params: Any) -> ConservationConstrainedRegressor:
         """Fit the backbone, and check that the constraints can be stated.

@@ -53,6 +53,7 @@ from skphys.predictive import (
     seeded,
 )
 
+ROUNDING = 1e-12  # part of the largest value by which a known point may be off
 METHODS = ("auto", "gaussian", "mixture", "conformal")  # of predict_interval
 
 
@@ -221,7 +222,17 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         if given is None and not self._holds_out(errors, backbone, layout, training[0]):
             return errors, []
         known = held_out(backbone, layout, *given) if given else None
-        data = list(known or out_of_fold_fields(backbone, layout, *training))
+        try:
+            data = list(known or out_of_fold_fields(backbone, layout, *training))
+        except ValueError as error:
+            if given is not None or errors.needs_held_out:
+                raise
+            warn_user(  # nobody asked for folds
+                f"Nothing was learned of the backbone's errors, since it cannot be fitted on a "
+                f"part of the training fields: {error} Pass calibration=(X, y), or "
+                f"error_model='stated', which learns nothing.",
+            )
+            return errors, []
         fitted = errors.fit(data)
         if not isinstance(fitted, BaseErrorModel):
             raise TypeError(
@@ -626,7 +637,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             first.append(fields.first_rows())
         return np.concatenate(residuals)[np.argsort(np.concatenate(first))]
 
-    def constraint_report(self, X: Any, y: Any = None) -> ConstraintReport:
+    def constraint_report(
+        self, X: Any, y: Any = None, *, coverage: float | None = None
+    ) -> ConstraintReport:
         """Say whether the constraints help: what they are expected to change, and what they do.
 
         Parameters
@@ -635,6 +648,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             One row a field, or in a long table one row a point.
         y : array of shape (n_samples, n_points) or (n_samples,), default=None
             The true fields, held out from fit, for the actual changes.
+        coverage : float, default=None
+            With y: of intervals, at each point and around whole fields, how many hold the truth.
+            Bands around whole fields take 1,000 draws of each.
 
         Returns
         -------
@@ -649,13 +665,25 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             raise ValueError(f"y must have the shape of predict(X), {shape}; got {truth.shape}.")
         if truth is not None and not np.isfinite(truth).all():
             raise ValueError("y has NaN or infinite values; leave those fields out.")
+        if coverage is not None and truth is None:
+            raise ValueError("coverage needs y, the true fields, to count which of them are held.")
+        wholes = () if coverage is None else (False, True)
+        held = [self._held(X, truth, coverage, whole).reshape(shape) for whole in wholes]
         parts, first = [], []
         for fields, field in self._posteriors(X):
             known = None if truth is None else truth.reshape(shape)[fields.index]
             prior = gaussians_of(self.error_model_.prior(fields))
-            parts.append(report(prior, field, fields.declared, fields.shown, known))
+            some = [each[fields.index] for each in held]
+            parts.append(report(prior, field, fields.declared, fields.shown, known, some))
             first.append(fields.first_rows())
         return joined(parts, np.argsort(np.concatenate(first)))
+
+    def _held(self, X: Any, truth: Any, coverage: Any, whole: bool) -> np.ndarray:
+        """Say which true values lie in intervals, but for rounding."""
+        low, high = self._interval(X, coverage, mixture=True, simultaneous=whole)
+        truth = truth.reshape(low.shape)
+        slack = ROUNDING * np.abs(truth).max(initial=0.0)
+        return np.asarray((truth >= low - slack) & (truth <= high + slack))
 
     def on_grid(self, grid: Grid | Components) -> Self:
         """Return a fitted copy that predicts on another grid, usually a finer one.

@@ -28,7 +28,7 @@ from skphys.estimators._layout import PredictedFields
 from skphys.estimators._learning import learn
 from skphys.estimators._moved_members import has_points, move_members, some_members
 from skphys.estimators._on_grid import interpolated
-from skphys.estimators._parts import RARITY, SCALES, Part, stated_std, unit_correlation
+from skphys.estimators._parts import RARITY, SCALES, Part, Score, stated_std, unit_correlation
 from skphys.predictive import Prediction
 
 NAMES: dict[str, dict[str, Any]] = {
@@ -83,9 +83,9 @@ class ErrorModel(BaseErrorModel):
         The ways in which it errs, and their weights; only after fit.
     correlation_ : Covariance or None
         What was learned of it.
-    score_ : tuple of float, float and int
-        The mean CRPS of held-out fields, what it would be with the stated or residual standard
-        deviations alone, at their best size, and the number of fields.
+    score_ : Score or None
+        How good it is on held-out fields: `crps`, `mse`, the same of the simplest with the prefix
+        ``simplest_``, and `n_fields`.
 
     See Also
     --------
@@ -101,8 +101,9 @@ class ErrorModel(BaseErrorModel):
     The learned correlation of standardised residuals is shrunk as in [2]_ and kept as low rank plus
     diagonal. Members that are points, as trees and neighbours are, are moved onto the law one by
     one, as each is as sharp as a field and their mean is not; what they differ by is no size of
-    errors, so the learned correlation goes with the size of residuals. Widths of displacements, and
-    the weights of the parts, are found by expectation maximisation, so there is nothing to search.
+    errors, so the learned correlation goes with the size of residuals. Widths of displacements are
+    found by expectation maximisation, and the weights of the parts as those of the least squared
+    error, so there is nothing to search.
 
     Of the stated covariance, the learned one, and mixtures with displacements, those count whose
     squared error on held-out fields is within 5 % of the least; among them a later one is taken if
@@ -141,7 +142,7 @@ class ErrorModel(BaseErrorModel):
 
     parts_: tuple[Part, ...] | None = None
     correlation_: Covariance | None = None
-    score_: tuple[float, float, int] | None = None
+    score_: Score | None = None
     scales_: tuple[float, ...] = (1.0,)  # factors of errors, of which the law picks
     residual_std_: np.ndarray | None = None  # of held-out fields, where nothing is stated
     floor_: np.ndarray | None = None  # least standard deviations, (n_points,), before a spread
@@ -153,7 +154,7 @@ class ErrorModel(BaseErrorModel):
             "covariance", self.covariance, ("auto", "stated", "residual", "learned", "identity")
         )
         if self.displacement is not None:
-            _positive("displacement", self.displacement, "None, 'auto'")
+            _positive("displacement", self.displacement, "None, 'auto'", 1.0)
         _positive("scale", self.scale, "'auto'")
 
     @property
@@ -255,8 +256,9 @@ class ErrorModel(BaseErrorModel):
         return self.parts_ is not None or prediction.states_uncertainty or declared
 
     def prior(self, fields: PredictedFields) -> list[Gaussian]:
-        """Return the Gaussians to condition."""
-        return [gaussian for gaussian, _, _ in self.components(fields)]
+        """Return the fields before the law moves them, as they are likeliest to err."""
+        still = [part for part in self.ways(fields) if part.displacement is None]
+        return list(self._gaussians(fields, max(still, key=lambda part: part.weight)))
 
     def components(
         self, fields: PredictedFields
@@ -390,7 +392,8 @@ class ErrorModel(BaseErrorModel):
 
     def __str__(self) -> str:
         if self.parts_ is None:
-            return " ".join(repr(self).split())  # which is of several lines if it is long
+            said = " ".join(repr(self).split())  # which is of several lines if it is long
+            return f"{said}, nothing learned from held-out fields" if self.learns else said
         return f"{type(self).__name__}: {described(self)}"
 
 
@@ -409,11 +412,9 @@ def described(model: ErrorModel) -> str:
         )
         size = float(np.sqrt(np.mean(np.square(part.spread))))
         said.append(f"{part.weight:.0%} {kind}, {what} {size:.3g}{moved}")
-    text = "; ".join(said)
-    if model.score_ is not None:
-        after, before, n_fields = model.score_
-        text += f" (CRPS {after:.3g}, simplest {before:.3g}, of {n_fields} held-out fields)"
-    return text
+    if model.displacement not in (None, "auto"):
+        said.append(f"{EVEN:.0%} displaced by {model.displacement:.3g}, as declared")
+    return "; ".join(said) + ("" if model.score_ is None else f" ({model.score_})")
 
 
 def gaussians(prediction: Prediction, members: str, independent: Independent) -> list[Gaussian]:
@@ -495,11 +496,12 @@ def _one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
         raise ValueError(f"{name} of an ErrorModel must be one of {list(options)}; got {value!r}.")
 
 
-def _positive(name: str, value: Any, others: str) -> None:
+def _positive(name: str, value: Any, others: str, most: float = np.inf) -> None:
     if isinstance(value, str) and value == "auto":
         return
     is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if not is_number or not 0.0 < float(value) < np.inf:
+    if not is_number or not 0.0 < float(value) <= most or np.isinf(value):
+        limit = "" if np.isinf(most) else f" of at most {most:g}"
         raise ValueError(
-            f"{name} of an ErrorModel must be {others} or a positive number; got {value!r}."
+            f"{name} of an ErrorModel must be {others} or a positive number{limit}; got {value!r}."
         )

@@ -1,8 +1,9 @@
 """Learning how a backbone errs, from fields that it has not seen.
 
-Everything is found by expectation maximisation: how far each field is displaced, how wide
-displacements are, and how likely each way to err is. Points of a field err together, so a field
-counts as so many independent points as its learned correlation has directions.
+How far each field is displaced, and how wide displacements are, is found by expectation
+maximisation; points of a field err together, so a field counts as so many independent points as its
+learned correlation has directions. How likely each way to err is follows from the squared error of
+the means.
 """
 
 from __future__ import annotations
@@ -14,31 +15,26 @@ from typing import Any
 import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 
-from skphys.conditioning import Covariance, Gaussian, Mixture
+from skphys.conditioning import Covariance
 from skphys.constraints import merge_inequalities
 from skphys.estimators._alignment import (
     SHARED,
     Seen,
     displaced,
-    n_alike,
     residuals_of,
     spread_of,
 )
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
-from skphys.estimators._moved_members import has_points, shares
-from skphys.estimators._parts import SCALES, Part, stated_std, unit_correlation
-from skphys.metrics import crps_at_points
+from skphys.estimators._moved_members import has_points
+from skphys.estimators._parts import SCALES, Part, Score, stated_std, unit_correlation
+from skphys.estimators._weighing import as_mixture, truths_of, views_of, weighed, with_size
 
 FEWEST = 10  # fields from which more is learned than a scale
 NEARLY = 1.05  # times the least squared error is about as good
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
-FACTORS = np.geomspace(0.125, 8.0, 49)  # of standard deviations, of which the best is taken
-LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
-UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
 MOST_RANK = 64  # of the learned correlation
-WEIGHING = 30  # rounds in which weights are found
 
 
 def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
@@ -83,15 +79,23 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     every = still + moved
     if len(every) == 1:
         return _best(judgements)
-    best = _best(judgements).parts_[0]
-    likely = _likelihoods_of(full, every, batches)
+    mixtures = _mixtures(full, every, _best(judgements).parts_[0], batches, stated)
+    return _best(judgements + [(each, *_scored(each, batches)) for each in mixtures])
+
+
+def _mixtures(
+    model: Any, every: list[Part], best: Part, batches: Sequence[Seen], stated: bool
+) -> list[Any]:
+    """Return the mixture of all parts, and that of displaced ones with the best of the others."""
+    views, truth = views_of(model, every, batches), truths_of(batches)
     some = [p.displacement is not None or p.as_stated == best.as_stated for p in every]
-    chosen = (np.flatnonzero(some), np.arange(len(every)))
-    sets = {len(each): each for each in chosen if len(each) > 1}.values()
-    mixed = [_weighed(full, [every[k] for k in each], likely[each]) for each in sets]
-    if model.scale == "auto":
-        mixed = [_rescaled(each, batches, stated) for each in mixed]
-    return _best(judgements + [(each, *_scored(each, batches)) for each in mixed])
+    sets = {len(each): each for each in (np.flatnonzero(some), np.arange(len(every)))}
+    found = []
+    for each in (each for each in sets.values() if len(each) > 1):
+        mixture, seen = weighed(model, [every[k] for k in each], views.take(each), truth)
+        sized = model.scale == "auto"
+        found.append(with_size(mixture, seen, truth, stated) if sized else mixture)
+    return found
 
 
 def _seen(part: HeldOut, alone: bool) -> Seen:
@@ -161,42 +165,6 @@ def learned_correlation(standard: np.ndarray) -> Covariance:
     return unit_correlation(factor)
 
 
-def _likelihoods_of(model: Any, parts: list[Part], batches: Sequence[Seen]) -> np.ndarray:
-    """Return each part's log density of each field's law, and of its points after it."""
-    alike = n_alike(model.correlation_, batches[0].mean.shape[1])
-    return np.array([_likelihoods(model.with_parts([part]), batches, alike) for part in parts])
-
-
-def _weighed(model: Any, parts: list[Part], likely: np.ndarray) -> Any:
-    """Give the parts the weights under which laws and held-out fields are most likely."""
-    weights = np.full(len(parts), 1.0 / len(parts))
-    for _ in range(WEIGHING):
-        logs = np.log(np.maximum(weights, 1e-300))[:, None] + likely
-        weights = shares(logs).mean(axis=1)
-    moves = [k for k, part in enumerate(parts) if part.displacement is not None]
-    least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
-    still = [k for k, part in enumerate(parts) if part.displacement is None]
-    likeliest = still[int(np.argmax(weights[still]))]
-    weights[likeliest] = max(weights[likeliest], LEAST)
-    kept = [
-        replace(part, weight=float(weight))
-        for part, weight in zip(parts, weights, strict=True)
-        if weight >= UNLIKELY and (part.displacement is None or weight >= least)
-    ]
-    total = sum(part.weight for part in kept)
-    return model.with_parts([replace(part, weight=part.weight / total) for part in kept])
-
-
-def _likelihoods(model: Any, batches: Sequence[Seen], alike: float) -> np.ndarray:
-    """Return the log density of each field's law, and of its points after it."""
-    found = []
-    for batch in batches:
-        field, evidence = model.mixture(batch.part.fields)
-        n_points = batch.part.truth.shape[1]
-        found.append(evidence + _log_score(field, batch) * n_points / alike)
-    return np.concatenate(found)
-
-
 def _everywhere(batch: Seen) -> np.ndarray:
     """Return the truth at all points; means where it is not known."""
     values = np.array(batch.mean)
@@ -204,39 +172,9 @@ def _everywhere(batch: Seen) -> np.ndarray:
     return values
 
 
-def _mixture(found: Any) -> Mixture:
-    """Return what is found of a batch always as a mixture."""
-    return Mixture([found]) if isinstance(found, Gaussian) else found
-
-
 def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
-    """Make the errors of all parts as large as they are after the law.
-
-    What is stated gets the factor of the least CRPS, as few points that are nearly sure and wrong
-    would decide the mean square; residuals keep their mean square. What the members of a mixture
-    differ by stays.
-    """
-    truths, means, within, between = [], [], [], []
-    for batch in batches:
-        found = _mixture(model.posterior(batch.part.fields))
-        variance = found.average([m.variance() + 0.0 * found.mean for m in found.members])
-        truths.append(batch.part.truth)
-        means.append(batch.at_truth(found.mean))
-        within.append(batch.at_truth(variance))
-        between.append(batch.at_truth(np.clip(found.variance() - variance, 0.0, None)))
-    truth, mean, inner, outer = (np.concatenate(each) for each in (truths, means, within, between))
-    stds = [np.sqrt(factor**2 * inner + outer) for factor in FACTORS]
-    if stated:
-        scores = [np.mean(crps_at_points(truth, mean, std)) for std in stds]
-    else:
-        counts = inner + outer > 0.0
-        squares = [np.sum(((truth - mean)[counts] / std[counts]) ** 2) for std in stds]
-        if not squares[-1] > 0.0:
-            return model  # nothing is wrong, so nothing says how large errors are
-        scores = [abs(np.log(square / counts.sum())) for square in squares]
-    factor = FACTORS[int(np.argmin(scores))]
-    parts = [replace(part, spread=part.spread * factor) for part in model.parts_ or ()]
-    return model.with_parts(parts)
+    """Make the errors of all parts as large as they are after the law."""
+    return with_size(model, views_of(model, model.parts_, batches), truths_of(batches), stated)
 
 
 def _best(judgements: Sequence[tuple[Any, np.ndarray, float]]) -> Any:
@@ -257,7 +195,8 @@ def _best(judgements: Sequence[tuple[Any, np.ndarray, float]]) -> Any:
         gain = scores[best] - scores[k]
         if np.mean(gain) > SURE * np.std(gain, ddof=1) / np.sqrt(len(gain)):
             best = k
-    score = float(np.mean(scores[best])), float(np.mean(scores[0])), len(scores[0])
+    crps = [float(np.mean(scores[k])) for k in (best, 0)]
+    score = Score(crps[0], errors[best], crps[1], errors[0], len(scores[0]))
     return models[best].with_parts(models[best].parts_, score_=score)
 
 
@@ -265,13 +204,7 @@ def _scored(model: Any, batches: Sequence[Seen]) -> tuple[np.ndarray, float]:
     """Return the mean CRPS of each held-out field's points, and the mean squared error of all."""
     scores, errors = [], []
     for batch in batches:
-        found = _mixture(model.posterior(batch.part.fields))
+        found = as_mixture(model.posterior(batch.part.fields))
         scores.append(batch.at_truth(found.crps(_everywhere(batch))).mean(axis=1))
         errors.append(np.mean((batch.part.truth - batch.at_truth(found.mean)) ** 2, axis=1))
     return np.concatenate(scores), float(np.mean(np.concatenate(errors)))
-
-
-def _log_score(field: Any, batch: Seen) -> np.ndarray:
-    """Return the mean log density of each field's points; of sure ones it is 0."""
-    logs = _mixture(field).log_density(_everywhere(batch))
-    return batch.at_truth(np.where(np.isfinite(logs), logs, 0.0)).mean(axis=1)

@@ -17,6 +17,35 @@ SCALES, RARITY = (1.0, 2.0, 4.0, 8.0, 16.0), 2.0
 EPS, ROUNDING = float(np.finfo(float).eps), 8.0  # units by which members that agree may differ
 
 
+@dataclass(frozen=True)
+class Score:
+    """How good an error model is on held-out fields, and the simplest would be.
+
+    The simplest has the stated or residual standard deviations alone, at their best size.
+
+    Attributes
+    ----------
+    crps, simplest_crps : float
+        Mean continuous ranked probability scores.
+    mse, simplest_mse : float
+        Mean squared errors.
+    n_fields : int
+        Number of held-out fields.
+    """
+
+    crps: float
+    mse: float
+    simplest_crps: float
+    simplest_mse: float
+    n_fields: int
+
+    def __str__(self) -> str:
+        return (
+            f"CRPS {self.crps:.3g}, squared error {self.mse:.3g}, simplest {self.simplest_crps:.3g}"
+            f", {self.simplest_mse:.3g}, of {self.n_fields} held-out fields"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """One way in which a backbone errs.

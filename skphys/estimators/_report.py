@@ -49,6 +49,10 @@ class ConstraintReport:
         Against y.
     ll_before, ll_after : ndarray of shape (n_fields,) or None
         Against y.
+    coverage : ndarray of shape (n_fields,) or None
+        Part of the points that pointwise intervals hold, if asked for.
+    simultaneous_coverage : ndarray of shape (n_fields,) or None
+        1.0 of fields that simultaneous bands hold as a whole, else 0.0, if asked for.
     truth_residual : ndarray of shape (n_fields, n_rows) or None
         The rows' values minus those of y itself, where y is given at the points of the rows: what
         the grid's rule and errors of the values leave.
@@ -71,6 +75,8 @@ class ConstraintReport:
     mse_after: Array | None = None
     ll_before: Array | None = None
     ll_after: Array | None = None
+    coverage: Array | None = None
+    simultaneous_coverage: Array | None = None
     truth_residual: Array | None = None
     notes: tuple[str, ...] = ()
 
@@ -132,6 +138,9 @@ class ConstraintReport:
             _line("change of LL", self.expected_ll_change, self.ll_change),
             _line("fields improved", self.probability, _improved(self.mse_change), ".0%"),
         ]
+        if self.coverage is not None and self.simultaneous_coverage is not None:
+            parts, wholes = np.mean(self.coverage), np.mean(self.simultaneous_coverage)
+            lines.append(f"intervals hold {parts:.0%} of the points, {wholes:.0%} of whole fields")
         return "\n".join([*lines, *(f"- {line}" for line in [*self.notes, *self.advice()])])
 
 
@@ -141,6 +150,7 @@ def report(
     system: EqualitySystem,
     shown: Any = slice(None),
     truth: Array | None = None,
+    held: Sequence[Array] = (),
 ) -> ConstraintReport:
     """Compare Gaussian fields before and after the constraints.
 
@@ -157,6 +167,8 @@ def report(
         The points that count.
     truth : ndarray of shape (n_samples, n_shown), optional
         The true fields there.
+    held : sequence of ndarray of shape (n_samples, n_shown), default=()
+        Which points intervals hold, those at each point and those around whole fields.
     """
     before = prior[0] if len(prior) == 1 else Mixture(prior)
     model = getattr(field, "field", field)
@@ -171,6 +183,9 @@ def report(
         actual = _actual(before.mean[..., shown], field.mean[..., shown], spreads, truth)
         if truth.shape == before.mean.shape:
             actual["truth_residual"] = system.values - truth @ system.rows.T
+    if held:
+        actual["coverage"] = held[0].mean(axis=-1)
+        actual["simultaneous_coverage"] = held[1].all(axis=-1).astype(np.float64)
     means = [g.mean[..., shown] for g in (before, model, field)]
     return ConstraintReport(
         system.names,

@@ -30,7 +30,7 @@ def as_levels(levels: Any) -> Array:
     array = np.asarray(levels, dtype=np.float64)
     if array.ndim != 1 or array.size == 0 or not ((array > 0.0) & (array < 1.0)).all():
         raise ValueError(
-            f"quantiles must be a 1-D array of numbers between 0 and 1; got {levels!r}."
+            f"quantiles must be a 1-D array of numbers strictly between 0 and 1; got {levels!r}."
         )
     return array
 

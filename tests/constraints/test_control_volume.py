@@ -15,6 +15,7 @@ from finite_volume_cases import (
 from scipy import sparse
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.linear_model import Ridge
 
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import (
@@ -419,3 +420,30 @@ def test_errors_of_type():
         ControlVolumeBalance(flux_operator="upwind").rows(grid_of("x"))
     with pytest.raises(TypeError, match="grid must be a Grid, a Mesh or Components"):
         ControlVolumeBalance().rows(3)
+
+
+def test_several_columns_are_one_value_a_row():
+    """A total at each time, each in a column of its own."""
+    grid = Grid(t=np.linspace(0.0, 1.0, 3), x=np.linspace(0.0, 1.0, 5))
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(8, 15))
+    totals = y.reshape(8, 3, 5) @ grid.weights("x")
+    X = np.column_stack([rng.normal(size=(8, 2)), totals])
+    found = []
+    for total in (Column([2, 3, 4]), lambda data: data[:, 2:5]):
+        law = ConservationLaw(over="x", total=total)
+        model = ConservationConstrainedRegressor(Ridge(), law, grid, error_model="stated")
+        found.append(model.fit(X, y).predict(X))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-13)
+    np.testing.assert_allclose(
+        found[0].reshape(8, 3, 5) @ grid.weights("x"), totals, rtol=1e-12, atol=1e-12
+    )
+    model.set_params(constraints=ConservationLaw(over="x", total=Column((2, 3, 4))))
+    hidden = model.set_params(drop_value_columns=True).fit(X, y)
+    assert hidden.estimator_.n_features_in_ == 2
+    for key, message in (([2, 3], r"values of shape \(8, 2\)"), ([2, 3, 9], "does not exist")):
+        with pytest.raises(ValueError, match=message):
+            model.set_params(constraints=ConservationLaw(over="x", total=Column(key))).fit(X, y)
+    for key in (2.5, [], [2, None]):
+        with pytest.raises(TypeError, match="Column takes the name of a column"):
+            Column(key)

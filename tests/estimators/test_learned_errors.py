@@ -30,6 +30,7 @@ from skphys.datasets import make_stefan
 from skphys.estimators import ErrorModel
 from skphys.estimators._learning import MOST_RANK, learned_correlation
 from skphys.grids import Axis, ColumnGrid, Grid
+from skphys.metrics import coverage
 
 GRID = Grid(x=np.linspace(0.0, 1.0, 21) ** 1.5)
 W = GRID.weights()
@@ -456,8 +457,9 @@ def test_it_does_no_harm_where_nothing_is_to_learn():
         errors[name] = mse(fitted.predict(X[200:]), y[200:])
         scores[name] = fitted.error_model_.score_
     assert errors["auto"] < 1.01 * errors["residual"]
-    after, before, n_fields = scores["auto"]
-    assert n_fields == 200 and after <= before == scores["residual"][0]
+    score = scores["auto"]
+    assert score.n_fields == 200
+    assert score.crps <= score.simplest_crps == scores["residual"].crps
 
 
 # Points that are sure
@@ -493,7 +495,7 @@ MOVES = pytest.mark.xfail(reason="sure points are displaced with the field", str
         "residual",
         ErrorModel(displacement=None),
         "auto",
-        pytest.param(ErrorModel(covariance="stated"), marks=MOVES),
+        ErrorModel(covariance="stated"),
         pytest.param(ErrorModel(displacement=0.05), marks=MOVES),
     ],
     ids=repr,
@@ -594,7 +596,7 @@ def test_few_calibration_fields(n_fields):
     assert_exact(fitted)
     if n_fields < 10:  # too few for more than a scale
         assert len(fitted.error_model_.parts_) == 1
-    assert fitted.error_model_.score_[2] == n_fields
+    assert fitted.error_model_.score_.n_fields == n_fields
 
 
 def test_forests_that_are_sure_at_some_points():
@@ -662,6 +664,7 @@ def test_it_says_in_one_line_what_was_chosen(error_model):
         ({"members": "all"}, r"members of an ErrorModel must be one of.*got 'all'"),
         ({"members": ["each"]}, r"members of an ErrorModel must be one of.*got \['each'\]"),
         ({"covariance": "full"}, r"covariance of an ErrorModel must be one of.*got 'full'"),
+        ({"displacement": 2.0}, r"displacement .* a positive number of at most 1; got 2.0"),
         ({"covariance": None}, r"covariance of an ErrorModel must be one of.*got None"),
         ({"covariance": np.eye(2)}, r"covariance of an ErrorModel must be one of.*got array"),
         ({"displacement": -0.1}, r"displacement of an ErrorModel must be None, 'auto' or a pos"),
@@ -707,3 +710,47 @@ def test_it_knows_of_another_rule():
     new = np.column_stack([NEW[:, :2], TRUTH @ row[0]])
     fitted = ConservationConstrainedRegressor(KNN, law, GRID).fit(data, Y)
     assert_exact(fitted, new, row, new[:, 2:])
+
+
+def test_the_report_compares_with_the_backbone():
+    """A mixture's members stand elsewhere, some of them far away."""
+    fitted = model("auto", KNN).fit(X, Y)
+    assert any(part.displacement for part in fitted.error_model_.parts_)
+    report = fitted.constraint_report(NEW, TRUTH, coverage=0.9)
+    alone = fitted.estimator_.predict(NEW[:, :2])
+    np.testing.assert_allclose(report.mse_before, np.mean((alone - TRUTH) ** 2, axis=1))
+    np.testing.assert_allclose(report.residual[:, 0], NEW[:, 2] - alone @ W)
+    low, high = fitted.predict_interval(NEW, 0.9, method="mixture")
+    held = np.mean((low - 1e-12 <= TRUTH) & (TRUTH <= high + 1e-12))
+    assert np.mean(report.coverage) == pytest.approx(held)
+    low, high = fitted.predict_interval(NEW, 0.9, method="mixture", simultaneous=True)
+    whole = coverage(TRUTH, low, high, simultaneous=True)
+    assert np.mean(report.simultaneous_coverage) == whole
+    assert f"{held:.0%} of the points, {whole:.0%} of whole fields" in repr(report)
+    with pytest.raises(ValueError, match="coverage needs y"):
+        fitted.constraint_report(NEW, coverage=0.9)
+
+
+def test_a_backbone_that_needs_all_fields_is_believed():
+    """Folds that nobody asked for are no reason to fail."""
+    backbone = KNeighborsRegressor(36)
+    with pytest.warns(UserWarning, match=r"Nothing was learned .* n_neighbors .*'stated'"):
+        fitted = model("auto", backbone).fit(X, Y)
+    stated = model("stated", backbone).fit(X, Y)
+    np.testing.assert_array_equal(fitted.predict(NEW), stated.predict(NEW))
+    assert "nothing learned" in str(fitted.error_model_)
+    with pytest.raises(ValueError, match="n_neighbors"):
+        model("residual", backbone).fit(X, Y)
+
+
+def test_names_have_no_parameters():
+    fitted = model("auto")
+    with pytest.raises(ValueError, match=r"error_model='auto' is a name.*ErrorModel\(\)"):
+        fitted.set_params(error_model__displacement=0.1)
+    fitted.set_params(error_model=ErrorModel(), error_model__displacement=0.1)
+    assert fitted.error_model.displacement == 0.1
+
+
+def test_a_declared_displacement_is_said():
+    fitted = model(ErrorModel(displacement=0.05), KNN).fit(X, Y)
+    assert "50% displaced by 0.05, as declared" in str(fitted.error_model_)

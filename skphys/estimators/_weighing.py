@@ -1,0 +1,138 @@
+"""How likely each way to err is, and how large errors are after the law.
+
+Both are found by what each part of an error model says of held-out fields if it is the only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+
+from skphys.conditioning import Diagonal, Gaussian, Mixture
+from skphys.estimators._alignment import Seen
+from skphys.estimators._moved_members import shares
+from skphys.estimators._parts import Part
+
+LARGEST = 1e3  # factor by which standard deviations are made larger, or smaller
+FINE = {"xatol": 0.02}
+EVEN = 0.3  # in fields: how much says that weights are alike
+TINY = 1e-300
+LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
+UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
+
+
+@dataclass(frozen=True)
+class Views:
+    """What each part says of the held-out fields after the law, if it is the only one.
+
+    Attributes
+    ----------
+    logs : ndarray of shape (n_parts, n_fields)
+        Log densities of the law's values.
+    mean, within, between : ndarray of shape (n_parts, n_fields, n_outputs)
+        Means, variances, and the variance of the means of the part's own Gaussians.
+    """
+
+    logs: np.ndarray
+    mean: np.ndarray
+    within: np.ndarray
+    between: np.ndarray
+
+    def take(self, parts: np.ndarray) -> Views:
+        """Return what some of the parts say."""
+        return Views(*(getattr(self, each.name)[parts] for each in fields(self)))
+
+
+def views_of(model: Any, parts: Sequence[Part], batches: Sequence[Seen]) -> Views:
+    """Look at the held-out fields with each part alone."""
+    alone = [model.with_parts([replace(part, weight=1.0)]) for part in parts]
+    found = [[_view(each, batch) for batch in batches] for each in alone]
+    of_parts = [[np.concatenate(each) for each in zip(*part, strict=True)] for part in found]
+    return Views(*(np.stack(each) for each in zip(*of_parts, strict=True)))
+
+
+def _view(model: Any, batch: Seen) -> tuple[np.ndarray, ...]:
+    found, logs = model.mixture(batch.part.fields)
+    field = as_mixture(found)
+    within = field.average([m.variance() + 0.0 * field.mean for m in field.members])
+    between = np.clip(field.variance() - within, 0.0, None)
+    return logs, *(batch.at_truth(each) for each in (field.mean, within, between))
+
+
+def truths_of(batches: Sequence[Seen]) -> np.ndarray:
+    """Return the true values of all fields, of shape (n_fields, n_outputs)."""
+    return np.concatenate([batch.part.truth for batch in batches])
+
+
+def weighed(model: Any, parts: list[Part], views: Views, truth: np.ndarray) -> tuple[Any, Views]:
+    """Give the parts the weights with which means of held-out fields are best; drop unlikely ones.
+
+    That is of least squared error, by which models are chosen as well. Likelihoods would hang on
+    members that nearly agree, and so on rounding.
+    """
+    logs, error = views.logs, truth - views.mean
+    products = np.einsum("kfp,lfp->klf", error, error) / error.shape[-1]
+
+    def cost(logits: np.ndarray) -> tuple[float, np.ndarray]:
+        share = shares(logits[:, None] + logs)
+        along = np.einsum("klf,lf->kf", products, share)
+        square = np.sum(share * along, axis=0)
+        total = np.mean(square) + TINY
+        slope = 2.0 * np.mean(share * (along - square), axis=1) / total
+        uneven = logits - logits.mean()
+        prior = EVEN / len(square)
+        return float(np.log(total) + prior * np.sum(uneven**2)), slope + 2.0 * prior * uneven
+
+    best = minimize(cost, np.zeros(len(parts)), jac=True, method="L-BFGS-B")
+    weights = shares(best.x[:, None])[:, 0]
+    moves = [k for k, part in enumerate(parts) if part.displacement is not None]
+    least = sorted(weights[moves], reverse=True)[:MOST_MOVES][-1] if moves else 0.0
+    still = [k for k, part in enumerate(parts) if part.displacement is None]
+    likeliest = still[int(np.argmax(weights[still]))]
+    weights[likeliest] = max(weights[likeliest], LEAST)
+    kept = [k for k in still if weights[k] >= UNLIKELY]
+    kept = sorted(kept + [k for k in moves if weights[k] >= max(UNLIKELY, least)])
+    weights = weights / weights[kept].sum()
+    some = [replace(parts[k], weight=float(weights[k])) for k in kept]
+    return model.with_parts(some), views.take(np.array(kept))
+
+
+def as_mixture(found: Any) -> Mixture:
+    """Return what is found of a batch always as a mixture."""
+    return Mixture([found]) if isinstance(found, Gaussian) else found
+
+
+def with_size(model: Any, views: Views, truth: np.ndarray, stated: bool) -> Any:
+    """Make errors as large as they are after the law, of which views of all parts are given.
+
+    What is stated gets the factor of the least CRPS, as few points that are nearly sure and wrong
+    would decide the mean square; residuals keep their mean square. What the members of a part
+    differ by stays.
+    """
+    weights = shares(np.log([[part.weight] for part in model.parts_]) + views.logs)
+
+    def field(log_factor: float) -> Mixture:
+        variances = np.exp(2.0 * log_factor) * views.within + views.between
+        each = zip(views.mean, variances, strict=True)
+        return Mixture([Gaussian(mean, Diagonal(variance)) for mean, variance in each], weights)
+
+    def score(log_factor: float) -> float:
+        return float(np.mean(field(log_factor).crps(truth)))
+
+    def miss(log_factor: float) -> float:
+        found = field(log_factor)
+        counts = (variance := found.variance()) > 0.0
+        square = (truth - found.mean)[counts] ** 2 / variance[counts]
+        return float(np.abs(np.log(np.maximum(np.mean(square), TINY))))
+
+    if not np.any(truth - field(0.0).mean):
+        return model  # nothing is wrong, so nothing says how large errors are
+    bounds = (-np.log(LARGEST), np.log(LARGEST))
+    cost = score if stated else miss
+    best = minimize_scalar(cost, bounds=bounds, method="bounded", options=FINE)
+    parts = [replace(part, spread=part.spread * np.exp(best.x)) for part in model.parts_]
+    return model.with_parts(parts)
