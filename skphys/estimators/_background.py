@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skphys.estimators._background_choice import choose, is_noise
+from skphys.estimators._candidates import Kernel
 from skphys.estimators._lifted import AUTO, ROUNDING, Seen, candidates
 from skphys.estimators._regridded import RegriddedBackground, at_points
 from skphys.grids import Components, Grid, grid_parts
@@ -89,17 +90,21 @@ class Background:
         if self.chosen.learned:  # of samples that it was fitted to it leaves less than of others
             self.std_, known = np.sqrt(np.mean(left_out**2, axis=0)), twins >= 0
             self.rest[known] = left_out[twins[known]]
-        self.explained_ = self._is_rounding(self.rest, y)
-        if self.chosen.learned and not self.explained_:
-            told = None if not self._chooses else few  # who asks for a map wants a net beside it
-            self.explained_ = is_noise(left_out, self.grid, told)
+        self.explained_ = self._is_rounding(self.rest, y) or self._is_noise(left_out, few)
         for each in tried.values():
             del each.left_out
         return self
 
-    @property
-    def _chooses(self) -> bool:
-        return isinstance(self.wanted, str) and self.wanted == AUTO
+    def _is_noise(self, left_out: Array, few: Seen) -> bool:
+        """Say whether there is nothing to learn in what is left.
+
+        Who asks for a map wants a net beside it; of its own rest a kernel would learn nothing.
+        """
+        if not self.chosen.learned:
+            return False
+        if not (isinstance(self.wanted, str) and self.wanted == AUTO):
+            return is_noise(left_out, self.grid)
+        return isinstance(self.chosen.candidate, Kernel) or is_noise(left_out, self.grid, few)
 
     def seen(self, inputs: Array, values: Array) -> Seen:
         """Return samples as candidates take them."""
