@@ -151,13 +151,13 @@ class Refitted:
 
     def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Refitted:
         """Learn the fields."""
-        self.left_out = y
+        self.left_out, self.shape = y, y.shape[1:]
+        targets = y[:, 0] if y.shape[1] == 1 else y
         if len(y) > 1:
             folds = KFold(min(FOLDS, len(y)), shuffle=True, random_state=0)
-            told = cross_val_predict(self.estimator, features, y, cv=folds)
+            told = cross_val_predict(self.estimator, features, targets, cv=folds)
             self.left_out = y - np.reshape(told, y.shape)
-        self.shape = y.shape[1:]
-        self.estimator = clone(self.estimator).fit(features, y)
+        self.estimator = clone(self.estimator).fit(features, targets)
         return self
 
     def __call__(self, features: Array) -> Array:

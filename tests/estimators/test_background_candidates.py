@@ -152,6 +152,15 @@ def test_a_regressor_is_judged_by_folds(estimator, n):
     assert not hasattr(estimator, "n_features_in_")
 
 
+def test_a_regressor_of_fields_of_one_point():
+    X, y = curved(30)
+    forest = RandomForestRegressor(3, random_state=0)  # warns of targets in one column
+    found = Refitted(forest).fit(X, SINGLE, y[:, :1])
+    expected = clone(forest).fit(X, y[:, 0]).predict(X)
+    np.testing.assert_array_equal(found(X), expected[:, None])
+    assert found.left_out.shape == (30, 1)
+
+
 def test_columns_of_one_unit():
     line, plane = Grid(x=np.linspace(0, 1, 5)), Grid(t=[0.0, 1.0], x=np.linspace(0, 1, 4))
     boundary = {"x": (Dirichlet(Column(0)), Neumann(0.0))}
