@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NETS = [
     "docs/user_guide/neural_processes.rst",
     "docs/user_guide/operators.rst",
+    "docs/user_guide/trained_nets.rst",
     "skphys/neural/*",
     "tests/conditioning/test_torch.py",
     "tests/estimators/test_boundary_lift_error.py",

@@ -1,11 +1,12 @@
 """Time a training step of operators with a boundary beside those without, in one run.
 
-All nets have width 64, 16 modes, 4 layers and a last hidden layer of 128; a step is forward,
-relative L2 loss, backward and Adam on a batch of 20 fields of one channel, on one thread. Ours is
-the very step of `FNORegressor`, on nets as its fit has left them. Rivals, where they are at hand:
-the FNO of the package neuraloperator, which keeps 16 modes of a real field when told
-``n_modes=30``, with its defaults and cut down to our layers; and with ``--official`` a checkout of
-the authors' BOON (github.com/amazon-science/boon), from which the script imports.
+All nets have width 64, 16 modes, 4 layers and a last hidden layer of 128; on a plane width 32 and 8
+modes. A step is forward, relative L2 loss, backward and Adam on a batch of 20 fields of one
+channel, on one thread. Ours is the very step of `FNORegressor`, on nets as its fit has left them.
+Rivals, where they are at hand: the FNO of the package neuraloperator, which keeps 16 modes of a
+real field when told ``n_modes=30``, with its defaults and cut down to our layers; and with
+``--official`` a checkout of the authors' BOON (github.com/amazon-science/boon), from which the
+script imports, in one dimension.
 
 Then what padding, members and the enforcement in predict cost. Contenders take turns, and each
 ratio is the median of the ratios of neighbouring turns, in CPU seconds, so that a shared machine
@@ -29,42 +30,60 @@ from skphys.grids import Grid
 from skphys.neural._batches import FieldBatch
 from skphys.neural._recipes import make_scheduler
 
-BATCH, WIDTH, MODES, LAYERS, PROJECTION = 20, 64, 16, 4, 128
+BATCH, LAYERS, PROJECTION = 20, 4, 128
+MODES, WIDTH = {1: 16, 2: 8}, {1: 64, 2: 32}  # by the number of axes
 MANY = 1_000_000  # steps of a schedule
-BOUNDARY = {"x": Dirichlet(FromInput())}
 
 
-def fields(n_points, n_samples=BATCH, seed=0):
+def grid_of(shape):
+    """Return the grid on a line or a square."""
+    return Grid(**{name: np.linspace(0.0, 1.0, n) for name, n in zip("xy", shape, strict=False)})
+
+
+def fields(shape, n_samples=BATCH, seed=0):
     """Return inputs with random end values, and outputs with the same ones."""
     rng = np.random.default_rng(seed)
-    x = np.linspace(0.0, 1.0, n_points)
-    left, right, bump = rng.normal(size=(3, n_samples, 1))
+    x, *other = np.meshgrid(*(np.linspace(0.0, 1.0, n) for n in shape), indexing="ij")
+    left, right, bump = rng.normal(size=(3, n_samples, *(1 for _ in shape)))
     line = left + (right - left) * x
-    return line + bump * np.sin(np.pi * x), line + bump**3 * np.sin(np.pi * x) / 3.0
+    wave = np.prod([np.sin(np.pi * axis) for axis in (x, *other)], axis=0)
+    pair = line + bump * wave, line + bump**3 * wave / 3.0
+    return tuple(part.reshape(n_samples, -1) for part in pair)
 
 
-def regressor(n_points, **parameters):
+def unfitted(shape, **parameters):
+    """Return an operator that will train for one epoch."""
+    sizes = MODES[len(shape)], WIDTH[len(shape)], LAYERS
+    return FNORegressor(*sizes, max_epochs=1, random_state=0, **parameters)
+
+
+def regressor(shape, **parameters):
     """Return an operator that has trained for one epoch."""
-    model = FNORegressor(MODES, WIDTH, LAYERS, max_epochs=1, random_state=0, **parameters)
-    return model.fit(*fields(n_points))
+    return unfitted(shape, grid=grid_of(shape), **parameters).fit(*fields(shape))
 
 
-def enforced(n_points, method, **parameters):
+def enforced(shape, method):
     """Return an operator with a boundary that has trained for one epoch."""
-    model = FNORegressor(MODES, WIDTH, LAYERS, max_epochs=1, random_state=0, **parameters)
-    grid = Grid(x=np.linspace(0.0, 1.0, n_points))
-    operator = BoundaryEnforcedOperator(model, BOUNDARY, grid, method=method)
-    return operator.fit(*fields(n_points))
+    boundary = dict.fromkeys("xy"[: len(shape)], Dirichlet(FromInput()))
+    operator = BoundaryEnforcedOperator(unfitted(shape), boundary, grid_of(shape), method=method)
+    return operator.fit(*fields(shape))
 
 
 def our_step(model):
     """Return a training step of a fitted FNORegressor."""
-    x, y = (torch.as_tensor(a, dtype=torch.float32) for a in fields(model.grid_.n_points))
-    x, y = (a[None, :, None].repeat(model.n_members, 1, 1, 1) for a in (x, y))
+    shape = model.grid_.shape
+    x, y = (torch.as_tensor(a, dtype=torch.float32) for a in fields(shape))
+    x, y = (
+        a.reshape(1, BATCH, 1, *shape).repeat(model.n_members, *(1 for _ in (0, 0, *shape)))
+        for a in (x, y)
+    )
     values = norms = None
     if model.net_.module_.inputs is not None:
-        values = x[:, :, 0, [0, -1]].clone()
-        norms = torch.linalg.vector_norm(y, dim=3)
+        ends = [
+            x.movedim(3 + axis, 3)[:, :, 0, end] for axis in range(len(shape)) for end in (0, -1)
+        ]
+        values = torch.cat([end.flatten(2) if end.ndim > 2 else end[..., None] for end in ends], 2)
+        norms = torch.linalg.vector_norm(y.flatten(3), dim=3)
     net = model.net_
     net.module_.train()
     net.scheduler_ = make_scheduler("one_cycle", net.optimizer_, net.lr, 1, MANY)
@@ -75,85 +94,94 @@ def our_step(model):
 def rival_step(net, *inputs, target):
     """Return a training step of any net, by the loss of fields and Adam as torch has them."""
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    norms = torch.linalg.vector_norm(target, dim=(1, 2))
+    norms = torch.linalg.vector_norm(target.flatten(1), dim=1)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        error = torch.linalg.vector_norm(net(*inputs) - target, dim=(1, 2))
+        error = torch.linalg.vector_norm((net(*inputs) - target).flatten(1), dim=1)
         (error / norms).mean().backward()
         optimizer.step()
 
     return step
 
 
-def neuraloperator_step(n_points, **settings):
+def neuraloperator_step(shape, **settings):
     """Return a training step of neuraloperator's FNO."""
     from neuralop.models import FNO
 
-    x, y = (torch.as_tensor(a, dtype=torch.float32)[:, None] for a in fields(n_points))
+    x, y = (
+        torch.as_tensor(a, dtype=torch.float32).reshape(BATCH, 1, *shape) for a in fields(shape)
+    )
+    modes, width = MODES[len(shape)], WIDTH[len(shape)]
     net = FNO(
-        n_modes=(2 * (MODES - 1),),
+        n_modes=(*(2 * modes - 1 for _ in shape[1:]), 2 * (modes - 1)),
         in_channels=1,
         out_channels=1,
-        hidden_channels=WIDTH,
+        hidden_channels=width,
         n_layers=LAYERS,
-        projection_channel_ratio=PROJECTION // WIDTH,
+        projection_channel_ratio=PROJECTION // width,
         **settings,
     )
-    kept = net.fno_blocks.convs[0].weight.shape[-1]
-    if kept != MODES:
-        raise RuntimeError(f"this release of neuraloperator keeps {kept} modes, not {MODES}.")
+    kept = tuple(net.fno_blocks.convs[0].weight.shape[2:])
+    wanted = (*(2 * modes - 1 for _ in shape[1:]), modes)
+    if kept != wanted:
+        raise RuntimeError(f"this release of neuraloperator keeps {kept} modes, not {wanted}.")
     return rival_step(net, x, target=y)
 
 
-def official_steps(n_points):
+def official_steps(shape):
     """Return training steps of the authors' FNO and of their BOON."""
     from src.models.base import FNO1d
     from src.models.single_step import BOON_FNO1d
 
-    x, y = (torch.as_tensor(a, dtype=torch.float32)[..., None] for a in fields(n_points))
+    x, y = (torch.as_tensor(a, dtype=torch.float32)[..., None] for a in fields(shape))
     left, right = {"val": y[:, 0]}, {"val": y[:, -1]}
-    boon = BOON_FNO1d(WIDTH, FNO1d(MODES, WIDTH), bdy_type="dirichlet")
+    boon = BOON_FNO1d(WIDTH[1], FNO1d(MODES[1], WIDTH[1]), bdy_type="dirichlet")
     return {
-        "official FNO": rival_step(FNO1d(MODES, WIDTH), x, target=y),
+        "official FNO": rival_step(FNO1d(MODES[1], WIDTH[1]), x, target=y),
         "official BOON": rival_step(boon, x, left, right, target=y),
     }
 
 
-def contenders(n_points, official):
+def contenders(shape, official):
     """Return the training steps to compare, by name; the first is the plain FNO."""
     steps = {
-        "plain": our_step(regressor(n_points)),
-        "lift": our_step(enforced(n_points, "lift").estimator_),
-        "kernel, scalar": our_step(enforced(n_points, "kernel").estimator_),
-        "kernel, block": our_step(enforced(n_points, "kernel_block").estimator_),
+        "plain": our_step(regressor(shape)),
+        "lift": our_step(enforced(shape, "lift").estimator_),
+        "kernel, scalar": our_step(enforced(shape, "kernel").estimator_),
+        "kernel, block": our_step(enforced(shape, "kernel_block").estimator_),
     }
     if find_spec("neuralop") is not None:
         lean = {"lifting_channel_ratio": 0, "use_channel_mlp": False}
-        steps["neuraloperator, same layers"] = neuraloperator_step(n_points, **lean)
-        steps["neuraloperator, defaults"] = neuraloperator_step(n_points)
-    return {**steps, **(official_steps(n_points) if official else {})}
+        steps["neuraloperator, same layers"] = neuraloperator_step(shape, **lean)
+        steps["neuraloperator, defaults"] = neuraloperator_step(shape)
+    return {**steps, **(official_steps(shape) if official else {})}
 
 
-def variants(n_points):
+def variants(shape):
     """Return training steps of other plain nets, and of five members together."""
     return {
-        "plain": our_step(regressor(n_points)),
-        "without padding": our_step(regressor(n_points, padding=0.0)),
-        "mirrored": our_step(regressor(n_points, padding="reflect")),
-        "five members": our_step(regressor(n_points, n_members=5)),
+        "plain": our_step(regressor(shape)),
+        "without padding": our_step(regressor(shape, padding=0.0)),
+        "mirrored": our_step(regressor(shape, padding="reflect")),
+        "five members": our_step(regressor(shape, n_members=5)),
     }
 
 
-def predictions(n_points, n_samples):
+def predictions(shape, n_samples):
     """Return calls of predict, with the backbone alone first."""
-    X, _ = fields(n_points, n_samples)
-    plain = regressor(n_points)
+    X, _ = fields(shape, n_samples)
+    plain = regressor(shape)
     calls = {"FNORegressor": lambda: plain.predict(X)}
     for method in ("project", "lift", "kernel"):
-        operator = enforced(n_points, method)
+        operator = enforced(shape, method)
         calls[method] = lambda operator=operator: operator.predict(X)
     return calls
+
+
+def points(shape):
+    """Say how many points a field has."""
+    return " x ".join(str(n) for n in shape) + " points"
 
 
 def cpu_seconds(functions, repeats):
@@ -184,9 +212,9 @@ def report(label, functions, repeats):
     return seconds
 
 
-def compare_steps(n_points, repeats, official):
+def compare_steps(shape, repeats, official):
     """Print the steps at one size, and the ratios between packages."""
-    seconds = report(f"Training step, {n_points} points", contenders(n_points, official), repeats)
+    seconds = report(f"Training step, {points(shape)}", contenders(shape, official), repeats)
     for name in (name for name in seconds if name.startswith("neuraloperator")):
         print(f"  plain / {name}: {ratio(seconds['plain'], seconds[name]):.2f}")
     if official:
@@ -204,20 +232,22 @@ def main():
     if arguments.official:
         sys.path.insert(0, arguments.official)
     torch.set_num_threads(1)
-    sizes = [(128, 3)] if arguments.quick else [(128, 61), (500, 31), (2048, 15)]
-    for n_points, repeats in sizes:
-        compare_steps(n_points, repeats, bool(arguments.official))
+    sizes = [((128,), 61), ((500,), 31), ((2048,), 15), ((33, 33), 21)]
+    if arguments.quick:
+        sizes = [((128,), 3), ((17, 17), 3)]
+    for shape, repeats in sizes:
+        compare_steps(shape, repeats, bool(arguments.official) and len(shape) == 1)
 
-    for n_points, repeats in sizes[:2]:
-        steps = variants(n_points)
-        seconds = report(f"Variants of the plain net, {n_points} points", steps, repeats)
+    for shape, repeats in sizes[:2]:
+        steps = variants(shape)
+        seconds = report(f"Variants of the plain net, {points(shape)}", steps, repeats)
         shared = ratio(seconds["five members"], seconds["plain"]) / 5.0
         print(f"  five members in one pass / five nets one after another: {shared:.2f}")
 
-    for n_points, repeats in sizes[:2]:
+    for shape, repeats in sizes[:2]:
         n_samples = 20 if arguments.quick else 200
-        label = f"predict, {n_samples} fields of {n_points} points"
-        report(label, predictions(n_points, n_samples), repeats)
+        label = f"predict, {n_samples} fields of {points(shape)}"
+        report(label, predictions(shape, n_samples), repeats)
 
 
 if __name__ == "__main__":

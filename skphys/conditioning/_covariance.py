@@ -11,11 +11,13 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from math import prod
 
+import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 from scipy import sparse
 
 from skphys.conditioning._arrays import Array, Normal, eps, like, matvec, transpose
 from skphys.conditioning._roots import Roots, dense_roots, diagonal_root, identity, own
+from skphys.conditioning._sparse._products import times
 
 AT_ONCE = 1 << 22  # values of rows that are written out at once
 ROUNDING = 4.0  # units of rounding below which a correlation's eigenvalue is none
@@ -210,6 +212,13 @@ class LowRank(Covariance):
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Draw ``F z``."""
         return matvec(self.factor, normal((*shape, self.factor.shape[-1])))
+
+    def row_variance(self, rows: Array) -> Array:
+        """Return the squared lengths of ``F' G'``, one column of the factor at a time."""
+        if not sparse.issparse(rows) or not is_numpy_array(self.factor):
+            return super().row_variance(rows)
+        columns = range(self.factor.shape[-1])
+        return sum((times(rows, self.factor[..., k]) ** 2 for k in columns), np.zeros(()))
 
     def white(self, matrix: Array) -> Array:
         """Return ``F' @ matrix``."""

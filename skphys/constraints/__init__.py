@@ -8,6 +8,7 @@ from skphys.constraints.base import Constraint
 from skphys.constraints.boundary import BoundaryConstraint
 from skphys.constraints.conservation import ConservationLaw
 from skphys.constraints.control_volume import ControlVolumeBalance
+from skphys.constraints.divergence import DivergenceFree
 from skphys.constraints.equality import LinearEquality
 from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
 from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
@@ -36,6 +37,7 @@ __all__ = [
     "ControlVolumeBalance",
     "DiffusiveFlux",
     "Dirichlet",
+    "DivergenceFree",
     "FieldTable",
     "FromInput",
     "InequalityConstraint",

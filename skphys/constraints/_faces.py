@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing
 
 from skphys.constraints._conditions import BoundaryCondition, Periodic
 from skphys.constraints._parts import placed
-from skphys.grids import SIDES, Axis, Grid, end_weights, naming, support
+from skphys.grids import SIDES, Axis, Grid, Mesh, end_weights, naming, support
 
 BOTH = "both"
 FURTHER_ORDERS = 3  # a single difference between orders vanishes, by chance, in some fields
@@ -137,7 +137,7 @@ class Face:
 
     def from_input(self, X: Any, channel: int) -> Floats:
         """Return the left-hand side of a field in X over the face, (n_samples, *shape)."""
-        fields = _channel(X, channel, self.grid)
+        fields = channel_of(X, channel, self.grid)
         return (fields @ self._rows(self.weights).T).reshape(len(fields), *self.shape)
 
     def stencil_error(self, fields: Floats) -> Floats:
@@ -229,7 +229,7 @@ def _end(side: str) -> int:
     return 0 if side == SIDES[0] else -1
 
 
-def _channel(X: Any, channel: int, grid: Grid) -> Floats:
+def channel_of(X: Any, channel: int, grid: Grid | Mesh) -> Floats:
     """Return the fields of one channel of X, (n_samples, n_points)."""
     flat = len(X.shape) == 2
     n_channels = X.shape[1] // grid.n_points if flat else X.shape[1]

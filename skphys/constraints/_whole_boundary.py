@@ -15,14 +15,14 @@ from skphys.constraints._boundary_spec import declared_faces
 from skphys.constraints._constraint_set import ConstraintSet
 from skphys.constraints._faces import BOTH
 from skphys.constraints.boundary import BoundaryConstraint
-from skphys.grids import SIDES, Components, Grid
+from skphys.grids import SIDES, Components, Grid, Mesh
 
 NamedFaces = list[tuple[str, BoundaryConstraint]]
 # Which of two faces states the points that they share.
 PRIORITY = {"dirichlet": 0, "periodic": 1, "neumann": 2, "robin": 2}
 
 
-def boundary_constraints(boundary: Any, grid: Grid | Components) -> NamedFaces:
+def boundary_constraints(boundary: Any, grid: Grid | Mesh | Components) -> NamedFaces:
     """State the conditions of a whole boundary as constraints, one a face.
 
     Parameters
@@ -31,8 +31,8 @@ def boundary_constraints(boundary: Any, grid: Grid | Components) -> NamedFaces:
         By axis: one condition for both faces, or a pair (left, right) for the faces at the low and
         the high coordinate, where None leaves a face free; or ``Periodic()``. On a grid of
         `Components` a dict of such dicts, by component; components and axes that are not named
-        are free.
-    grid : Grid or Components
+        are free. On a `Mesh` one condition for each named part of its boundary.
+    grid : Grid, Mesh or Components
         Where the fields live.
 
     Returns
@@ -40,7 +40,8 @@ def boundary_constraints(boundary: Any, grid: Grid | Components) -> NamedFaces:
     list of (str, BoundaryConstraint)
         Named ``<axis>_left``, ``<axis>_right``, and with components ``<component>_<axis>_left``;
         in the order of components and axes in the grid. A half-open periodic axis has none, one
-        that holds both ends has a single one, named after the axis.
+        that holds both ends has a single one, named after the axis. Those of a mesh have the names
+        of the parts, in the order of `boundary`.
 
     Raises
     ------
@@ -61,6 +62,12 @@ def boundary_constraints(boundary: Any, grid: Grid | Components) -> NamedFaces:
     `Dirichlet` faces are compared where they meet, when they are known, in fit and in predict; a
     difference beyond rounding is an error. On cell averages they are not: no value is at the
     corner itself.
+
+    A field on a mesh holds the averages of its cells. The value in the middle of a face is that of
+    the cell inside, plus the gradient there times the way to the face; the outward derivative is
+    the gradient times the normal. The gradient is the least squares one over the cell's neighbours
+    and theirs, weighed with the inverse squares of their distances. So both are exact for fields
+    that are linear there; values are of second order, derivatives of first.
 
     Examples
     --------
@@ -92,7 +99,7 @@ def boundary_constraints(boundary: Any, grid: Grid | Components) -> NamedFaces:
 
 
 def boundary_values(
-    constraints: NamedFaces, grid: Grid | Components, X: Any, feature_names: Any = None
+    constraints: NamedFaces, grid: Grid | Mesh | Components, X: Any, feature_names: Any = None
 ) -> dict[str, NDArray[np.float64]]:
     """Return the values that conditions prescribe, over their whole faces.
 
@@ -100,7 +107,7 @@ def boundary_values(
     ----------
     constraints : list of (str, BoundaryConstraint)
         From `boundary_constraints`.
-    grid : Grid or Components
+    grid : Grid, Mesh or Components
         Where the fields live.
     X : {array, DataFrame} of shape (n_samples, ...)
         Where columns, callables and `FromInput` look; one row a field.
@@ -142,8 +149,10 @@ def _of_part(declared: Sequence[BoundaryConstraint], grid: Any) -> list[Boundary
     """Return the constraints on one component, which share out the corners."""
     if not declared:
         return []
+    if isinstance(grid, Mesh):
+        return list(declared)
     if not isinstance(grid, Grid):
-        raise TypeError(f"A boundary condition needs a Grid; got {type(grid).__name__}.")
+        raise TypeError(f"A boundary condition needs a Grid or a Mesh; got {type(grid).__name__}.")
     for face in declared:
         face.check_axes(grid.names)
     faces = [single for face in declared for single in _singles(face, grid)]
@@ -174,7 +183,7 @@ def _stated_before(
             yield other.axis, "right" if other.face == BOTH else other.face
 
 
-def _check_sizes(faces: Sequence[BoundaryConstraint], grid: Grid | Components) -> None:
+def _check_sizes(faces: Sequence[BoundaryConstraint], grid: Grid | Mesh | Components) -> None:
     """Raise if the conditions on both faces of an axis could depend on each other."""
     for left, right in pairwise(faces):
         if left.axis != right.axis:

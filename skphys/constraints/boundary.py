@@ -14,27 +14,30 @@ from scipy.sparse import csr_array
 from skphys.constraints._conditions import BoundaryCondition, FromInput
 from skphys.constraints._corners import check_corner
 from skphys.constraints._faces import BOTH, Face
+from skphys.constraints._mesh_faces import MeshFace
 from skphys.constraints._parts import Resolved, Shapes, Space, part_of
 from skphys.constraints._values import Column
 from skphys.constraints.base import Constraint
-from skphys.grids import Grid
+from skphys.grids import Mesh
 
 
 class BoundaryConstraint(Constraint):
-    """A boundary condition at one face of a grid.
+    """A boundary condition at one face of a grid, or on a part of a mesh's boundary.
 
     One row for each point of the face, in C order over the other axes. Time is an axis like any
     other: the face "x_left" of ``Grid(t=..., x=..., y=...)`` has the shape (n_t, n_y), and a
-    condition at the left of "t" is an initial condition.
+    condition at the left of "t" is an initial condition. On a `Mesh` there is one row for each face
+    of the part, and each time level, of shape (n_t, n_faces): see `boundary_constraints`.
 
     Parameters
     ----------
     condition : Dirichlet, Neumann, Robin or Periodic
         What holds.
     axis : str
-        The axis across the face.
+        The axis across the face; the name of the part, on a mesh.
     face : {"left", "right", "both"}
-        Where the coordinate is lowest or highest. Both, for a periodic axis and only there.
+        Where the coordinate is lowest or highest. Both, for a periodic axis and for a part of a
+        mesh's boundary, and only there.
     component : str or None, default=None
         The component that it speaks of, on a grid of `Components`.
     corners : sequence of (str, str), default=()
@@ -106,7 +109,7 @@ class BoundaryConstraint(Constraint):
 
         Parameters
         ----------
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             Where the field lives.
 
         Returns
@@ -126,7 +129,7 @@ class BoundaryConstraint(Constraint):
 
         Parameters
         ----------
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             Where the field lives.
 
         Returns
@@ -152,7 +155,7 @@ class BoundaryConstraint(Constraint):
 
         Parameters
         ----------
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             Where the field lives.
 
         Returns
@@ -172,7 +175,7 @@ class BoundaryConstraint(Constraint):
 
         Parameters
         ----------
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             Where the field lives.
 
         Returns
@@ -189,7 +192,7 @@ class BoundaryConstraint(Constraint):
         ----------
         resolved : dict of str to ndarray
             As `values` gets it.
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             The grid of `rows`.
 
         Returns
@@ -208,7 +211,7 @@ class BoundaryConstraint(Constraint):
         ----------
         resolved : dict of str to ndarray
             The value, of shape (n_samples or 1, *face_shape).
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             The grid of `rows`.
 
         Returns
@@ -250,7 +253,7 @@ class BoundaryConstraint(Constraint):
             Another constraint on the same fields.
         other_resolved : dict of str to ndarray
             The value there.
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             Where the fields live.
 
         Raises
@@ -275,7 +278,7 @@ class BoundaryConstraint(Constraint):
         ----------
         fields : ndarray of shape (n_samples, n_points)
             True fields.
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             Where they live.
 
         Returns
@@ -298,7 +301,7 @@ class BoundaryConstraint(Constraint):
 
         Parameters
         ----------
-        grid : Grid or Components
+        grid : Grid, Mesh or Components
             Where the field lives.
 
         Returns
@@ -318,10 +321,10 @@ class BoundaryConstraint(Constraint):
         made = self._made
         if made is None or made[0] is not grid or made[1] != stated:
             part, where = part_of(grid, self.component)
-            if not isinstance(part, Grid):
-                raise TypeError(f"A boundary condition needs a Grid; got {type(part).__name__}.")
-            self.check_axes(part.names)
-            face = Face(condition, part, self.axis, self.face, corners, where, grid.n_points)
+            kind = MeshFace if isinstance(part, Mesh) else Face
+            if kind is Face:
+                self.check_axes(part.names)
+            face = kind(condition, part, self.axis, self.face, corners, where, grid.n_points)
             made = self._made = grid, stated, face
         return made[2]
 

@@ -3,14 +3,16 @@
 The first five `make_*` functions draw points (a long table) or whole fields of one partial
 differential equation, and hand over its exact solution, mass and shock position as picklable
 callables. The others make data for operators: an input field and values on the boundary, to the
-field at a later time.
+field at a later time, or, in a porous medium, to the pressure.
 """
 
 from skphys.datasets._advection import make_advection
+from skphys.datasets._advection_diffusion import make_advection_diffusion
 from skphys.datasets._burgers import make_burgers
 from skphys.datasets._burgers_periodic import make_burgers_periodic
 from skphys.datasets._burgers_riemann import make_burgers_riemann
 from skphys.datasets._context import make_context_target
+from skphys.datasets._darcy import make_darcy
 from skphys.datasets._diffusion import make_diffusion
 from skphys.datasets._heat_robin import make_heat_robin
 from skphys.datasets._heat_rod import make_heat_rod
@@ -35,5 +37,7 @@ __all__ = [
     "make_burgers_periodic",
     "make_wave",
     "make_lid_driven_cavity",
+    "make_darcy",
+    "make_advection_diffusion",
     "vorticity",
 ]

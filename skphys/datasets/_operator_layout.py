@@ -25,8 +25,8 @@ class FaceValues:
         The columns, where X is a DataFrame.
     positions : sequence of int
         The same columns, where X is an array.
-    profile : ndarray, default=None
-        Shape of the values along the face, which one column scales. None: one column for each
+    profile : ndarray of shape (n_columns, *face_shape), default=None
+        Shapes of the values along the face, which the columns scale. None: one column for each
         point of the face.
     """
 
@@ -43,7 +43,7 @@ class FaceValues:
             values = np.column_stack([np.asarray(X[name]) for name in self.names])
         else:
             values = np.asarray(X)[:, self.positions]
-        return values if self.profile is None else np.multiply.outer(values[:, 0], self.profile)
+        return values if self.profile is None else np.tensordot(values, self.profile, 1)
 
     def __repr__(self) -> str:
         columns = self.names[0] if len(self.names) == 1 else f"{self.names[0]}..{self.names[-1]}"
@@ -63,8 +63,13 @@ class ValueColumns:
         columns = self.names[name]
         start = self.first + self.flat.index(columns[0])
         if columns != [name] or profile is not None:
-            return FaceValues(columns, range(start, start + len(columns)), profile)
+            shapes = None if profile is None else profile[None]
+            return FaceValues(columns, range(start, start + len(columns)), shapes)
         return name if self.as_frame else Column(start)
+
+    def between(self, names: Sequence[str], profiles: Floats) -> FaceValues:
+        """Return values along a face that are made of several others, (n_names, n_face)."""
+        return FaceValues(names, [self.first + self.flat.index(name) for name in names], profiles)
 
     @property
     def flat(self) -> list[str]:
@@ -85,6 +90,7 @@ class Samples:
     boundary_values: dict[str, Floats] = field(default_factory=dict)  # (B,) or (B, n_t) each
     components: tuple[str, ...] = ()  # names of several
     extras: dict[str, Any] = field(default_factory=dict)  # more attributes of the Bunch
+    input_name: str = "u0"  # of an input field that is no start
 
     def of_components(self, grid: Grid) -> Grid | Components:
         """Return the grid, or one for each of the components."""
@@ -103,6 +109,8 @@ def operator_dataset(
     grid = samples.of_components(samples.times.grid(**samples.space))
     values = samples.boundary_values | {name: samples.params[name] for name in columns}
     fields = field_names(input_grid, "0")
+    if samples.input_name != "u0":
+        fields = [f"{samples.input_name}_{i}" for i in range(input_grid.n_points)]
     behind = ValueColumns(_column_names(values), len(fields), as_frame)
     inputs = samples.inputs.reshape(len(samples.inputs), -1)
     parts = [inputs, *(value.reshape(len(value), -1) for value in values.values())]

@@ -15,10 +15,10 @@ from skphys.estimators._background import Background
 from skphys.estimators._constrained import Constrained
 from skphys.estimators._embedding import BoundaryBackbone, can_be_told, check_embedding
 from skphys.estimators._error_model import ErrorModel
-from skphys.estimators._named_boundary import named_faces, with_face
+from skphys.estimators._named_boundary import named_faces, only_projects, with_face
 from skphys.estimators._regridded import RegriddedBackground
 from skphys.estimators._report import ConstraintReport
-from skphys.grids import Components, Grid
+from skphys.grids import Components, Grid, Mesh
 from skphys.predictive import Prediction
 
 AUTO = "auto"
@@ -42,21 +42,23 @@ class BoundaryEnforcedOperator(Constrained):
     boundary : dict or None, default=None
         The conditions, by axis: ``{"x": (Dirichlet(0.0), Neumann("flux"))}`` for the faces at the
         low and the high coordinate, one condition for both, None for a face that is free,
-        ``Periodic()``; with `Components` a dict of such dicts. See
-        :func:`~skphys.constraints.boundary_constraints`. Parameters of the conditions are reached
-        as ``boundary__x_left__value``. None enforces nothing.
-    grid : Grid, Components or None, default=None
+        ``Periodic()``; with `Components` a dict of such dicts; on a `Mesh` one condition for each
+        named part of its boundary. See :func:`~skphys.constraints.boundary_constraints`.
+        Parameters of the conditions are reached as ``boundary__x_left__value``. None enforces
+        nothing.
+    grid : Grid, Mesh, Components or None, default=None
         Where the fields live; y has shape (n_samples, n_points), in C order. None will do without a
-        boundary only. An operator whose own `grid` is None gets this one.
+        boundary only. An operator whose own `grid` is None gets this one. On a `Mesh` the method is
+        "project".
     method : {"auto", "kernel", "kernel_block", "lift", "project"}, default="auto"
         What happens while the backbone trains. "project": nothing; works with any backbone, also a
         trained one. "lift": it learns what a background field leaves, which satisfies the boundary
         and is found in closed form; works with any backbone that is still to be trained. "kernel"
-        corrects the kernel inside each layer, as BOON does; it needs one axis, and an operator
-        whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a skorch net with
-        spectral layers in its module. One number stands there for a layer's kernel between two
-        boundary points, as in the released code of BOON; with "kernel_block" it is the matrix
-        between all channels, which decouples boundary and interior exactly. An operator with the
+        corrects the kernel inside each layer, as BOON does, for one axis after another; it needs an
+        operator whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a skorch net
+        with spectral layers in its module. One number stands there for a layer's kernel between two
+        faces, as in the released code of BOON; with "kernel_block" it is the matrix between all
+        channels, which on one axis decouples boundary and interior exactly. An operator with the
         parameter gets the boundary's values as inputs as well, with "lift", too. "auto" is "lift"
         for such an operator and for skorch nets, "project" for other backbones, and for nets that
         are to learn beside no background. The kernels are there to be asked for: they were not the
@@ -174,7 +176,7 @@ class BoundaryEnforcedOperator(Constrained):
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "predict"])],
         "boundary": [Mapping, None],
-        "grid": [Grid, Components, None],
+        "grid": [Grid, Mesh, Components, None],
         "method": [StrOptions({"auto", "kernel", "kernel_block", "lift", "project"})],
         "background": [
             StrOptions({"auto", "none", "values", "smooth", "linear", "kernel"}),
@@ -275,7 +277,8 @@ class BoundaryEnforcedOperator(Constrained):
     def _told(self, regressor: Any, constraints: ConstraintSet) -> BoundaryBackbone:
         """Return a backbone that is told about the boundary, if that is the method."""
         tell_grid(regressor, self.grid)
-        method = PROJECT if not constraints.named else self.method
+        mesh = only_projects(self.grid, self.method)
+        method = PROJECT if mesh or not constraints.named else self.method
         if method == AUTO:
             method = BEST if can_be_told(regressor, constraints, BEST) else PROJECT
         elif method != PROJECT:

@@ -26,7 +26,7 @@ from skphys.estimators._background import Background
 from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.estimators._regridded import RegriddedBackground
 from skphys.estimators._zero_field import ZeroField
-from skphys.grids import Components, Grid, grid_parts
+from skphys.grids import grid_parts
 from skphys.neural import BoundaryBatch
 from skphys.predictive import (
     METHODS,
@@ -68,8 +68,6 @@ def check_embedding(regressor: Any, constraints: ConstraintSet, method: str) -> 
             f"operator such as FNORegressor, or for 'kernel' a skorch net with spectral layers."
         )
     embed_boundary(constraints.named, constraints.grid, method)
-    if method in KERNELS:
-        _check_kernel(constraints.grid)
 
 
 def can_be_told(regressor: Any, constraints: ConstraintSet, method: str) -> bool:
@@ -81,17 +79,6 @@ def can_be_told(regressor: Any, constraints: ConstraintSet, method: str) -> bool
     except ValueError:
         return False
     return True
-
-
-def _check_kernel(grid: Grid | Components) -> None:
-    """Raise if layers cannot be corrected for this boundary."""
-    parts = grid_parts(grid)
-    if len(parts) > 1 or parts[0][0].n_axes > 1:
-        raise ValueError(
-            f"method='kernel' corrects layers along one axis, for one component; the grid has "
-            f"{len(parts)} component(s) with the axes {list(parts[0][0].names)}. Use "
-            f"method='lift' or 'project'."
-        )
 
 
 def _refusal(estimator: Any, needs_hook: bool) -> str | None:

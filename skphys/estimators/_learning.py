@@ -67,7 +67,7 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     if not np.any(spread > 0.0) or n_fields < FEWEST or not judged:
         return _best([(simple, *_scored(simple, batches))])
     tried, still = [simple], list(full.parts_)
-    if same and model.correlation_length is None and model.covariance != "stated":
+    if same and _can_judge(model, batches):
         learned, correlation = _correlated(batches, simple.parts_[0], stated)
         full = full.with_parts(still, correlation_=correlation)
         still.append(learned)
@@ -120,6 +120,17 @@ def _share_points(batches: Sequence[Seen]) -> bool:
         and b.part.truth.shape == b.mean.shape
         for b in batches
     )
+
+
+def _can_judge(model: Any, batches: Sequence[Seen]) -> bool:
+    """Say whether the fields that a correlation is learned from can also say what it is worth.
+
+    A law of as many rows leaves nothing open of what these fields err by, but of what others do.
+    """
+    n_rows = batches[0].part.fields.system.rows.shape[0]
+    if model.correlation_length is not None or model.covariance == "stated":
+        return False
+    return model.covariance == "learned" or n_rows < sum(len(batch.mean) for batch in batches)
 
 
 def _floor(batches: Sequence[Seen]) -> np.ndarray | None:

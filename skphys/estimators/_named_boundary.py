@@ -12,7 +12,7 @@ from typing import Any
 from sklearn.base import clone
 
 from skphys.constraints import BOTH, BoundaryConstraint, declared_faces, with_condition
-from skphys.grids import SIDES
+from skphys.grids import SIDES, Mesh
 
 
 def named_faces(boundary: Any) -> dict[str, BoundaryConstraint]:
@@ -40,3 +40,15 @@ def with_face(boundary: Any, name: str, key: str, value: Any) -> Any:
         return boundary  # so that set_params(**get_params()) changes nothing
     condition = clone(face.condition).set_params(**{key: value}) if key else value
     return with_condition(boundary, face, condition)
+
+
+def only_projects(grid: Any, method: str) -> bool:
+    """Say whether fields can only be projected onto their boundary, because they are on a mesh."""
+    if not any(isinstance(part, Mesh) for part in getattr(grid, "grids", {"": grid}).values()):
+        return False
+    if method not in ("auto", "project"):
+        raise ValueError(
+            f"method={method!r} needs a Grid, whose faces have an axis across them; on a Mesh use "
+            f"method='project'."
+        )
+    return True

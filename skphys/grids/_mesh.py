@@ -12,7 +12,15 @@ from scipy.sparse import csr_array
 from skphys.grids._axis import Axis
 from skphys.grids._checks import Vector, freeze
 from skphys.grids._grid import Grid, Over
-from skphys.grids._mesh_checks import as_areas, as_centres, as_faces, as_normals, as_positive
+from skphys.grids._mesh_checks import (
+    as_areas,
+    as_boundary,
+    as_centres,
+    as_face_points,
+    as_faces,
+    as_normals,
+    as_positive,
+)
 from skphys.grids._simplices import simplex_cells
 
 
@@ -36,10 +44,16 @@ class Mesh:
     areas : array-like of shape (n_faces,), default=None
         Sizes of the faces. None takes 1, so that a flux is the rate through the whole face.
     normals : array-like of shape (n_faces, n_dims), default=None
-        Unit vectors in the faces' positive direction; only a flux stated by a velocity vector
-        needs them.
+        Unit vectors in the faces' positive direction; only a flux stated by a velocity vector,
+        and conditions on derivatives at the boundary, need them.
     t : array-like of shape (n_times,), default=None
         Time levels; None is a field without time.
+    face_points : array-like of shape (n_faces, n_dims) or (n_faces,), default=None
+        The middle of each face; only boundary conditions need them.
+    boundary : dict, default=None
+        The parts of the boundary by name, for boundary conditions: numbers of faces, a mask of
+        shape (n_faces,), or a callable that takes the middles of the faces where the mesh ends,
+        (n, n_dims), and returns which of them are meant. Faces that are not named are free.
 
     See Also
     --------
@@ -75,6 +89,8 @@ class Mesh:
         areas: Any = None,
         normals: Any = None,
         t: Any = None,
+        face_points: Any = None,
+        boundary: Any = None,
     ) -> None:
         self._volumes = freeze(as_positive(volumes, "volumes"))
         n_cells = self._volumes.size
@@ -84,11 +100,18 @@ class Mesh:
         self._areas = freeze(np.ones(n_faces) if areas is None else as_areas(areas, n_faces))
         shape = (n_faces, self._centres.shape[1])
         self._normals = None if normals is None else freeze(as_normals(normals, shape))
+        self._face_points = (
+            None if face_points is None else freeze(as_face_points(face_points, shape))
+        )
+        parts = as_boundary(boundary, self._faces, self._face_points)
+        self._boundary = {name: freeze(part) for name, part in parts.items()}
         cells = {"cell": Axis.cells(np.arange(n_cells + 1.0))}
         self._grid = Grid(**({} if t is None else {"t": t}), **cells)
 
     @classmethod
-    def from_simplices(cls, vertices: Any, simplices: Any, t: Any = None) -> Mesh:
+    def from_simplices(
+        cls, vertices: Any, simplices: Any, t: Any = None, boundary: Any = None
+    ) -> Mesh:
         """Build a mesh of segments, triangles or tetrahedra.
 
         Parameters
@@ -99,24 +122,29 @@ class Mesh:
             The corners of each cell, as in `scipy.spatial.Delaunay`, in any order.
         t : array-like of shape (n_times,), default=None
             Time levels.
+        boundary : dict, default=None
+            The parts of the boundary by name, as in `Mesh`.
 
         Returns
         -------
         Mesh
-            With centroids, volumes, faces, areas and normals. The outside is always the neighbour
-            of a face, so fluxes through the boundary count positive outwards.
+            With centroids, volumes, faces, their middles, areas and normals. The outside is always
+            the neighbour of a face, so fluxes through the boundary count positive outwards.
 
         Examples
         --------
         >>> from skphys.grids import Mesh
         >>> square = [[0, 0], [1, 0], [1, 1], [0, 1]]
-        >>> mesh = Mesh.from_simplices(square, [[0, 1, 2], [0, 2, 3]])
+        >>> left = {"left": lambda points: points[:, 0] == 0.0}
+        >>> mesh = Mesh.from_simplices(square, [[0, 1, 2], [0, 2, 3]], boundary=left)
         >>> mesh
         Mesh(2 cells, 5 faces)
         >>> mesh.volumes
         array([0.5, 0.5])
+        >>> mesh.face_points[mesh.boundary["left"]]
+        array([[0. , 0.5]])
         """
-        return cls(**simplex_cells(vertices, simplices), t=t)
+        return cls(**simplex_cells(vertices, simplices), t=t, boundary=boundary)
 
     @property
     def centres(self) -> Vector:
@@ -142,6 +170,16 @@ class Mesh:
     def normals(self) -> Vector | None:
         """Unit vectors from owner to neighbour, read-only, shape (n_faces, n_dims), or None."""
         return self._normals
+
+    @property
+    def face_points(self) -> Vector | None:
+        """The middle of each face, read-only, shape (n_faces, n_dims), or None."""
+        return self._face_points
+
+    @property
+    def boundary(self) -> dict[str, NDArray[np.intp]]:
+        """The numbers of the faces of each named part of the boundary, read-only."""
+        return dict(self._boundary)
 
     @property
     def n_cells(self) -> int:
@@ -269,7 +307,8 @@ class Mesh:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mesh):
             return NotImplemented
-        return self._grid == other._grid and all(
+        alike = self._grid == other._grid and self._boundary.keys() == other._boundary.keys()
+        return alike and all(
             np.array_equal(mine, theirs)  # type: ignore[arg-type]
             for mine, theirs in zip(self._arrays(), other._arrays(), strict=True)
         )
@@ -291,4 +330,5 @@ class Mesh:
                 freeze(array)
 
     def _arrays(self) -> tuple[NDArray[Any] | None, ...]:
-        return self._centres, self._volumes, self._faces, self._areas, self._normals
+        own = self._centres, self._volumes, self._faces, self._areas, self._normals
+        return *own, self._face_points, *(self._boundary[name] for name in sorted(self._boundary))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -71,3 +72,59 @@ def as_normals(values: Any, shape: tuple[int, int]) -> Vector:
     if not np.allclose(np.linalg.norm(normals, axis=1), 1.0, rtol=1e-6):
         raise ValueError("normals must be unit vectors; divide them by their lengths.")
     return normals
+
+
+def as_face_points(values: Any, shape: tuple[int, int]) -> Vector:
+    """Return the middle of each face."""
+    points = as_numbers(values, "face_points")
+    points = points[:, None] if points.ndim == 1 else points
+    if points.shape != shape:
+        raise ValueError(f"face_points must have shape {shape}, got {points.shape}.")
+    return points
+
+
+def as_boundary(
+    boundary: Any, faces: NDArray[np.intp], face_points: Vector | None
+) -> dict[str, NDArray[np.intp]]:
+    """Return the numbers of the faces of each named part of the boundary."""
+    if boundary is None:
+        return {}
+    if not isinstance(boundary, Mapping):
+        raise TypeError(
+            f"boundary must be a dict from names to faces, such as {{'wall': [0, 3]}}; got "
+            f"{type(boundary).__name__}."
+        )
+    ends = (faces == OUTSIDE).any(axis=1)
+    parts = {name: _as_part(name, part, ends, face_points) for name, part in boundary.items()}
+    taken = np.bincount(np.concatenate([*parts.values(), []]).astype(np.intp))
+    if (taken > 1).any():
+        raise ValueError(
+            f"boundary names face {int(taken.argmax())} more than once; each has one condition."
+        )
+    return parts
+
+
+def _as_part(
+    name: str, part: Any, ends: NDArray[np.bool_], face_points: Vector | None
+) -> NDArray[np.intp]:
+    if callable(part):
+        if face_points is None:
+            raise ValueError(f"boundary[{name!r}] is a callable of face_points, which are missing.")
+        chosen = np.zeros(len(ends), dtype=bool)
+        chosen[ends] = part(face_points[ends])
+    else:
+        chosen = np.asarray(part)
+    if chosen.dtype == bool and chosen.shape == ends.shape:
+        chosen = np.flatnonzero(chosen)
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not chosen.size:
+        raise ValueError(
+            f"boundary[{name!r}] must hold numbers of faces, at least one, or be a boolean mask of "
+            f"shape ({len(ends)},), or a callable that makes one of the faces' points."
+        )
+    inside = (chosen < 0) | (chosen >= len(ends)) | ~ends[np.clip(chosen, 0, len(ends) - 1)]
+    if inside.any():
+        raise ValueError(
+            f"boundary[{name!r}] holds face {int(chosen[inside][0])}, which has no outside; a "
+            f"condition holds where the mesh ends."
+        )
+    return np.unique(chosen).astype(np.intp)

@@ -12,7 +12,7 @@ from skphys.grids._checks import Vector, as_numbers
 
 
 def simplex_cells(vertices: Any, simplices: Any) -> dict[str, Any]:
-    """Return the arguments of a Mesh of simplices: points, volumes, faces, areas, normals.
+    """Return the arguments of a Mesh of simplices, but for what the user says.
 
     The area vector of the facet opposite a corner is ``-n_dims * volume * grad(lambda)``, with
     ``lambda`` the corner's barycentric coordinate; it points outwards, in any dimension.
@@ -23,7 +23,7 @@ def simplex_cells(vertices: Any, simplices: Any) -> dict[str, Any]:
     volumes = np.abs(np.linalg.det(edges)) / math.factorial(vertices.shape[1])
     _require_volume(volumes, edges)
     vectors = _area_vectors(edges, volumes)
-    cell, neighbour, corner = _facets(simplices)
+    cell, neighbour, corner, facets = _facets(simplices)
     vectors = vectors[cell, corner]
     _require_sides(corners.mean(axis=1), cell, neighbour, vectors)
     areas = np.linalg.norm(vectors, axis=-1)
@@ -33,6 +33,7 @@ def simplex_cells(vertices: Any, simplices: Any) -> dict[str, Any]:
         "faces": np.column_stack([cell, neighbour]),
         "areas": areas,
         "normals": vectors / areas[:, None],
+        "face_points": vertices[facets].mean(axis=1),
     }
 
 
@@ -43,10 +44,8 @@ def _area_vectors(edges: Vector, volumes: Vector) -> Vector:
     return -edges.shape[-1] * volumes[:, None, None] * gradients
 
 
-def _facets(
-    simplices: NDArray[np.intp],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Return, for each facet, its owner, its neighbour or -1, and the owner's opposite corner."""
+def _facets(simplices: NDArray[np.intp]) -> tuple[NDArray[np.intp], ...]:
+    """Return, for each facet, its owner, its neighbour or -1, the owner's other corner, its own."""
     n_corners = simplices.shape[1]
     others = [[j for j in range(n_corners) if j != corner] for corner in range(n_corners)]
     facets = np.sort(simplices[:, others], axis=-1).reshape(-1, n_corners - 1)
@@ -59,7 +58,7 @@ def _facets(
         worst = facets[first[counts.argmax()]].tolist()
         raise ValueError(f"simplices overlap: the facet {worst} belongs to {counts.max()} of them.")
     second = np.where(counts == 2, order[np.minimum(first + 1, len(order) - 1)] // n_corners, -1)
-    return order[first] // n_corners, second, order[first] % n_corners
+    return order[first] // n_corners, second, order[first] % n_corners, facets[first]
 
 
 def _require_sides(

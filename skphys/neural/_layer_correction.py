@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
-from skphys.neural._kernel import KernelCorrection, boundary_changes, boundary_points
+from skphys.neural._kernel import RIDGE, KernelCorrection, boundary_changes, solve
 from skphys.neural._spectral import SpectralConv, Transform
 from skphys.neural._transforms import axis_modes
+from skphys.neural._walls import Walls, boundary_walls, grid_shape
 
 
 class CorrectOwn:
@@ -29,11 +30,11 @@ class CorrectOwn:
 
     def __call__(self, layer: SpectralConv, args: tuple[Tensor, ...]) -> None:
         """Give the layer a correction for the points that it works on."""
-        points = layer.transform.points[0]
-        _check_points(layer, self.embedding, len(points))
+        points = layer.transform.points
+        _check_points(layer, self.embedding, tuple(len(p) for p in points))
         correction = layer.correction
-        same = isinstance(correction, KernelCorrection) and np.array_equal(
-            correction.points, points
+        same = isinstance(correction, KernelCorrection) and all(
+            np.array_equal(mine, p) for mine, p in zip(correction.points, points, strict=True)
         )
         if not same:
             correction = KernelCorrection(self.embedding, layer.transform)
@@ -54,6 +55,7 @@ class CorrectWeights:
     def __init__(self, embedding: BoundaryEmbedding, weights: Callable[[Any], Tensor]) -> None:
         self.embedding, self.weights = embedding, weights
         self.correction: KernelCorrection | None = None
+        self.transform: Transform
 
     def __call__(self, layer: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
         """Return ``K (x + E d)`` for an output ``K x``."""
@@ -63,16 +65,16 @@ class CorrectWeights:
             weight = self.weights(layer)[..., : x.shape[-1] // 2 + 1].to(torch.complex64)
             _check_weights(layer, weight, x)
             correction, transform = self._tools(x, weight.shape[-1])
-            missing = _missing(x, out, correction.stencils)
-            by_mode = weight.permute(2, 0, 1)
-            changes = correction.modes(missing, torch.view_as_real(by_mode)[None])
-            changes = torch.einsum("ebmi,mio->ebmo", changes, by_mode)
-            return out + transform.synthesise(changes)[0].transpose(1, 2).to(out.dtype)
+            by_mode = weight.permute(2, 0, 1)[None]
+            left = (x - out).float().transpose(1, 2)[None]
+            none = by_mode.new_zeros(1, len(x), weight.shape[-1], x.shape[1])
+            modes = correction(left, none, by_mode, transform)
+            return out + transform.synthesise(modes)[0].transpose(1, 2).to(out.dtype)
 
     def _tools(self, x: Tensor, n_modes: int) -> tuple[KernelCorrection, Transform]:
         """Return the correction, and the transform for so many points and modes."""
         made = self.correction
-        if made is None or made.read.shape[-1] != n_modes:
+        if made is None or self.transform.n_modes != (n_modes,):
             points = np.arange(x.shape[-1], dtype=np.float64)
             modes = [axis_modes(points, n_modes, real=True)]
             self.transform = Transform(modes, [points]).float()  # whatever torch's default is
@@ -92,8 +94,8 @@ class CorrectResponses:
 
     def __init__(self, embedding: BoundaryEmbedding) -> None:
         self.embedding = embedding
-        stencils, self.ends = boundary_points(embedding)
-        self.stencils = torch.tensor(stencils).float()
+        (walls,) = boundary_walls(embedding)
+        self.stencils, self.ends = torch.tensor(walls.stencils).float(), walls.ends
 
     def __call__(self, layer: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
         """Return ``K (x + E d)`` for an output ``K x``."""
@@ -118,28 +120,103 @@ class CorrectResponses:
         return (responses[:-1] - responses[-1:]).unflatten(0, size)
 
 
+class CorrectByApplying:
+    """Correct any affine layer on several axes, by applying it to what is to be changed.
+
+    Once more for each axis that has faces, and for a few fields besides.
+
+    Parameters
+    ----------
+    embedding : BoundaryEmbedding
+        The boundary; with the pivot "scalar".
+    """
+
+    def __init__(self, embedding: BoundaryEmbedding) -> None:
+        if embedding.pivot != "scalar":
+            raise ValueError(
+                "method='kernel_block' on several axes reads the weights of FNO's layers, and "
+                "those of no other module. Use method='kernel', 'lift' or 'project'."
+            )
+        self.embedding, self.walls = embedding, boundary_walls(embedding)
+
+    def __call__(self, layer: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
+        """Return ``K (x + E d)`` for an output ``K x``."""
+        x, *others = args
+        _check_layer(layer, self.embedding, x, out)
+        for walls in self.walls:
+            units = _units(walls, x)
+            responses = layer.forward(units, *others)  # its own forward: without this hook
+            constant = responses[-1:]
+            measured = _read(walls, responses[:-1] - constant)[:, 0]
+            inverse = _inverse(measured.movedim(1 + walls.axis, 1).flatten(2))
+            changes = _read(walls, x - out).movedim(2 + walls.axis, -1) @ inverse.T
+            moved = _at_ends(walls, changes, torch.zeros_like(x))
+            out = out + (layer.forward(moved, *others) - constant).to(out.dtype)
+        return out
+
+
+def _inverse(responses: Tensor) -> Tensor:
+    """Return the inverse of one number for each pair of faces, from (changed, measured, point).
+
+    Where responses cancel along a face, as they do in layers that shift waves, it stays small.
+    """
+    pivot = responses.mean(2).T
+    eye = torch.eye(len(pivot), device=pivot.device, dtype=pivot.dtype)
+    size = responses.square().mean(2).sum(1).mean()
+    return solve(pivot[None], eye, RIDGE, size[None])[0]
+
+
+def _read(walls: Walls, x: Tensor) -> Tensor:
+    """Return what conditions measure of fields (B, C, *shape), on faces."""
+    axis = 2 + walls.axis
+    stencils = torch.as_tensor(walls.stencils, dtype=torch.float32, device=x.device)
+    part = x[:, walls.channels(x.shape[1])].float()
+    return (part.movedim(axis, -1) @ stencils.T).movedim(-1, axis)
+
+
+def _units(walls: Walls, x: Tensor) -> Tensor:
+    """Return fields that are one on one face each, in all channels, and last one that is zero."""
+    n_faces = len(walls.ends)
+    units = x.new_zeros(n_faces + 1, *x.shape[1:])
+    for face in range(n_faces):
+        one = torch.eye(n_faces, dtype=x.dtype, device=x.device)[face]
+        _at_ends(walls, one, units[face : face + 1])
+    return units
+
+
+def _at_ends(walls: Walls, values: Tensor, fields: Tensor) -> Tensor:
+    """Write values, the number of faces last, to the boundary points of fields."""
+    part = fields[:, walls.channels(fields.shape[1])].movedim(2 + walls.axis, -1)
+    for face, end in enumerate(walls.ends):
+        part[..., end] = values[..., face].to(fields.dtype)
+    return fields
+
+
 def _missing(x: Tensor, out: Tensor, stencils: Tensor) -> Tensor:
     """Return ``S x - S K x``, of shape (1, B, F, C)."""
     return ((x - out).float() @ stencils.T).transpose(1, 2)[None]
 
 
 def _check_layer(layer: nn.Module, embedding: BoundaryEmbedding, x: Tensor, out: Tensor) -> None:
-    if x.ndim != 3 or out.shape != x.shape:
+    n_axes = len(grid_shape(embedding))
+    if x.ndim != 2 + n_axes or out.shape != x.shape:
+        axes = ", ".join(["n_points"] if n_axes == 1 else [f"n_{k + 1}" for k in range(n_axes)])
         raise ValueError(
-            f"method='kernel' corrects layers from fields (B, C, n_points) to fields of the same "
+            f"method='kernel' corrects layers from fields (B, C, {axes}) to fields of the same "
             f"shape; {type(layer).__name__} took {tuple(x.shape)} to {tuple(out.shape)}. Use "
             f"method='lift' or 'project'."
         )
-    _check_points(layer, embedding, x.shape[-1])
+    _check_points(layer, embedding, tuple(x.shape[2:]))
 
 
-def _check_points(layer: nn.Module, embedding: BoundaryEmbedding, n_points: int) -> None:
-    expected = len(embedding.faces[0].stencil)
-    if n_points != expected:
+def _check_points(layer: nn.Module, embedding: BoundaryEmbedding, shape: tuple[int, ...]) -> None:
+    expected = grid_shape(embedding)
+    if shape != expected:
+        numbers = [" x ".join(str(n) for n in sizes) for sizes in (expected, shape)]
         raise ValueError(
-            f"method='kernel' looks for the boundary at the ends of the grid's {expected} points; "
-            f"{type(layer).__name__} works on {n_points}. Do without padding and rescaling inside "
-            f"the module, or use method='lift' or 'project'."
+            f"method='kernel' looks for the boundary at the ends of the grid's {numbers[0]} "
+            f"points; {type(layer).__name__} works on {numbers[1]}. Do without padding and "
+            f"rescaling inside the module, or use method='lift' or 'project'."
         )
 
 

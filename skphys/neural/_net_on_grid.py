@@ -222,6 +222,6 @@ def trained_on_grid(net: Any, shape: Shape) -> Any:
     """
     if isinstance(net.module_, OnGrid):
         return net
-    copied = copy.copy(net)
-    copied.__dict__["module_"] = OnGrid(net.module_, shape)
+    copied = object.__new__(type(net))  # copy.copy would pickle the module, which not all can be
+    copied.__dict__ |= net.__dict__ | {"module_": OnGrid(net.module_, shape)}
     return copied

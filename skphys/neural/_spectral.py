@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from skphys.neural._transforms import AxisModes
 
-# Takes what a layer reads, and the layer, to the modes that it mixes.
-Correction = Callable[[Tensor, "SpectralConv"], Tensor]
+# Takes what a layer reads, the modes it makes of it, its weights and its transform to other modes.
+Correction = Callable[[Tensor, Tensor, Tensor, "Transform"], Tensor]
 
 
 class Transform(nn.Module):
@@ -71,28 +71,27 @@ class Transform(nn.Module):
         matrix = torch.as_tensor(matrix, dtype=kind, device=None if old is None else old.device)
         self.register_buffer(name, matrix, persistent=False)
 
-    def analyse(self, x: Tensor) -> Tensor:
-        """Take fields (E, B, *shape, C) to complex coefficients (E, B, *n_modes, C)."""
-        parts = torch.matmul(self._into, x)
-        re, im = parts.chunk(2, dim=-2)
-        x = torch.complex(re, im)
-        for number in range(len(self.modes) - 1):
-            x = _along(getattr(self, f"_into_{number}"), x, 2 + number)
+    def analyse(self, x: Tensor, skip: int | None = None) -> Tensor:
+        """Take fields (E, B, *shape, C) to complex coefficients (E, B, *n_modes, C).
+
+        The axis `skip` is left as it is, as for fields on the faces across it.
+        """
+        last = len(self.modes) - 1
+        if skip == last:
+            x = x.to(self.precision.to_complex())
+        else:
+            x = torch.complex(*torch.matmul(self._into, x).chunk(2, dim=-2))
+        for number in (n for n in range(last) if n != skip):
+            x = along(getattr(self, f"_into_{number}"), x, 2 + number)
         return x
 
-    def analyse_with(self, rows: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the coefficients (E, B, M, C), and what rows (F, N) make of fields on one axis.
-
-        Taken together they read the fields once.
-        """
-        parts = torch.matmul(torch.cat([self._into, rows]), x)
-        parts, products = parts.split([len(self._into), len(rows)], dim=-2)
-        return torch.complex(*parts.chunk(2, dim=-2)), products
-
-    def synthesise(self, x: Tensor) -> Tensor:
+    def synthesise(self, x: Tensor, skip: int | None = None) -> Tensor:
         """Take complex coefficients (E, B, *n_modes, C) to fields (E, B, *shape, C)."""
-        for number in range(len(self.modes) - 1):
-            x = _along(getattr(self, f"_out_{number}"), x, 2 + number)
+        last = len(self.modes) - 1
+        for number in (n for n in range(last) if n != skip):
+            x = along(getattr(self, f"_out_{number}"), x, 2 + number)
+        if skip == last:
+            return x.real
         return torch.matmul(self._out, torch.cat([x.real, x.imag], dim=-2))
 
 
@@ -101,9 +100,18 @@ def _of_parts(fn: Any, matrix: Tensor) -> Tensor:
     return torch.view_as_complex(fn(torch.view_as_real(matrix)))
 
 
-def _along(matrix: Tensor, x: Tensor, axis: int) -> Tensor:
+def along(matrix: Tensor, x: Tensor, axis: int) -> Tensor:
     """Multiply one axis of x, not the last, by a matrix."""
     return torch.matmul(matrix, x.movedim(axis, -2)).movedim(-2, axis)
+
+
+def mix(x: Tensor, weight: Tensor) -> Tensor:
+    """Multiply each mode's coefficients (E, B, *M, C) by its complex weights (E, *M, C, C)."""
+    members, batch, *modes, channels = x.shape
+    weight = weight.reshape(-1, *weight.shape[-2:])
+    x = x.reshape(members, batch, -1, channels).transpose(1, 2).reshape(-1, batch, channels)
+    x = torch.bmm(x, weight).reshape(members, -1, batch, channels).transpose(1, 2)
+    return x.reshape(members, batch, *modes, channels)
 
 
 class SpectralConv(nn.Module):
@@ -131,22 +139,14 @@ class SpectralConv(nn.Module):
         size = (n_members, *transform.n_modes, channels, channels, 2)
         self.weight = nn.Parameter(torch.rand(size) / channels**2)
 
-    def mix(self, x: Tensor) -> Tensor:
-        """Multiply each mode's coefficients (E, B, *n_modes, C) by the weights of that mode."""
-        members, batch, *modes, channels = x.shape
-        weight = torch.view_as_complex(self.weight).reshape(-1, channels, channels)
-        x = x.reshape(members, batch, -1, channels).transpose(1, 2).reshape(-1, batch, channels)
-        x = torch.bmm(x, weight).reshape(members, -1, batch, channels).transpose(1, 2)
-        return x.reshape(members, batch, *modes, channels)
-
     def forward(self, x: Tensor) -> Tensor:
         """Apply the convolution to fields (E, B, *shape, C)."""
         kind = x.device.type
         if torch.is_autocast_enabled(kind):  # there is no complex number of half the precision
             with torch.autocast(kind, enabled=False):
                 return self.forward(x.float())
-        if self.correction is None:
-            modes = self.transform.analyse(x)
-        else:
-            modes = self.correction(x, self)
-        return self.transform.synthesise(self.mix(modes))
+        weight = torch.view_as_complex(self.weight)
+        modes = mix(self.transform.analyse(x), weight)
+        if self.correction is not None:
+            modes = self.correction(x, modes, weight, self.transform)
+        return self.transform.synthesise(modes)

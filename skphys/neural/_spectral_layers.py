@@ -9,8 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from skphys.neural._boundary_batch import BoundaryEmbedding
-from skphys.neural._layer_correction import CorrectOwn, CorrectResponses, CorrectWeights
+from skphys.neural._layer_correction import (
+    CorrectByApplying,
+    CorrectOwn,
+    CorrectResponses,
+    CorrectWeights,
+)
 from skphys.neural._spectral import SpectralConv
+from skphys.neural._walls import grid_shape
 from skphys.predictive import matcher
 
 Weights = Callable[[Any], Tensor]
@@ -27,6 +33,8 @@ def register_spectral_layer(layer_type: type | str, weights: Weights | None = No
     another one:
 
     1. It must map fields (B, C, n_points) to fields of the same shape, affinely, without a state.
+       With several axes, (B, C, n_1, n_2, ...), that is all: the layer is applied once more for
+       each axis that has faces, and nothing of what follows is needed.
     2. If it multiplies the coefficients of a real Fourier transform along the points by complex
        weights, write ``weights(layer)``, which returns them as a tensor of shape (C, C, n_modes):
        input channel, output channel, and wave number, from 0 up. Forward and backward transform
@@ -116,6 +124,8 @@ def correct_layers(module: nn.Module, embedding: BoundaryEmbedding) -> None:
     for layer, (weights,) in layers:
         if isinstance(layer, SpectralConv):
             layer.register_forward_pre_hook(CorrectOwn(embedding))
+        elif len(grid_shape(embedding)) > 1:
+            layer.register_forward_hook(CorrectByApplying(embedding))
         elif weights is None:
             layer.register_forward_hook(CorrectResponses(embedding))
         else:

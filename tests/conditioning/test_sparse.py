@@ -295,3 +295,14 @@ def test_rows_that_nearly_depend_on_each_other(kind):
     pinned = posterior.mean[:, [70, 75, 80]]
     wanted = (values[:, 30:] - values[:, 3:6]) / apart
     np.testing.assert_allclose(pinned, wanted, atol=1e-4)
+
+
+def test_zeros_that_are_prescribed_are_met_at_once(monkeypatch):
+    monkeypatch.setattr(SparseGain, "mend", lambda *_: pytest.fail("took more than refinement"))
+    rng = np.random.default_rng(0)
+    mean, std = rng.normal(size=(2, 3, 2000))
+    walls = sparse.eye_array(1000, 2000, format="csr")
+    inner = sparse.diags_array([1.0, 1.0, -1.0], offsets=[0, 1000, 1001], shape=(500, 2000))
+    for rows in (walls, sparse.vstack([walls, inner], format="csr")):
+        found = condition(Gaussian(mean, Diagonal(std**2)), rows, np.zeros(rows.shape[0])).mean
+        assert (found[:, :1000] == 0).all()

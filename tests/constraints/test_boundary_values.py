@@ -245,8 +245,8 @@ MESH = Mesh([0.5, 1.5], [1.0, 1.0], [[0, 1]])
         ({"u": {"x": 1.0}}, Components(u=GRID), TypeError, r"boundary\['u'\]\['x'\]"),
         ({"u": {"x": Dirichlet()}, "x": Dirichlet()}, GRID, TypeError, "got both"),
         ({"u": {"z": Dirichlet()}}, Components(u=GRID), ValueError, "unknown axis 'z'"),
-        ({"u": {"x": Dirichlet()}}, Components(u=MESH), TypeError, "needs a Grid; got Mesh"),
-        ({"x": Dirichlet()}, MESH, TypeError, "needs a Grid; got Mesh"),
+        ({"u": {"x": Dirichlet()}}, Components(u=MESH), ValueError, "parts of this mesh's bou"),
+        ({"x": Dirichlet()}, MESH, ValueError, "boundary names 'x', but the parts of this mesh's"),
         (
             {"u": {"x_y": Dirichlet()}, "u_x": {"y": Dirichlet()}},
             Components(u=grid_of(x_y=3), u_x=grid_of(y=3)),

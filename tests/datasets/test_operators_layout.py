@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from skphys.datasets import (
+    make_advection_diffusion,
     make_burgers_periodic,
     make_burgers_riemann,
+    make_darcy,
     make_heat_robin,
     make_heat_rod,
     make_lid_driven_cavity,
@@ -20,9 +22,15 @@ def make_cavity(n_samples, **options):
     return make_lid_driven_cavity(n_samples, **{"refinement": 1, "t": 0.1} | options)
 
 
+def make_heat(n_samples, **options):
+    return make_advection_diffusion(n_samples, **{"refinement": 1} | options)
+
+
 LINES = [make_stokes, make_heat_rod, make_heat_robin, make_burgers_riemann, make_burgers_periodic]
-PLANES = [make_wave, make_cavity]
-every = pytest.mark.parametrize("make", LINES + PLANES)
+PLANES = [make_wave, make_cavity, make_heat]
+SOLVED = [make_cavity, make_heat, make_darcy]  # by differences on the nodes
+every = pytest.mark.parametrize("make", [*LINES, *PLANES, make_darcy])
+moving = pytest.mark.parametrize("make", LINES + PLANES)
 TIMES = [0.1, 0.2, 0.4]
 
 
@@ -43,7 +51,7 @@ def test_rows_are_fields_then_values(make):
     assert data.data.dtype == data.target.dtype == np.float64
     assert data.data.shape[1] == len(data.feature_names) == len(set(data.feature_names))
     assert data.target.shape[1] == len(data.target_names) == len(set(data.target_names))
-    assert data.feature_names[0] == "u0_0"
+    assert data.feature_names[0] == ("a_0" if make is make_darcy else "u0_0")
     assert data.target_names[-1].startswith("v_" if make is make_cavity else "u_")
     assert data.feature_names[data.inputs.shape[1] :] == list(data.boundary_values)
     np.testing.assert_array_equal(data.data[:, : data.inputs.shape[1]], data.inputs)
@@ -81,7 +89,7 @@ def test_random_state_alone_decides(make):
 @every
 def test_finer_grids_hold_the_same_fields(make):
     n, fine = (8, 16) if make is make_burgers_periodic else (9, 17)
-    options = {"refinement": 2} if make is make_cavity else {}
+    options = {"refinement": 2} if make in SOLVED else {}
     coarse = make(3, n_points=n, random_state=2, **options)
     finer = make(3, n_points=fine, random_state=2, **options | {"refinement": 1} if options else {})
     for grid, field in (("input_grid", "inputs"), ("grid", "target")):
@@ -93,7 +101,7 @@ def test_finer_grids_hold_the_same_fields(make):
         )
 
 
-@every
+@moving
 def test_several_times_are_an_axis(make):
     several = make(3, n_points=8, t=TIMES, random_state=1)
     assert one(several.grid).names[0] == "t"
@@ -113,7 +121,7 @@ def test_several_times_are_an_axis(make):
         np.testing.assert_array_equal(several.data[:, where], values.reshape(3, -1))
 
 
-@every
+@moving
 def test_time_zero_is_the_input(make):
     data = make(3, n_points=8, t=0.0, random_state=1)
     np.testing.assert_allclose(data.target, data.inputs, rtol=0, atol=1e-14)
@@ -136,6 +144,10 @@ def test_time_zero_is_the_input(make):
         (make_wave, "amplitude", (2.0, 3.0)),
         (make_cavity, "lid_speed", (2.0, 3.0)),
         (make_cavity, "strength", (0.0, 0.1)),
+        (make_heat, "speed", (-2.0, -1.0)),
+        (make_heat, "amplitude", (0.0, 0.1)),
+        (make_darcy, "contrast", (0.1, 0.2)),
+        (make_darcy, "source", (-2.0, -1.0)),
     ],
 )
 def test_parameters_are_drawn_from_their_interval(make, name, interval):
@@ -155,6 +167,7 @@ def test_parameters_are_drawn_from_their_interval(make, name, interval):
         (make_burgers_periodic, "nu"),
         (make_wave, "c"),
         (make_cavity, "reynolds"),
+        (make_heat, "k"),
     ],
 )
 def test_coefficients_that_were_drawn_are_a_column(make, name):
@@ -173,11 +186,6 @@ def test_coefficients_that_were_drawn_are_a_column(make, name):
         ({"n_samples": 0}, "n_samples must be an integer of at least 1, got 0"),
         ({"n_points": 1}, "n_points must be an integer of at least"),
         ({"n_points": 8.0}, "n_points must be an integer"),
-        ({"t": -1.0}, "t must be a finite time of at least 0"),
-        ({"t": [[0.1, 0.2]]}, "t must be a finite time"),
-        ({"t": []}, "t must be a finite time"),
-        ({"t": [0.2, 0.1]}, "t must be strictly increasing"),
-        ({"t": np.inf}, "t must be a finite time"),
     ],
 )
 def test_bad_options_are_named(make, options, message):
@@ -185,7 +193,23 @@ def test_bad_options_are_named(make, options, message):
         make(**{"n_samples": 2} | options)
 
 
-@pytest.mark.parametrize("make", PLANES)
+@moving
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"t": -1.0}, "t must be a finite time of at least 0"),
+        ({"t": [[0.1, 0.2]]}, "t must be a finite time"),
+        ({"t": []}, "t must be a finite time"),
+        ({"t": [0.2, 0.1]}, "t must be strictly increasing"),
+        ({"t": np.inf}, "t must be a finite time"),
+    ],
+)
+def test_bad_times_are_named(make, options, message):
+    with pytest.raises(ValueError, match=message):
+        make(**{"n_samples": 2} | options)
+
+
+@pytest.mark.parametrize("make", [*PLANES, make_darcy])
 def test_planes_take_one_count_or_two(make):
     assert one(make(1, n_points=(5, 7), random_state=0).grid).shape == (5, 7)
     with pytest.raises(ValueError, match="n_points must be an integer or a pair"):

@@ -15,6 +15,8 @@ SMALL = {
     "make_burgers_periodic": {"n_points": 64},
     "make_wave": {},
     "make_lid_driven_cavity": {"n_samples": 2, "t": [0.08, 0.16]},
+    "make_darcy": {"n_points": 17},
+    "make_advection_diffusion": {"n_points": 17, "t": [0.1, 0.3]},
 }
 
 

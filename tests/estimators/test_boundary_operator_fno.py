@@ -115,7 +115,7 @@ def test_the_net_of_each_method():
     assert nets["lift"].vanish is not None and len(nets["lift"].inputs.faces) == 2
     for method, pivot in (("kernel", "scalar"), ("kernel_block", "block")):
         layers = nets[method].fno.spectral
-        assert {layer.correction.pivot for layer in layers} == {pivot}
+        assert {layer.correction.walls[0].pivot for layer in layers} == {pivot}
     assert nets["lift"].fno.spectral[0].correction is None
 
 
@@ -135,16 +135,39 @@ def test_padding_cells_and_uneven_spacing(method, padding):
             assert np.abs(residual).max() < 1e-12 * size
 
 
-def test_what_a_kernel_cannot_do():
-    plane = Grid(x=np.linspace(0, 1, 6), y=np.linspace(0, 1, 5))
-    walls = {"x": Dirichlet(0.0)}
-    model = BoundaryEnforcedOperator(fno(n_modes=2), walls, plane, method="kernel")
-    with pytest.raises(ValueError, match=r"one axis.*\['x', 'y'\].*'lift' or 'project'"):
-        model.fit(np.zeros((4, 30)), np.zeros((4, 30)))
-    both = Components(u=GRID, v=GRID)
-    model = BoundaryEnforcedOperator(fno(), {"u": walls}, both, method="kernel")
-    with pytest.raises(ValueError, match=r"2 component\(s\)"):
-        model.fit(X, np.zeros((len(X), 48)))
+PLANE = Grid(x=np.linspace(0.0, 1.0, 8), y=np.linspace(0.0, 1.0, 7) ** 1.2)
+PLANAR = {"x": (Dirichlet(1.0), Neumann(0.5)), "y": (None, Dirichlet(1.0 + 0.5 * PLANE["x"]))}
+OTHER = {"x": Neumann(0.0, order=1), "y": (Robin(1.0, 1.0, 2.0), None)}
+
+
+@pytest.mark.parametrize("padding", [0.0, 0.25, "reflect"])
+@pytest.mark.parametrize("pivot", ["kernel", "kernel_block"])
+@pytest.mark.parametrize("walls", [{"u": PLANAR, "v": PLANAR}, {"u": PLANAR, "v": OTHER}])
+def test_kernels_on_a_plane_with_components(walls, pivot, padding):
+    grid = Components(u=PLANE, v=PLANE)
+    inputs, fields = np.random.default_rng(0).normal(size=(2, 12, 2 * 56))
+    model = BoundaryEnforcedOperator(fno(padding=padding), walls, grid, method=pivot)
+    with pytest.warns(UserWarning, match="violate constraint"):
+        model.fit(inputs, fields)
+    assert model.method_ == pivot
+    spectral = model.estimator_.net_.module_.fno.spectral
+    assert len(spectral[0].correction.walls) == (2 if walls["v"] is PLANAR else 4)
+    u = model.predict(inputs)
+    assert np.isfinite(u).all()
+    for (_, face), residual in zip(
+        model.constraints_,
+        np.split(model.constraint_residuals(inputs), ends(model), 1),
+        strict=True,
+    ):
+        size = np.abs(face.stencil(grid)).sum() * np.abs(u).max()
+        assert np.abs(residual).max() < 1e-12 * size
+
+
+def ends(model):
+    """Return where the rows of each face end but of the last."""
+    grid = model.grid_
+    sizes = [len(face.on(grid).kept) for _, face in model.constraints_]
+    return np.cumsum(sizes)[:-1]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: "-".join(method.values()))

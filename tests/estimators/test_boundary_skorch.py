@@ -171,8 +171,12 @@ def test_two_components_on_a_plane():
     fields = torch.tensor(inputs, dtype=torch.float32).reshape(12, 3, 6, 8)
     module = model.estimator_.module_
     torch.testing.assert_close(module(fields.flatten(1)), module.module(fields))
-    with pytest.raises(ValueError, match=r"kernel.*2 component"):
-        wrapped(backbone, "kernel", walls, grid).fit(inputs, y)
+    with pytest.warns(UserWarning, match="violate constraint"):
+        corrected = wrapped(backbone, "kernel", walls, grid).fit(inputs, y)
+    parts = grid.split(corrected.predict(inputs))
+    np.testing.assert_array_equal(parts["u"].reshape(12, 6, 8)[:, [0, -1]], 0.0)
+    spectral = corrected.estimator_.module_.module.fno.spectral
+    assert len(spectral[0].correction.walls) == 2
 
 
 def test_modules_of_flat_rows_stay_as_they_were():

@@ -194,6 +194,90 @@ def test_layers_of_neuraloperator(params):
     np.testing.assert_allclose(corrected(layer, embedding)(x).detach(), expected, atol=2e-4 * scale)
 
 
+def plane_boundary(shape, components=1):
+    """Values at the ends of the first axis, and on the right of the second a slope."""
+    rows = [np.eye(shape[0])[0], np.eye(shape[0])[-1], np.eye(shape[1])[-1] - np.eye(shape[1])[-2]]
+    sides = (0, "left"), (0, "right"), (1, "right")
+    faces = [
+        EmbeddedFace(side, "any", component, axis, side, row, (shape[1 - axis],), slice(0, 0))
+        for component in range(components)
+        for (axis, side), row in zip(sides, rows, strict=True)
+    ]
+    return BoundaryEmbedding("kernel", tuple(faces[: 3 * components - (components > 1)]))
+
+
+class Tilted(torch.nn.Conv2d):
+    """An affine layer on a plane that is no convolution on a ring."""
+
+    def __init__(self):
+        super().__init__(4, 4, 5, padding=2)
+
+
+def conv_of_neuraloperator():
+    layers = pytest.importorskip("neuralop.layers.spectral_convolution")
+    return layers.SpectralConv(4, 4, (5, 4), implementation="factorized", factorization="tucker")
+
+
+@pytest.mark.parametrize("make", [Tilted, conv_of_neuraloperator])
+@pytest.mark.parametrize("components", [1, 2])
+def test_affine_layers_on_a_plane(registered, make, components):
+    """One axis after another, by scalars, from the matrix of the layer."""
+    torch.manual_seed(0)
+    registered(Tilted)
+    shape = (6, 8)
+    layer, embedding = make(), plane_boundary(shape, components)
+    x = torch.randn(3, 4, *shape)
+    with torch.no_grad():
+        constant = layer(torch.zeros(1, 4, *shape))
+        expected, out = layer(x), corrected(layer, embedding)(x)
+        for axis, share in [(0, [0, 1, 2, 3]), (1, [0, 1] if components == 2 else [0, 1, 2, 3])]:
+            own = [face for face in embedding.faces if (face.component, face.axis) == (0, axis)]
+            S = torch.tensor(np.stack([f.stencil for f in own])).float()
+            ends = [-1 if face.side == "right" else 0 for face in own]
+
+            def read(fields, S=S, axis=axis, share=share):
+                return torch.tensordot(fields[:, share], S, ([2 + axis], [1]))
+
+            def put(values, axis=axis, share=share, ends=ends):
+                fields = torch.zeros(len(values), 4, *shape)
+                for number, end in enumerate(ends):
+                    fields.select(2 + axis, end)[:, share] = values[..., number]
+                return fields
+
+            ones = put(
+                torch.eye(len(own))[:, None, None].expand(-1, len(share), shape[1 - axis], -1)
+            )
+            responses = (read(layer(ones) - constant)[:, 0]).numpy()  # out of channel 0
+            pivot = responses.mean(1).T
+            size = RIDGE * np.square(responses).mean(1).sum(1).mean()
+            inverse = np.linalg.solve(pivot.T @ pivot + size * np.eye(len(pivot)), pivot.T)
+            d = read(x - expected).numpy() @ inverse.T
+            expected = expected + layer(put(torch.as_tensor(d).float())) - constant
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4)
+    assert (out - layer(x)).abs().max() > 1e-2
+
+
+def test_responses_that_cancel_along_a_face():
+    """neuraloperator's layer shifts waves where an axis has an odd number of points."""
+    torch.manual_seed(0)
+    layer, x = conv_of_neuraloperator(), torch.randn(3, 4, 7, 8)
+    with torch.no_grad():
+        slope = plane_boundary((7, 8)).faces[-1:]
+        out = corrected(layer, BoundaryEmbedding("kernel", slope))(x)
+        torch.testing.assert_close(out, layer(x), rtol=0.0, atol=0.02)
+
+
+def test_what_cannot_be_corrected_on_a_plane(registered):
+    registered(Tilted)
+    embedding = plane_boundary((7, 8))
+    with pytest.raises(ValueError, match="grid's 7 x 8 points; Tilted works on 7 x 9"):
+        corrected(Tilted(), embedding)(torch.zeros(1, 4, 7, 9))
+    with pytest.raises(ValueError, match=r"fields \(B, C, n_1, n_2\)"):
+        corrected(Tilted(), embedding)(torch.zeros(4, 7, 8))
+    with pytest.raises(ValueError, match=r"kernel_block.*several axes"):
+        corrected(Tilted(), BoundaryEmbedding("kernel", embedding.faces, "block"))
+
+
 def test_complex_layers_of_neuraloperator_are_refused():
     layers = pytest.importorskip("neuralop.layers.spectral_convolution")
     layer = layers.SpectralConv(CHANNELS, CHANNELS, 6, complex_data=True)

@@ -50,6 +50,18 @@ class SparseRowsGain(Gain):
         self._columns = rows.T.tocsr()
         self._magnitudes = abs(rows)
 
+    def missed(self, course: Refined, units: float, passed: bool = True) -> np.ndarray:
+        """Say which rows are missed by more than `units` roundings of their terms.
+
+        Rows of a single point are set in the end, so what is left of them by cancellation counts
+        as met; where the value is 0 that is all there is of their terms.
+        """
+        missed = np.array(super().missed(course, units, passed))
+        pinned = self.pins()[0]
+        if not passed and missed[..., pinned].any():
+            missed[..., pinned] &= super().missed(course, units)[..., pinned]
+        return missed
+
     def mend(self, course: Refined) -> Refined:
         """Take conjugate gradients, and then rows that are written out, where that is affordable.
 
