@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from skphys.metrics import boundary_error
+
 PATH = Path(__file__).parents[1] / "examples" / "reproduce_boon.py"
 
 
@@ -71,6 +73,25 @@ def test_channels_hold_the_fields_and_the_values_that_are_asked_for(boon, name):
     values = given[:, data.inputs.shape[1] :].reshape(3, n_values, -1)
     expected = data.data[:, data.inputs.shape[1] :, None]
     np.testing.assert_array_equal(values, np.broadcast_to(expected, values.shape))
+
+
+def test_the_papers_cavity_has_its_time_as_an_input(boon):
+    """Every field is that of the flow, at the time that stands behind the lid's speed."""
+    data = boon.PROBLEMS["paper_cavity"].data(7, boon.PRESETS["quick"], 0)
+    lid, times = data.data[:, -2:].T
+    assert len(set(lid)) == 2 and len(data.target) == 7
+    flows = boon.datasets.make_lid_driven_cavity(
+        2, lid_speed=(1.0, 1.5), strength=0.0, profile="uniform", n_points=9, random_state=0
+    )
+    fields = flows.target.reshape(2, 2, 25, 81)
+    for speed, time, target in zip(lid, times, data.target, strict=True):
+        flow = list(flows.data[:, -1]).index(speed)
+        np.testing.assert_array_equal(
+            target.reshape(2, 81), fields[flow, :, round(time / 0.08) - 1]
+        )
+    shown = boon.features(data, values=False).fit_transform(data.data)
+    np.testing.assert_array_equal(shown[:, -1], times)
+    assert boundary_error(data.target, data.boundary, data.grid, data.data).max() < 1e-12
 
 
 def test_a_cut_run_goes_on_with_its_own_preset_only(boon, tmp_path):

@@ -22,8 +22,9 @@ from sklearn.utils.validation import has_fit_parameter
 from skphys.conditioning import Diagonal, Gaussian, condition
 from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
-from skphys.estimators._background import Background, RegriddedBackground
+from skphys.estimators._background import Background
 from skphys.estimators._packed import boundary_batch, embed_boundary
+from skphys.estimators._regridded import RegriddedBackground
 from skphys.estimators._zero_field import ZeroField
 from skphys.grids import grid_parts
 from skphys.neural import BoundaryBatch
@@ -43,6 +44,7 @@ from skphys.predictive import (
 HOOK = "boundary"
 LIFT, PROJECT = "lift", "project"
 KERNELS = ("kernel", "kernel_block")
+UNSTATED = 0.1  # error of a net that states none, as a part of what a background left it
 FLOOR = 1e-6  # smallest variance of a point that moves, as a part of the field's mean variance
 
 
@@ -107,6 +109,8 @@ class BoundaryBackbone(Backbone):
         What it is asked to do; with "project" nothing.
     settle : bool
         Whether members are moved onto the boundary each by itself before anything else.
+    wanted : str or estimator, default="auto"
+        Which background, with "lift".
 
     Attributes
     ----------
@@ -124,11 +128,13 @@ class BoundaryBackbone(Backbone):
         drop_value_columns: bool,
         method: str,
         settle: bool,
+        wanted: Any = "auto",
     ) -> None:
         super().__init__(regressor, constraints, drop_value_columns)
         self.declared = regressor
         self.method = method
         self.settle = settle
+        self.wanted = wanted
 
     def __sklearn_clone__(self) -> BoundaryBackbone:
         other = copy(self)
@@ -169,12 +175,20 @@ class BoundaryBackbone(Backbone):
 
     def _ask_told(self, X: Any, values: Mapping[str, Any] | None, want_cov: bool) -> Prediction:
         batch = self._batch(X, values)
+        if self.background is not None:
+            batch = replace(batch, embedding=self.background.told(batch.embedding))
         prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
         if self.background is None:
             return prediction
         background = self.background(numeric_inputs(X, self.constraints), batch.values)
         prediction = prediction.affine(self.background.units, background)
-        return _with_error(prediction, self.background.std_)
+        return _with_error(prediction, self.background.std_, self.background.grid)
+
+    @property
+    def untold(self) -> bool:
+        """Whether the regressor learned whole fields, and nothing of the boundary."""
+        alone = self.background is not None and self.background.kind_ == "none"
+        return alone and not has_fit_parameter(last_step(self.regressor), HOOK)
 
     def _settles(self, prediction: Prediction) -> bool:
         """Say whether to settle; told of nothing, members with deviations of their own are not."""
@@ -197,13 +211,15 @@ class BoundaryBackbone(Backbone):
         """Return what is left of the fields, and the boundary with the norms of the whole."""
         grid, fields = self.constraints.grid, y.reshape(len(y), -1)
         inputs = numeric_inputs(X, self.constraints)
-        background = Background(batch.embedding, grid).fit(inputs, batch.values, fields)
+        background = Background(batch.embedding, grid, self.wanted)
+        background.fit(inputs, batch.values, fields)
         norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(grid)]
-        rest = fields - background(inputs, batch.values)
-        if not background.judge(rest, fields) and rescale:
+        rest = background.take_rest()
+        if not background.explained_ and rescale:
             rest = rest / background.set_units(rest, fields)
         self.background = background
-        return replace(batch, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)
+        told = background.told(batch.embedding)
+        return replace(batch, embedding=told, norms=np.stack(norms, axis=1)), rest.reshape(y.shape)
 
     def _batch(self, X: Any, values: Mapping[str, Any] | None = None) -> BoundaryBatch:
         stated = self.constraints
@@ -218,11 +234,19 @@ class BoundaryBackbone(Backbone):
         )
 
 
-def _with_error(prediction: Prediction, std: np.ndarray) -> Prediction:
-    """Add the error of a background to what a regressor states; nothing if it states nothing."""
-    stated = prediction.standard_deviation()
-    if stated is None or not std.any():
+def _with_error(prediction: Prediction, std: np.ndarray, grid: Any) -> Prediction:
+    """Add the error of a background to what a regressor states.
+
+    One that states nothing errs alike at all points, also where the background is sure.
+    """
+    if not std.any():
         return prediction
+    stated = prediction.standard_deviation()
+    if stated is None:
+        for _, part in grid_parts(grid):
+            std = std.copy()
+            std[part] = np.hypot(std[part], UNSTATED * np.sqrt(np.mean(std[part] ** 2)))
+        return replace(prediction, std=np.broadcast_to(std, prediction.mean.shape))
     cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds
     if means is not None:
         stds = np.broadcast_to(np.hypot(0.0 if stds is None else stds, std), means.shape)

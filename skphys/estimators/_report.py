@@ -56,6 +56,8 @@ class ConstraintReport:
     truth_residual : ndarray of shape (n_fields, n_rows) or None
         The rows' values minus those of y itself, where y is given at the points of the rows: what
         the grid's rule and errors of the values leave.
+    notes : tuple of str
+        What was chosen in fit, and why.
 
     See Also
     --------
@@ -76,6 +78,7 @@ class ConstraintReport:
     coverage: Array | None = None
     simultaneous_coverage: Array | None = None
     truth_residual: Array | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def mse_change(self) -> Array | None:
@@ -138,7 +141,7 @@ class ConstraintReport:
         if self.coverage is not None and self.simultaneous_coverage is not None:
             parts, wholes = np.mean(self.coverage), np.mean(self.simultaneous_coverage)
             lines.append(f"intervals hold {parts:.0%} of the points, {wholes:.0%} of whole fields")
-        return "\n".join([*lines, *(f"- {sentence}" for sentence in self.advice())])
+        return "\n".join([*lines, *(f"- {line}" for line in [*self.notes, *self.advice()])])
 
 
 def report(
@@ -199,7 +202,7 @@ def report(
 def joined(parts: Sequence[ConstraintReport], order: Array) -> ConstraintReport:
     """Join the reports of batches with the same constraints, fields in the given order."""
     columns: dict[str, Any] = {}
-    for name in (f.name for f in fields(ConstraintReport) if f.name != "names"):
+    for name in (f.name for f in fields(ConstraintReport) if f.name not in ("names", "notes")):
         arrays = [getattr(part, name) for part in parts]
         missing = any(array is None for array in arrays)
         columns[name] = None if missing else np.concatenate(arrays)[order]

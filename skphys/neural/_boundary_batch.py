@@ -53,18 +53,22 @@ class BoundaryEmbedding:
 
     Attributes
     ----------
-    method : {"kernel", "lift"}
-        Correct the kernel inside each layer, or let the output vanish where values are prescribed.
+    method : {"kernel", "lift", "inputs"}
+        Correct the kernel inside each layer; or let the output vanish where values are prescribed;
+        or only show them to the operator.
     faces : tuple of EmbeddedFace
         What holds where.
     pivot : {"scalar", "block"}
         For "kernel": whether one number stands for the kernel between two boundary points, or the
         matrix between their channels.
+    decay : float
+        For "lift": how far from a face what it prescribes is felt, as a part of the axis' length.
     """
 
     method: str
     faces: tuple[EmbeddedFace, ...]
     pivot: str = "scalar"
+    decay: float = np.inf
 
     @property
     def n_values(self) -> int:

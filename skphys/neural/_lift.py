@@ -54,7 +54,9 @@ class AxisLift:
         return np.moveaxis(moved + missing @ self.functions.T, -1, 1 + self.number)
 
 
-def axis_lifts(faces: Sequence[EmbeddedFace], points: Sequence[Any]) -> list[AxisLift]:
+def axis_lifts(
+    faces: Sequence[EmbeddedFace], points: Sequence[Any], decay: float = np.inf
+) -> list[AxisLift]:
     """Return the lifts of one component along each axis that has faces, in order.
 
     Parameters
@@ -63,12 +65,19 @@ def axis_lifts(faces: Sequence[EmbeddedFace], points: Sequence[Any]) -> list[Axi
         The faces.
     points : sequence of array-like
         The coordinates along each axis.
+    decay : float, default=inf
+        How far from a face it is felt, as a part of the axis' length.
     """
     lifts = []
     for number in sorted({face.axis for face in faces}):
         across = [face for face in faces if face.axis == number]
         stencils = np.stack([face.stencil for face in across])
-        lifts.append(AxisLift(number, across, stencils, _functions(points[number], stencils)))
+        scaled = _scaled(points[number])
+        if np.isfinite(decay):
+            functions = _decaying(scaled, stencils, [face.side for face in across], decay)
+        else:
+            functions = _functions(scaled, stencils)
+        lifts.append(AxisLift(number, across, stencils, functions))
     return lifts
 
 
@@ -76,7 +85,8 @@ class SmoothLift:
     """Continue what fields miss at their faces smoothly into the interior.
 
     Along each axis in turn the mismatch at its faces is continued by polynomials of the lowest
-    degree that can: a line between two values, a parabola between two slopes. A later axis leaves
+    degree that can: a line between two values, a parabola between two slopes. With a finite decay
+    of the embedding it is continued by ``exp(-distance / decay)``. A later axis leaves
     the faces of earlier ones as they are where the conditions agree at shared edges.
 
     Parameters
@@ -91,7 +101,8 @@ class SmoothLift:
         self.parts: list[tuple[slice, tuple[int, ...], list[AxisLift]]] = []
         for component, (part, columns) in enumerate(grid_parts(grid)):
             faces = [face for face in embedding.faces if face.component == component]
-            lifts = axis_lifts(faces, [axis.points for axis in part.axes.values()])
+            points = [axis.points for axis in part.axes.values()]
+            lifts = axis_lifts(faces, points, embedding.decay)
             self.parts.append((columns, part.shape, lifts))
 
     def correct(self, fields: Array, values: Array) -> Array:
@@ -113,12 +124,25 @@ class SmoothLift:
         return fields
 
 
-def _functions(points: Any, stencils: Array) -> Array:
-    """Return polynomials (n, m) on which the stencils (m, n) are the identity."""
+def _scaled(points: Any) -> Array:
+    """Map points to [-1, 1]."""
     points = np.asarray(points, dtype=np.float64)
     length = points[-1] - points[0] if len(points) > 1 else 1.0
-    scaled = 2.0 * (points - points[0]) / length - 1.0
-    for degree in range(len(stencils) - 1, min(MAX_DEGREE, len(points) - 1) + 1):
+    return np.asarray(2.0 * (points - points[0]) / length - 1.0)
+
+
+def _decaying(scaled: Array, stencils: Array, sides: Sequence[str], decay: float) -> Array:
+    """Return functions (n, m) that decay from their faces, the stencils' identity."""
+    near = {"left": np.exp(-(1.0 + scaled) / (2.0 * decay))}
+    near["right"] = np.exp(-(1.0 - scaled) / (2.0 * decay))
+    near["both"] = near["left"] - near["right"]
+    basis = np.stack([near[side] for side in sides], axis=1)
+    return np.asarray(basis @ np.linalg.pinv(stencils @ basis), dtype=np.float64)
+
+
+def _functions(scaled: Array, stencils: Array) -> Array:
+    """Return polynomials (n, m) on which the stencils (m, n) are the identity."""
+    for degree in range(len(stencils) - 1, min(MAX_DEGREE, len(scaled) - 1) + 1):
         basis = legvander(scaled, degree)
         measured = stencils @ basis
         measured[np.abs(measured) < ROUNDING * (np.abs(stencils) @ np.abs(basis))] = 0.0

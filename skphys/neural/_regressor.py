@@ -344,7 +344,8 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
         What vanishes at a boundary has its zero there.
         """
         of_y = offsets_of(y, self._n_components)
-        if self._embedding is not None and of_y.any():
+        inside = getattr(self._embedding, "method", "inputs") != "inputs"
+        if inside and of_y.any():
             of_y[:] = 0.0
             warn_if_coarse(y.reshape(-1, 1), "y")
         self._offsets = {"X": offsets_of(X, self._n_channels), "y": of_y}

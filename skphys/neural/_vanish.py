@@ -18,7 +18,7 @@ class Vanish(nn.Module):
 
     What a net predicts beside a field that holds the boundary values must be zero there. It is
     `SmoothLift` for values that are zero: along each axis in turn the mismatch is continued
-    linearly between two faces, or as a constant from one.
+    linearly between two faces, or as a constant from one, or decays as the embedding says.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ class Vanish(nn.Module):
         faces = [face for face in embedding.faces if face.kind == "dirichlet"]
         self.keys = []
         for component in sorted({face.component for face in faces}):
-            for lift in axis_lifts([f for f in faces if f.component == component], points):
+            own = [face for face in faces if face.component == component]
+            for lift in axis_lifts(own, points, embedding.decay):
                 self.keys.append((component, lift.number))
                 self._put(f"_read_{component}_{lift.number}", lift.stencils.T)
                 self._put(f"_ramps_{component}_{lift.number}", lift.functions.T)

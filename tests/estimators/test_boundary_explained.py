@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 
 from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor
@@ -107,9 +108,9 @@ def test_what_is_left_of_other_fields_is_learned(case, scale, part):
     make, boundary, _ = CASES[case]
     x = GRID["x"]
     for offset in (0.0, 1e3):
-        X, y = make()
+        X, y = make(200)
         wave = x**2 * (1.0 - x) ** 4 * 16.0
-        y = y + part * np.sin(40.0 * X[:, :1] * X[:, 1:2]) * wave
+        y = y + part * np.sin((X[:, :1] - 5.0) * (X[:, 1:2] - 5.0)) * wave
         X[:, 0] += offset
         X[:, 1] += offset * (case != "slope")
         X, y = scale * X, scale * (y + offset)
@@ -119,10 +120,29 @@ def test_what_is_left_of_other_fields_is_learned(case, scale, part):
             enforced(boundary).fit(X, y)
 
 
-def test_noise_is_no_rounding():
-    X, y = sources()
-    y[:, 1:-1] += 1e-6 * np.random.default_rng(0).normal(size=(len(y), 31))
-    assert not enforced(may=True).fit(X, y).background_.explained_
+def test_noise_is_not_learned_by_heart_and_is_part_of_the_std():
+    X, y = sources(200)
+    noise = 0.1 * np.random.default_rng(0).normal(size=(len(y), 31))
+    y[:, 1:-1] += noise
+    model = enforced().fit(X, y)
+    assert model.background_.explained_ and model.background_.kind_ == "linear"
+    Z, truth = sources(seed=1)
+    mean, std = model.predict(Z, return_std=True)
+    np.testing.assert_allclose(std[:, 1:-1].mean(), 0.1, rtol=0.05)
+    assert np.sqrt(np.mean((mean - truth) ** 2)) < 0.03
+
+
+def test_what_no_feature_tells_of_is_not_learned_unless_asked_for():
+    """One smooth mode whose size is chance: a net could but learn it by heart."""
+    X, y = sources(200)
+    wave = 1e-4 * GRID["x"] * (1.0 - GRID["x"])
+    y = y + np.random.default_rng(0).normal(size=(len(y), 1)) * wave
+    model = enforced().fit(X, y)
+    assert model.background_.explained_ and model.background_.kind_ == "linear"
+    np.testing.assert_allclose(model.predict_std(X)[0], wave, rtol=0.2, atol=1e-6)
+    for wanted in ("linear", "kernel", Ridge(1e-3)):
+        model = enforced(may=True, background=wanted).fit(X, y)
+        assert not model.background_.explained_ and isinstance(model.estimator_, Net)
 
 
 def test_each_component_must_be_explained():

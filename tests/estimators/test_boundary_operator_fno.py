@@ -41,12 +41,16 @@ def fno(**params):
 
 
 def rod(grid=GRID, n_samples=12):
-    """Cosines that keep their left end, with their slope on the right as a channel."""
+    """Cosines that keep their left end, with their slope on the right as a channel.
+
+    And a wave of a size that only a net would try to learn.
+    """
     x = grid["x"]
     rng = np.random.default_rng(0)
     a, k = rng.uniform(1.0, 2.0, (2, n_samples, 1))
     slope = np.broadcast_to(-a * k * np.sin(k), (n_samples, len(x)))
-    return np.concatenate([a * np.cos(k**2 * x), slope], axis=1), a * np.cos(k * x)
+    wave = 0.1 * np.sin(60.0 * a * k) * x * (1.0 - x) ** 4
+    return np.concatenate([a * np.cos(k**2 * x), slope], axis=1), a * np.cos(k * x) + wave
 
 
 X, Y = rod()

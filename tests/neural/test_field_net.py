@@ -1,6 +1,7 @@
 """The net's own part in a boundary: what vanishes, what is read, and on which grid."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from skphys.constraints import Dirichlet, Neumann, Periodic, Robin, boundary_constraints
 from skphys.estimators._packed import embed_boundary
 from skphys.grids import Axis, Components, Grid
+from skphys.neural import SmoothLift
 
 torch = pytest.importorskip("torch")
 from skphys.neural._face_inputs import FaceInputs, FaceModulation  # noqa: E402
@@ -62,6 +64,16 @@ def test_a_line_and_a_constant_are_taken_away():
     torch.testing.assert_close(both(u), torch.tensor([[[[0.0, 6.0, 0.0]]]]))
     right = Vanish(embedded({"x": (Neumann(), Dirichlet())}, Grid(x=x)), [x])
     torch.testing.assert_close(right(u), torch.tensor([[[[-4.0, 3.0, 0.0]]]]))
+
+
+def test_what_decays_is_that_of_the_lift_in_numpy():
+    plane = grid_of(2)
+    embedding = replace(embedded({"x": Dirichlet(), "y": (None, Dirichlet())}, plane), decay=0.2)
+    u = torch.randn(1, 4, 1, *plane.shape)
+    fields = u.numpy().reshape(4, -1).astype(float)
+    expected = SmoothLift(embedding, plane).correct(fields, np.zeros((4, embedding.n_values)))
+    found = Vanish(embedding, points_of(plane))(u).numpy().reshape(4, -1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_components_and_other_conditions_are_left_alone():
