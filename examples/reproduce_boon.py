@@ -108,8 +108,8 @@ class Problem:
 
     def methods(self):
         """Name the methods that can be told about this boundary."""
-        correctable = self.n_axes == 1 and self.states_values
-        return [name for name in METHODS if correctable or name not in ("kernel", "block")]
+        kernels = () if self.states_values else ("kernel", "block")
+        return [name for name in METHODS if name not in kernels]
 
 
 def make_cavity_from_rest(n_samples, *, n_points, lid_speed=(1.0, 1.5), random_state=None):
