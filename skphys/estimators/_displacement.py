@@ -32,7 +32,8 @@ CELLS = np.gradient(STEPS)
 class Displacement:
     """Along which axis fields are displaced, how, and how far.
 
-    A field ``m`` becomes ``m(x - d p(x))``; ``d`` is normal, one number for each field.
+    A field ``m`` becomes ``m(x - d p(x))``; ``d`` is normal, one number for each field, or where a
+    law reads each of many lines along the axis, one for each line.
 
     Attributes
     ----------
@@ -94,17 +95,38 @@ class Displacement:
         return moved[0], np.hypot(moved[1], STAYS * std)
 
 
-def displaceable(where: Where) -> dict[str, tuple[str, ...]]:
-    """Return the profiles along each axis on which fields can be displaced.
+def displaceable(where: Where, rows: Any = None) -> dict[str, tuple[str, ...]]:
+    """Return the profiles along each axis by which fields can be displaced.
 
     A displacement needs points that have an order: those of a mesh, of several components and of
-    cells that only count points have none.
+    cells that only count points have none. It leaves an end of an axis alone where most of the
+    points are fixed one by one by `rows` (n_rows, n_points), as a Dirichlet condition does.
     """
-    return {
-        name: ("shift",) if axis.period else tuple(PROFILES)
-        for name, (position, axis) in _coordinates(where).items()
-        if len(position) > 2
-    }
+    held = _held_points(rows)
+    found: dict[str, tuple[str, ...]] = {}
+    for name, (position, axis) in _coordinates(where).items():
+        if len(position) < 3:
+            continue
+        names = ("shift",) if axis.period else tuple(PROFILES)
+        if held is not None:
+            along, _ = _axis_last(held, where, name, len(position))
+            parts = along.reshape(-1, len(position)).mean(axis=0)
+            ends = parts[[position.argmin(), position.argmax()]] > 0.5
+            names = tuple(n for n in names if not PROFILES[n](np.array([0.0, 1.0]))[ends].any())
+        found[name] = names
+    return found
+
+
+def _held_points(rows: Any) -> np.ndarray | None:
+    """Return which points have rows of their own."""
+    if rows is None:
+        return None
+    entries = sparse.csr_array(rows, copy=True)
+    entries.eliminate_zeros()
+    alone = np.flatnonzero(np.diff(entries.indptr) == 1)
+    held = np.zeros(rows.shape[1])
+    held[entries[alone].indices] = 1.0
+    return held
 
 
 def has_places(where: Where) -> bool:
