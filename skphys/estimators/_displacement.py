@@ -72,7 +72,7 @@ class Displacement:
         here = np.tile(np.arange(n_points), 2 * n_distances)
         shape = (n_distances * n_points, n_points)
         reading = sparse.csr_array((weights.ravel(), (ends.ravel(), here)), shape=shape)
-        along, restore = _axis_last(rows, where, self.axis, n_points)
+        along, restore = axis_last(rows, where, self.axis, n_points)
         read = (reading @ along.reshape(-1, n_points).T).reshape(n_distances, n_points, -1)
         return np.stack([restore(each.T.reshape(along.shape)) for each in read])
 
@@ -102,31 +102,26 @@ def displaceable(where: Where, rows: Any = None) -> dict[str, tuple[str, ...]]:
     cells that only count points have none. It leaves an end of an axis alone where most of the
     points are fixed one by one by `rows` (n_rows, n_points), as a Dirichlet condition does.
     """
-    held = _held_points(rows)
     found: dict[str, tuple[str, ...]] = {}
     for name, (position, axis) in _coordinates(where).items():
-        if len(position) < 3:
-            continue
         names = ("shift",) if axis.period else tuple(PROFILES)
-        if held is not None:
-            along, _ = _axis_last(held, where, name, len(position))
-            parts = along.reshape(-1, len(position)).mean(axis=0)
-            ends = parts[[position.argmin(), position.argmax()]] > 0.5
-            names = tuple(n for n in names if not PROFILES[n](np.array([0.0, 1.0]))[ends].any())
-        found[name] = names
+        if len(position) > 2:
+            ends = np.array([0.0, 1.0])[_held_ends(rows, where, name, position)]
+            found[name] = tuple(p for p in names if not PROFILES[p](ends).any())
     return found
 
 
-def _held_points(rows: Any) -> np.ndarray | None:
-    """Return which points have rows of their own."""
+def _held_ends(rows: Any, where: Where, name: str, position: np.ndarray) -> np.ndarray:
+    """Say at which ends of an axis most points have rows of their own."""
     if rows is None:
-        return None
+        return np.zeros(2, dtype=bool)
     entries = sparse.csr_array(rows, copy=True)
     entries.eliminate_zeros()
-    alone = np.flatnonzero(np.diff(entries.indptr) == 1)
     held = np.zeros(rows.shape[1])
-    held[entries[alone].indices] = 1.0
-    return held
+    held[entries[np.diff(entries.indptr) == 1].indices] = 1.0
+    along, _ = axis_last(held, where, name, len(position))
+    parts = along.reshape(-1, len(position)).mean(axis=0)
+    return parts[[position.argmin(), position.argmax()]] > 0.5
 
 
 def has_places(where: Where) -> bool:
@@ -165,7 +160,7 @@ def _read(values: np.ndarray, where: Where, name: str, at: np.ndarray) -> np.nda
     """Return fields read elsewhere along an axis, linearly, and beyond its ends as at the ends."""
     position, axis = _coordinates(where)[name]
     columns, left, part = _between(position, axis, at)
-    fields, restore = _axis_last(values, where, name, len(position))
+    fields, restore = axis_last(values, where, name, len(position))
     one, other = columns[left], columns[left + 1]
     if at.ndim == 1:
         return restore(fields[..., one] * (1.0 - part) + fields[..., other] * part)
@@ -195,7 +190,7 @@ def _between(
     return columns, left, part
 
 
-def _axis_last(
+def axis_last(
     values: np.ndarray, where: Where, name: str, n_points: int
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Return fields with an axis at the end, and what brings them back to their shape."""

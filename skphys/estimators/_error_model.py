@@ -310,7 +310,7 @@ class ErrorModel(BaseErrorModel):
         self,
         fields: PredictedFields,
         part: Part,
-        lines: Lines | None,
+        lines: Any,
         scales: tuple[float, ...],
         rarity: np.ndarray,
     ) -> Iterator[tuple[Gaussian, np.ndarray, np.ndarray]]:
@@ -328,27 +328,17 @@ class ErrorModel(BaseErrorModel):
         def between(spread: np.ndarray) -> Covariance:
             return left(spread if self.floor_ is None else np.hypot(spread, self.floor_))
 
+        def differ(members: np.ndarray, weights: np.ndarray, far: np.ndarray) -> Covariance:
+            if part.each:
+                return between(moved_spread(members, weights))
+            return left(np.hypot(lines.moved(move, std, far[0]), STAYS * std))
+
         law = fields.system.under(Gaussian(said.mean, left(std)))
         if lines is None:
             moved = move_members(some_members(said), move, between, law, fields.where, scales)
-        elif part.each:
-            moved = follow_law(
-                some_members(said),
-                move,
-                lambda members, weights, _: between(moved_spread(members, weights)),
-                law,
-                lines,
-                scales,
-            )
         else:
-            moved = follow_law(
-                said.mean[None],
-                move,
-                lambda _, __, far: left(np.hypot(lines.moved(move, std, far[0]), STAYS * std)),
-                law,
-                lines,
-                scales,
-            )
+            members = some_members(said) if part.each else said.mean[None]
+            moved = follow_law(members, move, differ, law, lines, scales)
         for mean, known in zip(moved.means, np.moveaxis(moved.logs, 1, 0), strict=True):
             logs = known + rarity[:, None] + np.log(part.weight)
             weight = np.logaddexp.reduce(logs, axis=0)

@@ -17,15 +17,8 @@ from scipy import sparse
 
 from skphys.conditioning import Covariance, Gaussian, log_evidence
 from skphys.estimators._covariances import Where
-from skphys.estimators._displacement import Displacement
-from skphys.estimators._moved_members import (
-    PLACES,
-    ROUNDING,
-    TINY,
-    Moved,
-    keep_likeliest,
-    shares,
-)
+from skphys.estimators._displacement import Displacement, axis_last
+from skphys.estimators._moved_members import PLACES, ROUNDING, TINY, Moved, keep_likeliest, shares
 from skphys.grids import Axis, Grid
 
 MODES, DECAY = 8, 0.5  # number of polynomials, and how much narrower each degree is
@@ -84,11 +77,9 @@ def lines_of(rows: Any, where: Where, name: str) -> Lines | None:
     grid = where.grid
     if not isinstance(grid, Grid) or where.interpolation is not None:
         return None
-    others = {other: axis for other, axis in grid.axes.items() if other != name}
     n_along = grid.axes[name].size
-    points = np.moveaxis(
-        np.arange(grid.n_points).reshape(grid.shape), list(grid.names).index(name), -1
-    ).reshape(-1, n_along)
+    points, _ = axis_last(np.arange(grid.n_points), where, name, n_along)
+    points = points.reshape(-1, n_along)
     line, position = np.empty((2, grid.n_points), dtype=int)
     line[points], position[points] = np.indices(points.shape)
     entries = sparse.csr_array(rows, copy=True)
@@ -102,8 +93,8 @@ def lines_of(rows: Any, where: Where, name: str) -> Lines | None:
         return None
     dense = np.zeros((len(laws), n_along))
     dense[row, position[column]] = entries.data
-    along = Where(Grid(**{name: grid.axes[name]}))
-    return Lines(along, points, _modes(list(others.values())), laws, dense, read)
+    modes = _modes([axis for other, axis in grid.axes.items() if other != name])
+    return Lines(Where(Grid(**{name: grid.axes[name]})), points, modes, laws, dense, read)
 
 
 def _modes(axes: list[Axis]) -> np.ndarray:
@@ -198,20 +189,16 @@ def most_probable(
         How coefficients displace.
     """
 
-    def best(tried: Sequence[np.ndarray]) -> np.ndarray:
-        costs = []
-        for c in tried:
-            miss = values - _at(reads, c @ modes.T)[0]
-            costs.append(np.sum(miss**2 / variance, axis=-1) + np.sum(c**2, axis=-1))
-        return _least(tried, costs)
+    def missed(far: np.ndarray) -> np.ndarray:
+        return (values - _at(reads, far)[0]) ** 2 / variance
 
-    found = best(starts)
+    found = _least(starts, modes, missed)
     for _ in range(NEWTON):
         far = found @ modes.T
         at, slope = _at(reads, far)
         curve = slope**2 / variance
         goal = _solved(modes, curve, curve * far + slope * (values - at) / variance)
-        found = best([found + part * (goal - found) for part in PARTS])
+        found = _least([found + part * (goal - found) for part in PARTS], modes, missed)
     return found
 
 
@@ -227,9 +214,7 @@ def aligned(cost: np.ndarray, places: np.ndarray, modes: np.ndarray) -> np.ndarr
     modes : ndarray of shape (n_lines, n_modes)
         How coefficients displace.
     """
-    tried = _starts(cost, places, modes)
-    costs = [_at(cost, c @ modes.T, places)[0].sum(axis=-1) + np.sum(c**2, -1) for c in tried]
-    return _least(tried, costs)
+    return _least(_starts(cost, places, modes), modes, lambda far: _at(cost, far, places)[0])
 
 
 def _starts(cost: np.ndarray, places: np.ndarray, modes: np.ndarray) -> list[np.ndarray]:
@@ -253,12 +238,14 @@ def _starts(cost: np.ndarray, places: np.ndarray, modes: np.ndarray) -> list[np.
 
 def _solved(modes: np.ndarray, curve: np.ndarray, pull: np.ndarray) -> np.ndarray:
     """Return coefficients at the least of ``sum(curve d^2 - 2 pull d) + sum(c^2)``."""
-    matrix = (modes.T * curve[..., None, :]) @ modes + np.eye(modes.shape[1])
-    return np.linalg.solve(matrix, (pull @ modes)[..., None])[..., 0]
+    return np.linalg.solve(_precision(modes, curve), (pull @ modes)[..., None])[..., 0]
 
 
-def _least(tried: Sequence[np.ndarray], costs: Sequence[np.ndarray]) -> np.ndarray:
-    """Return those coefficients that cost least."""
+def _least(
+    tried: Sequence[np.ndarray], modes: np.ndarray, cost: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return those coefficients that cost least, of what lines cost by how far they are moved."""
+    costs = [cost(c @ modes.T).sum(axis=-1) + np.sum(c**2, axis=-1) for c in tried]
     best = np.stack(costs).argmin(axis=0)
     return np.take_along_axis(np.stack(tried), best[None, ..., None], axis=0)[0]
 
@@ -279,5 +266,10 @@ def _prior_mass(coefficients: np.ndarray, curve: np.ndarray, modes: np.ndarray) 
 
     That is Laplace's approximation: the density at the most probable ones times their range.
     """
-    matrix = (modes.T * curve[..., None, :]) @ modes + np.eye(modes.shape[1])
-    return -0.5 * (np.sum(coefficients**2, axis=-1) + np.linalg.slogdet(matrix)[1])
+    log_det = np.linalg.slogdet(_precision(modes, curve))[1]
+    return -0.5 * (np.sum(coefficients**2, axis=-1) + log_det)
+
+
+def _precision(modes: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """Return the inverse covariance of coefficients, given lines with curvatures (..., n_lines)."""
+    return (modes.T * curve[..., None, :]) @ modes + np.eye(modes.shape[1])
