@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from skphys.conditioning import Covariance
 from skphys.estimators._base_errors import HeldOut
-from skphys.estimators._displacement import Displacement, displaceable
+from skphys.estimators._displacement import STAYS, Displacement, displaceable
+from skphys.estimators._lines import aligned, lines_of
 from skphys.estimators._moved_members import (
     MAX_ROWS,
     has_points,
@@ -87,13 +88,13 @@ def n_alike(correlation: Covariance | None, n_points: int) -> float:
 
 def displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> list[Part]:
     """Return a part for each profile along each axis by which fields are displaced at all."""
-    profiles = displaceable(batches[0].part.fields.where)
-    if any(displaceable(batch.part.fields.where) != profiles for batch in batches):
+    free = [displaceable(b.part.fields.where, b.part.fields.declared.rows) for b in batches]
+    if any(each != free[0] for each in free):
         return []
     alike = n_alike(model.correlation_, batches[0].mean.shape[1])
     found = []
-    each = all(_has_members(batch, stated) for batch in batches)
-    for axis, names in profiles.items():
+    for axis, names in free[0].items():
+        each = all(_has_members(batch, stated, axis) for batch in batches)
         for name in names:
             move = Displacement(axis, name, WIDEST)
             if each:
@@ -107,11 +108,62 @@ def displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> 
     return found
 
 
-def _has_members(batch: Seen, stated: bool) -> bool:
+def _has_members(batch: Seen, stated: bool, axis: str) -> bool:
     """Say whether there are members to be moved one by one."""
     fields = batch.part.fields
-    few = fields.system.rows.shape[0] <= MAX_ROWS
-    return stated and few and has_points(fields.prediction)
+    if not stated or not has_points(fields.prediction):
+        return False
+    rows = fields.system.rows
+    return rows.shape[0] <= MAX_ROWS or lines_of(rows, fields.where, axis) is not None
+
+
+def _nearest(
+    move: Displacement,
+    batch: Seen,
+    fields: np.ndarray,
+    cost: Callable[[np.ndarray], np.ndarray],
+    trials: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the likeliest displacement of each field, or of each line that a law reads.
+
+    Parameters
+    ----------
+    move : Displacement
+        Along which axis, and how.
+    batch : Seen
+        Where the fields are, and what must hold.
+    fields : ndarray of shape (..., n_fields, n_points)
+        As predicted.
+    cost : callable
+        Minus twice the log densities of the truth, (..., n_fields, n_outputs), of moved fields.
+    trials : ndarray of shape (n_trials,)
+        Distances, in units of the width.
+
+    Returns
+    -------
+    best : ndarray of shape (..., n_fields)
+        The cost, with that of the displacement.
+    moved : ndarray of shape (..., n_fields, n_points)
+        The fields, displaced.
+    square : ndarray of shape (..., n_fields)
+        Mean square of the distances.
+    """
+    where = batch.part.fields.where
+    lines = lines_of(batch.part.fields.system.rows, where, move.axis)
+    costs = (cost(move.moved(fields, where, trial * move.width)) for trial in trials)
+    if lines is not None:
+        table = np.stack([each[..., lines.points].sum(axis=-1) for each in costs], axis=-1)
+        coefficients = aligned(table, trials, lines.modes)
+        far = coefficients @ lines.modes.T
+        moved = lines.moved(move, fields, far)
+        best = cost(moved).sum(axis=-1) + np.sum(coefficients**2, axis=-1)
+        return best, moved, np.mean(far**2, axis=-1)
+    best, distance = np.asarray(np.inf), np.zeros(())
+    for trial, each in zip(trials, costs, strict=True):
+        total = each.sum(axis=-1) + trial**2
+        better = total < best
+        best, distance = np.where(better, total, best), np.where(better, trial, distance)
+    return best, move.moved(fields, where, distance * move.width), distance**2
 
 
 def _aligned_members(
@@ -129,17 +181,16 @@ def _aligned_members(
     usual = np.mean([np.mean((b.part.truth - b.at_truth(b.mean)) ** 2) for b in batches])
     squares, errors, spreads = [], [], []
     for batch in batches:
-        where, truth = batch.part.fields.where, batch.part.truth
+        truth = batch.part.truth
         members = some_members(batch.part.fields.prediction, SOME_MEMBERS)
-        best, distance = np.full(members.shape[:2], np.inf), np.zeros(members.shape[:2])
-        for trial in TRIALS[::2]:
-            moved = batch.at_truth(move.moved(members, where, trial * move.width))
-            cost = np.sum((truth - moved) ** 2, axis=-1) / (alike * usual) + trial**2
-            better = cost < best
-            best, distance = np.where(better, cost, best), np.where(better, trial, distance)
+
+        def cost(moved: np.ndarray, batch: Seen = batch) -> np.ndarray:
+            return (batch.part.truth - batch.at_truth(moved)) ** 2 / (alike * usual)
+
+        best, moved, square = _nearest(move, batch, members, cost, TRIALS[::2])
         weights = shares(-0.5 * best / max(np.mean(best.min(axis=0)), TINY))
-        squares.append(np.sum(weights * distance**2, axis=0))
-        moved = batch.at_truth(move.moved(members, where, distance * move.width))
+        squares.append(np.sum(weights * square, axis=0))
+        moved = batch.at_truth(moved)
         std = moved_spread(moved, weights)
         spreads.append(np.square(std if floor is None else np.hypot(std, floor)))
         likeliest = moved[best.argmin(axis=0), np.arange(len(truth))]
@@ -164,19 +215,21 @@ def _aligned(
     """
     found, residuals = [], []
     for batch in batches:
-        where = batch.part.fields.where
-        likely, left = [], []
-        for trial in TRIALS:
-            moved = move.applied(batch.mean, batch.std, where, trial * move.width)
-            mean, std = (batch.at_truth(values) for values in moved)
-            counts = std > 0.0
-            safe = np.where(counts, std, 1.0)
-            error = np.where(counts, (batch.part.truth - mean) / safe, 0.0)
+
+        def standard(moved: np.ndarray, batch: Seen = batch) -> tuple[np.ndarray, np.ndarray]:
+            std = batch.at_truth(np.hypot(moved[1], STAYS * batch.std))
+            safe = np.where(std > 0.0, std, 1.0)
+            error = batch.part.truth - batch.at_truth(moved[0])
+            return np.where(std > 0.0, error / safe, 0.0), std
+
+        def cost(moved: np.ndarray, standard: Any = standard) -> np.ndarray:
+            error, std = standard(moved)
             z = error / np.where(spread > 0.0, spread, np.inf)
-            likely.append(-np.sum(0.5 * z**2 + np.log(safe), axis=1) / alike - 0.5 * trial**2)
-            left.append((error, counts))
-        best, rows = np.stack(likely).argmax(axis=0), np.arange(len(batch.mean))
-        found.append(TRIALS[best] * move.width)
-        error, counts = (np.stack([each[k] for each in left])[best, rows] for k in (0, 1))
-        residuals.append((error, counts))
-    return float(np.sqrt(np.mean(np.concatenate(found) ** 2))), residuals
+            return (z**2 + 2.0 * np.log(np.where(std > 0.0, std, 1.0))) / alike
+
+        both = np.stack([batch.mean, batch.std])
+        _, moved, square = _nearest(move, batch, both, cost, TRIALS)
+        found.append(square * move.width**2)
+        error, std = standard(moved)
+        residuals.append((error, std > 0.0))
+    return float(np.sqrt(np.mean(np.concatenate(found)))), residuals

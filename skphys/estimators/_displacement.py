@@ -32,7 +32,8 @@ CELLS = np.gradient(STEPS)
 class Displacement:
     """Along which axis fields are displaced, how, and how far.
 
-    A field ``m`` becomes ``m(x - d p(x))``; ``d`` is normal, one number for each field.
+    A field ``m`` becomes ``m(x - d p(x))``; ``d`` is normal, one number for each field, or where a
+    law reads each of many lines along the axis, one for each line.
 
     Attributes
     ----------
@@ -71,7 +72,7 @@ class Displacement:
         here = np.tile(np.arange(n_points), 2 * n_distances)
         shape = (n_distances * n_points, n_points)
         reading = sparse.csr_array((weights.ravel(), (ends.ravel(), here)), shape=shape)
-        along, restore = _axis_last(rows, where, self.axis, n_points)
+        along, restore = axis_last(rows, where, self.axis, n_points)
         read = (reading @ along.reshape(-1, n_points).T).reshape(n_distances, n_points, -1)
         return np.stack([restore(each.T.reshape(along.shape)) for each in read])
 
@@ -94,17 +95,33 @@ class Displacement:
         return moved[0], np.hypot(moved[1], STAYS * std)
 
 
-def displaceable(where: Where) -> dict[str, tuple[str, ...]]:
-    """Return the profiles along each axis on which fields can be displaced.
+def displaceable(where: Where, rows: Any = None) -> dict[str, tuple[str, ...]]:
+    """Return the profiles along each axis by which fields can be displaced.
 
     A displacement needs points that have an order: those of a mesh, of several components and of
-    cells that only count points have none.
+    cells that only count points have none. It leaves an end of an axis alone where most of the
+    points are fixed one by one by `rows` (n_rows, n_points), as a Dirichlet condition does.
     """
-    return {
-        name: ("shift",) if axis.period else tuple(PROFILES)
-        for name, (position, axis) in _coordinates(where).items()
-        if len(position) > 2
-    }
+    found: dict[str, tuple[str, ...]] = {}
+    for name, (position, axis) in _coordinates(where).items():
+        names = ("shift",) if axis.period else tuple(PROFILES)
+        if len(position) > 2:
+            ends = np.array([0.0, 1.0])[_held_ends(rows, where, name, position)]
+            found[name] = tuple(p for p in names if not PROFILES[p](ends).any())
+    return found
+
+
+def _held_ends(rows: Any, where: Where, name: str, position: np.ndarray) -> np.ndarray:
+    """Say at which ends of an axis most points have rows of their own."""
+    if rows is None:
+        return np.zeros(2, dtype=bool)
+    entries = sparse.csr_array(rows, copy=True)
+    entries.eliminate_zeros()
+    held = np.zeros(rows.shape[1])
+    held[entries[np.diff(entries.indptr) == 1].indices] = 1.0
+    along, _ = axis_last(held, where, name, len(position))
+    parts = along.reshape(-1, len(position)).mean(axis=0)
+    return parts[[position.argmin(), position.argmax()]] > 0.5
 
 
 def has_places(where: Where) -> bool:
@@ -143,7 +160,7 @@ def _read(values: np.ndarray, where: Where, name: str, at: np.ndarray) -> np.nda
     """Return fields read elsewhere along an axis, linearly, and beyond its ends as at the ends."""
     position, axis = _coordinates(where)[name]
     columns, left, part = _between(position, axis, at)
-    fields, restore = _axis_last(values, where, name, len(position))
+    fields, restore = axis_last(values, where, name, len(position))
     one, other = columns[left], columns[left + 1]
     if at.ndim == 1:
         return restore(fields[..., one] * (1.0 - part) + fields[..., other] * part)
@@ -173,7 +190,7 @@ def _between(
     return columns, left, part
 
 
-def _axis_last(
+def axis_last(
     values: np.ndarray, where: Where, name: str, n_points: int
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Return fields with an axis at the end, and what brings them back to their shape."""

@@ -23,10 +23,11 @@ from skphys.conditioning import (
 )
 from skphys.estimators._base_errors import BaseErrorModel, HeldOut, impose
 from skphys.estimators._covariances import Independent
-from skphys.estimators._displacement import STEPS, Displacement, displaceable, log_steps
+from skphys.estimators._displacement import STAYS, STEPS, Displacement, displaceable, log_steps
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._learning import learn
-from skphys.estimators._moved_members import has_points, move_members, some_members
+from skphys.estimators._lines import Lines, follow_law, lines_of
+from skphys.estimators._moved_members import has_points, move_members, moved_spread, some_members
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._parts import RARITY, SCALES, Part, Score, stated_std, unit_correlation
 from skphys.predictive import Prediction
@@ -101,7 +102,11 @@ class ErrorModel(BaseErrorModel):
     The learned correlation of standardised residuals is shrunk as in [2]_ and kept as low rank plus
     diagonal. Members that are points, as trees and neighbours are, are moved onto the law one by
     one, as each is as sharp as a field and their mean is not; what they differ by is no size of
-    errors, so the learned correlation goes with the size of residuals. Widths of displacements are
+    errors, so the learned correlation goes with the size of residuals. Where each law reads one of
+    several lines of points along an axis, as a mass at each time does, each line is displaced by
+    itself, by a polynomial of degree at most seven in the remaining coordinates (each degree half
+    as wide as the one before): the most probable one, weighed by Laplace's approximation. No
+    displacement moves an end of an axis at which points are fixed. Widths of displacements are
     found by expectation maximisation, and the weights of the parts as those of the least squared
     error, so there is nothing to search.
 
@@ -229,7 +234,7 @@ class ErrorModel(BaseErrorModel):
     def _declared_displacements(self, fields: PredictedFields) -> list[Displacement]:
         if self.displacement is None or isinstance(self.displacement, str):
             return []
-        width, profiles = float(self.displacement), displaceable(fields.where)
+        width, profiles = float(self.displacement), displaceable(fields.where, fields.declared.rows)
         return [Displacement(axis, p, width) for axis, names in profiles.items() for p in names]
 
     def taken(self, prediction: Prediction) -> Prediction:
@@ -282,11 +287,12 @@ class ErrorModel(BaseErrorModel):
         rarity = -RARITY * np.log(scales)
         rarity = rarity - np.logaddexp.reduce(rarity)
         for part in ways:
-            if part.each:
-                yield from self._members_moved(fields, part, scales, rarity)
+            moved = part.displacement is not None
+            lines = self._lines(fields, part)
+            if part.each or lines is not None:
+                yield from self._members_moved(fields, part, lines, scales, rarity)
                 continue
             steps = np.array([log_steps(factor) for factor in scales])  # (n_scales, n_steps)
-            moved = part.displacement is not None
             each = self._gaussians(fields, part)
             alike = 1 if moved else len(each := list(each))
             for k, gaussian in enumerate(each):
@@ -297,20 +303,44 @@ class ErrorModel(BaseErrorModel):
                 weight = np.logaddexp.reduce(logs, axis=0)
                 yield gaussian, weight, _root(scales, logs - weight)
 
+    def _lines(self, fields: PredictedFields, part: Part) -> Lines | None:
+        """Return the lines of points that a part displaces one by one, if it does."""
+        move = part.displacement
+        return None if move is None else lines_of(fields.system.rows, fields.where, move.axis)
+
     def _members_moved(
-        self, fields: PredictedFields, part: Part, scales: tuple[float, ...], rarity: np.ndarray
+        self,
+        fields: PredictedFields,
+        part: Part,
+        lines: Any,
+        scales: tuple[float, ...],
+        rarity: np.ndarray,
     ) -> Iterator[tuple[Gaussian, np.ndarray, np.ndarray]]:
-        """Yield the members of the backbone, each moved to where it obeys the law best."""
-        said = fields.prediction
+        """Yield the members of the backbone, each moved to where it obeys the law best.
+
+        Where each line is moved by itself, the mean is as well.
+        """
+        said, independent = fields.prediction, self._independent(fields)
         move: Any = part.displacement
-        independent = self._independent(fields)
+        std = self._std(said, part)
 
         def left(std: np.ndarray) -> Covariance:
-            std = std if self.floor_ is None else np.hypot(std, self.floor_)
             return independent((std * part.spread) ** 2)
 
-        law = fields.system.under(Gaussian(said.mean, left(stated_std(said))))
-        moved = move_members(some_members(said), move, left, law, fields.where, scales)
+        def between(spread: np.ndarray) -> Covariance:
+            return left(spread if self.floor_ is None else np.hypot(spread, self.floor_))
+
+        def differ(members: np.ndarray, weights: np.ndarray, far: np.ndarray) -> Covariance:
+            if part.each:
+                return between(moved_spread(members, weights))
+            return left(np.hypot(lines.moved(move, std, far[0]), STAYS * std))
+
+        law = fields.system.under(Gaussian(said.mean, left(std)))
+        if lines is None:
+            moved = move_members(some_members(said), move, between, law, fields.where, scales)
+        else:
+            members = some_members(said) if part.each else said.mean[None]
+            moved = follow_law(members, move, differ, law, lines, scales)
         for mean, known in zip(moved.means, np.moveaxis(moved.logs, 1, 0), strict=True):
             logs = known + rarity[:, None] + np.log(part.weight)
             weight = np.logaddexp.reduce(logs, axis=0)

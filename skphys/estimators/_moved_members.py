@@ -115,7 +115,11 @@ def move_members(
     left = covariance(moved_spread(moved, shares(np.logaddexp.reduce(first, axis=-1))))
     variance = np.broadcast_to(left.row_variance(law.rows), law.values.shape)
     logs = np.stack([np.logaddexp.reduce(likely(c**2 * variance, c), axis=-1) for c in scales])
-    logs -= np.log(len(members))
+    return keep_likeliest(moved, logs - np.log(len(members)), left)
+
+
+def keep_likeliest(moved: np.ndarray, logs: np.ndarray, left: Covariance) -> Moved:
+    """Return the likeliest members, which stand for all of them."""
     overall = np.logaddexp.reduce(logs, axis=0)
     kept = np.argsort(-overall, axis=0)[:KEPT]
     chosen = np.take_along_axis(logs, kept[None], axis=1)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 
-from skphys.conditioning import Diagonal, Gaussian, Mixture
+from skphys.conditioning import Gaussian, Mixture
 from skphys.estimators._alignment import Seen
 from skphys.estimators._moved_members import shares
 from skphys.estimators._parts import Part
+from skphys.metrics import crps_at_points
 
 LARGEST = 1e3  # factor by which standard deviations are made larger, or smaller
 FINE = {"xatol": 0.02}
@@ -107,32 +108,34 @@ def as_mixture(found: Any) -> Mixture:
 
 
 def with_size(model: Any, views: Views, truth: np.ndarray, stated: bool) -> Any:
-    """Make errors as large as they are after the law, of which views of all parts are given.
+    """Make the errors of each part as large as they are after the law, if it is the only one.
 
     What is stated gets the factor of the least CRPS, as few points that are nearly sure and wrong
     would decide the mean square; residuals keep their mean square. What the members of a part
     differ by stays.
     """
-    weights = shares(np.log([[part.weight] for part in model.parts_]) + views.logs)
+    each = enumerate(model.parts_)
+    parts = [replace(p, spread=p.spread * _size(views, k, truth, stated)) for k, p in each]
+    return model.with_parts(parts)
 
-    def field(log_factor: float) -> Mixture:
-        variances = np.exp(2.0 * log_factor) * views.within + views.between
-        each = zip(views.mean, variances, strict=True)
-        return Mixture([Gaussian(mean, Diagonal(variance)) for mean, variance in each], weights)
+
+def _size(views: Views, part: int, truth: np.ndarray, stated: bool) -> float:
+    """Return the factor by which the standard deviations of a part have to be larger."""
+    mean, within, between = views.mean[part], views.within[part], views.between[part]
+    square = (truth - mean) ** 2
 
     def score(log_factor: float) -> float:
-        return float(np.mean(field(log_factor).crps(truth)))
+        std = np.sqrt(np.exp(2.0 * log_factor) * within + between)
+        return float(np.mean(crps_at_points(truth, mean, std)))
 
     def miss(log_factor: float) -> float:
-        found = field(log_factor)
-        counts = (variance := found.variance()) > 0.0
-        square = (truth - found.mean)[counts] ** 2 / variance[counts]
-        return float(np.abs(np.log(np.maximum(np.mean(square), TINY))))
+        variance = np.exp(2.0 * log_factor) * within + between
+        counts = variance > 0.0
+        size = np.mean(square[counts] / variance[counts])
+        return float(np.abs(np.log(np.maximum(size, TINY))))
 
-    if not np.any(truth - field(0.0).mean):
-        return model  # nothing is wrong, so nothing says how large errors are
-    bounds = (-np.log(LARGEST), np.log(LARGEST))
-    cost = score if stated else miss
-    best = minimize_scalar(cost, bounds=bounds, method="bounded", options=FINE)
-    parts = [replace(part, spread=part.spread * np.exp(best.x)) for part in model.parts_]
-    return model.with_parts(parts)
+    if not np.any(square[within + between > 0.0]):
+        return 1.0  # nothing is wrong, so nothing says how large errors are
+    cost, most = score if stated else miss, np.log(LARGEST)
+    best = minimize_scalar(cost, bounds=(-most, most), method="bounded", options=FINE)
+    return float(np.exp(best.x))
