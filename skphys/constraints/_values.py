@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -37,15 +37,10 @@ class Column:
     key: str | int | Sequence[str | int]
 
     def __post_init__(self) -> None:
-        if isinstance(self.key, (str, Integral)):
-            return
-        keys = tuple(self.key) if isinstance(self.key, Iterable) else ()
-        if not keys or not all(isinstance(key, (str, Integral)) for key in keys):
-            raise TypeError(
-                f"Column takes the name of a column, its position, or a list of these; got "
-                f"{self.key!r}."
-            )
-        object.__setattr__(self, "key", keys)
+        if isinstance(self.key, (list, tuple, np.ndarray)):
+            if len(self.key) == 0:
+                raise TypeError("Column takes the name of a column, its position, or several.")
+            object.__setattr__(self, "key", tuple(self.key))
 
 
 class FieldTable:

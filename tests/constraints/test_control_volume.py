@@ -444,6 +444,5 @@ def test_several_columns_are_one_value_a_row():
     for key, message in (([2, 3], r"values of shape \(8, 2\)"), ([2, 3, 9], "does not exist")):
         with pytest.raises(ValueError, match=message):
             model.set_params(constraints=ConservationLaw(over="x", total=Column(key))).fit(X, y)
-    for key in (2.5, [], [2, None]):
-        with pytest.raises(TypeError, match="Column takes the name of a column"):
-            Column(key)
+    with pytest.raises(TypeError, match="Column takes the name of a column"):
+        Column([])

@@ -86,7 +86,8 @@ def _by_another_metric(posed: Posed, method: Any) -> Found | None:
     start, problem = -posed.away, posed.problem
     T = sparse.csr_array(problem.root[0])
     widest = abs(T).max(axis=0).toarray().ravel()
-    alike = T @ sparse.diags_array(1.0 / widest), identity(T.shape[1])
+    unit = np.where(widest > 0.0, widest, 1.0)  # a column of nothing moves no point
+    alike = T @ sparse.diags_array(1.0 / unit), identity(T.shape[1])
     near = posed.field(method(posed, start).v)
     other = pose(replace(problem, mean=near, root=alike))
     found = None if other is None else _by_interior(replace(other, problem=problem), method, np.inf)
