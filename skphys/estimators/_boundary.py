@@ -63,8 +63,7 @@ class BoundaryEnforcedOperator(Constrained):
         for such an operator and for skorch nets, "project" for other backbones, and for nets that
         are to learn beside no background. The kernels are there to be asked for: they were not the
         most accurate in any of our comparisons.
-    background : {"auto", "none", "values", "smooth", "linear", "kernel"} or regressor, \
-            default="auto"
+    background : str or regressor, default="auto"
         What the backbone need not learn, with "lift". "none": nothing. "values": the prescribed
         values, continued into the interior, as far as leaves least of the training fields.
         "smooth": slopes, too. "linear": the affine map of numeric inputs and boundary values that
