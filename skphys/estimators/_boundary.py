@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from sklearn.base import _fit_context
@@ -17,7 +16,6 @@ from skphys.estimators._embedding import BoundaryBackbone, can_be_told, check_em
 from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._named_boundary import named_faces, only_projects, with_face
 from skphys.estimators._regridded import RegriddedBackground
-from skphys.estimators._report import ConstraintReport
 from skphys.grids import Components, Grid, Mesh
 from skphys.predictive import Prediction
 
@@ -287,31 +285,11 @@ class BoundaryEnforcedOperator(Constrained):
         told = self.drop_value_columns, method, settle, self.background
         return BoundaryBackbone(regressor, constraints, *told)
 
-    def constraint_report(
-        self, X: Any, y: Any = None, *, coverage: float | None = None
-    ) -> ConstraintReport:
-        """Say whether the boundary helps: what it is expected to change, and what it does.
-
-        Parameters
-        ----------
-        X : {array, DataFrame} of shape (n_samples, n_features)
-            One row a field.
-        y : array of shape (n_samples, n_points) or (n_samples,), default=None
-            The true fields, held out from fit, for the actual changes.
-        coverage : float, default=None
-            With y: of intervals, at each point and around whole fields, how many hold the truth.
-
-        Returns
-        -------
-        ConstraintReport
-            Numbers for each field; its ``repr`` shows their averages, what asks for attention, and
-            which method and background were chosen in fit.
-        """
-        found = super().constraint_report(X, y, coverage=coverage)
+    def _notes(self) -> tuple[str, ...]:
         told = f"method {self.method_!r}"
         if self.background_ is not None:
             told += f", background {self.background_.kind_!r}: {self.background_.reason_}"
-        return replace(found, notes=(f"{told}.",))
+        return (f"{told}.",)
 
     def _named_parts(self) -> dict[str, Any]:
         return {name: face.condition for name, face in named_faces(self.boundary).items()}

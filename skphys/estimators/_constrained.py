@@ -44,6 +44,7 @@ from skphys.estimators._report import ConstraintReport, joined, report
 from skphys.estimators._targets import warn_if_outside, warn_if_violated
 from skphys.estimators._warn import warn_user
 from skphys.grids import ColumnGrid, Components, Grid
+from skphys.metrics import points_inside
 from skphys.predictive import (
     FieldRegressorMixin,
     Prediction,
@@ -53,7 +54,6 @@ from skphys.predictive import (
     seeded,
 )
 
-ROUNDING = 1e-12  # part of the largest value by which a known point may be off
 METHODS = ("auto", "gaussian", "mixture", "conformal")  # of predict_interval
 
 
@@ -656,7 +656,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         ConstraintReport
             Numbers for each field, in the order of `constraint_residuals`; its ``repr`` shows
-            their averages, and what asks for attention.
+            their averages, what was chosen in fit, and what asks for attention.
         """
         X = self._checked(X)
         shape = self._layout.output_shape(X)
@@ -667,23 +667,24 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             raise ValueError("y has NaN or infinite values; leave those fields out.")
         if coverage is not None and truth is None:
             raise ValueError("coverage needs y, the true fields, to count which of them are held.")
-        wholes = () if coverage is None else (False, True)
-        held = [self._held(X, truth, coverage, whole).reshape(shape) for whole in wholes]
+        bands: list[Any] = []
+        if coverage is not None:
+            both = (False, True)
+            bands = [self._interval(X, coverage, mixture=True, simultaneous=s) for s in both]
         parts, first = [], []
         for fields, field in self._posteriors(X):
             known = None if truth is None else truth.reshape(shape)[fields.index]
             prior = gaussians_of(self.error_model_.prior(fields))
-            some = [each[fields.index] for each in held]
-            parts.append(report(prior, field, fields.declared, fields.shown, known, some))
+            ends = ([np.reshape(e, shape)[fields.index] for e in band] for band in bands)
+            held = [points_inside(known, *each) for each in ends]
+            parts.append(report(prior, field, fields.declared, fields.shown, known, held))
             first.append(fields.first_rows())
-        return joined(parts, np.argsort(np.concatenate(first)))
+        found = joined(parts, np.argsort(np.concatenate(first)))
+        return replace(found, notes=self._notes())
 
-    def _held(self, X: Any, truth: Any, coverage: Any, whole: bool) -> np.ndarray:
-        """Say which true values lie in intervals, but for rounding."""
-        low, high = self._interval(X, coverage, mixture=True, simultaneous=whole)
-        truth = truth.reshape(low.shape)
-        slack = ROUNDING * np.abs(truth).max(initial=0.0)
-        return np.asarray((truth >= low - slack) & (truth <= high + slack))
+    def _notes(self) -> tuple[str, ...]:
+        """Say what was chosen in fit, for the report."""
+        return ()
 
     def on_grid(self, grid: Grid | Components) -> Self:
         """Return a fitted copy that predicts on another grid, usually a finer one.

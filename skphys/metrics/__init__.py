@@ -25,6 +25,7 @@ from skphys.metrics._physics import constraint_misses as constraint_misses
 from skphys.metrics._scorers import predict_mean_std as predict_mean_std
 from skphys.metrics._scores import crps_at_points as crps_at_points
 from skphys.metrics._scores import fields_inside as fields_inside
+from skphys.metrics._scores import points_inside as points_inside
 
 __all__ = [
     "boundary_error",

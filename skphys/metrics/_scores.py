@@ -209,9 +209,14 @@ def coverage(y_true: Any, lower: Any, upper: Any, *, simultaneous: bool = False)
 
 def fields_inside(truth: Any, low: Any, high: Any) -> Any:
     """Say of each row whether all its points are within their intervals to rounding, unchecked."""
+    return points_inside(truth, low, high).all(axis=1)
+
+
+def points_inside(truth: Any, low: Any, high: Any) -> Any:
+    """Say of each row's points whether they are within their intervals to rounding, unchecked."""
     truth, low, high = (np.reshape(each, (len(each), -1)) for each in (truth, low, high))
     slack = 1e-12 * np.abs(truth).max(axis=1, keepdims=True)
-    return ((low - slack <= truth) & (truth <= high + slack)).all(axis=1)
+    return (low - slack <= truth) & (truth <= high + slack)
 
 
 def relative_l2_error(y_true: Any, y_pred: Any) -> float:
