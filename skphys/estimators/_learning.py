@@ -28,7 +28,7 @@ from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
 from skphys.estimators._moved_members import has_points
 from skphys.estimators._parts import SCALES, Part, Score, stated_std, unit_correlation
-from skphys.estimators._weighing import as_mixture, truths_of, views_of, weighed, with_size
+from skphys.estimators._weighing import as_mixture, sized, truths_of, views_of, weighed
 
 FEWEST = 10  # fields from which more is learned than a scale
 NEARLY = 1.05  # times the least squared error is about as good
@@ -88,14 +88,14 @@ def _mixtures(
 ) -> list[Any]:
     """Return the mixture of all parts, and that of displaced ones with the best of the others."""
     views, truth = views_of(model, every, batches), truths_of(batches)
+    parts = sized(every, views, truth, stated) if model.scale == "auto" else every
     some = [p.displacement is not None or p.as_stated == best.as_stated for p in every]
     sets = {len(each): each for each in (np.flatnonzero(some), np.arange(len(every)))}
-    found = []
-    for each in (each for each in sets.values() if len(each) > 1):
-        mixture, seen = weighed(model, [every[k] for k in each], views.take(each), truth)
-        sized = model.scale == "auto"
-        found.append(with_size(mixture, seen, truth, stated) if sized else mixture)
-    return found
+    return [
+        model.with_parts(weighed([parts[k] for k in each], views.take(each), truth))
+        for each in sets.values()
+        if len(each) > 1
+    ]
 
 
 def _seen(part: HeldOut, alone: bool) -> Seen:
@@ -185,7 +185,8 @@ def _everywhere(batch: Seen) -> np.ndarray:
 
 def _rescaled(model: Any, batches: Sequence[Seen], stated: bool) -> Any:
     """Make the errors of all parts as large as they are after the law."""
-    return with_size(model, views_of(model, model.parts_, batches), truths_of(batches), stated)
+    views = views_of(model, model.parts_, batches)
+    return model.with_parts(sized(model.parts_, views, truths_of(batches), stated))
 
 
 def _best(judgements: Sequence[tuple[Any, np.ndarray, float]]) -> Any:

@@ -80,6 +80,8 @@ def lines_of(rows: Any, where: Where, name: str) -> Lines | None:
     n_along = grid.axes[name].size
     points, _ = axis_last(np.arange(grid.n_points), where, name, n_along)
     points = points.reshape(-1, n_along)
+    if len(points) == 1:
+        return None
     line, position = np.empty((2, grid.n_points), dtype=int)
     line[points], position[points] = np.indices(points.shape)
     entries = sparse.csr_array(rows, copy=True)
@@ -89,7 +91,7 @@ def lines_of(rows: Any, where: Where, name: str) -> Lines | None:
     row, column = entries.coords
     read = np.zeros(len(laws), dtype=int)
     read[row] = line[column]
-    if len(points) == 1 or not len(laws) or (line[column] != read[row]).any():
+    if not len(laws) or (line[column] != read[row]).any():
         return None
     dense = np.zeros((len(laws), n_along))
     dense[row, position[column]] = entries.data

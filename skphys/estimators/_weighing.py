@@ -69,7 +69,7 @@ def truths_of(batches: Sequence[Seen]) -> np.ndarray:
     return np.concatenate([batch.part.truth for batch in batches])
 
 
-def weighed(model: Any, parts: list[Part], views: Views, truth: np.ndarray) -> tuple[Any, Views]:
+def weighed(parts: Sequence[Part], views: Views, truth: np.ndarray) -> list[Part]:
     """Give the parts the weights with which means of held-out fields are best; drop unlikely ones.
 
     That is of least squared error, by which models are chosen as well. Likelihoods would hang on
@@ -98,8 +98,7 @@ def weighed(model: Any, parts: list[Part], views: Views, truth: np.ndarray) -> t
     kept = [k for k in still if weights[k] >= UNLIKELY]
     kept = sorted(kept + [k for k in moves if weights[k] >= max(UNLIKELY, least)])
     weights = weights / weights[kept].sum()
-    some = [replace(parts[k], weight=float(weights[k])) for k in kept]
-    return model.with_parts(some), views.take(np.array(kept))
+    return [replace(parts[k], weight=float(weights[k])) for k in kept]
 
 
 def as_mixture(found: Any) -> Mixture:
@@ -107,16 +106,15 @@ def as_mixture(found: Any) -> Mixture:
     return Mixture([found]) if isinstance(found, Gaussian) else found
 
 
-def with_size(model: Any, views: Views, truth: np.ndarray, stated: bool) -> Any:
+def sized(parts: Sequence[Part], views: Views, truth: np.ndarray, stated: bool) -> list[Part]:
     """Make the errors of each part as large as they are after the law, if it is the only one.
 
     What is stated gets the factor of the least CRPS, as few points that are nearly sure and wrong
     would decide the mean square; residuals keep their mean square. What the members of a part
     differ by stays.
     """
-    each = enumerate(model.parts_)
-    parts = [replace(p, spread=p.spread * _size(views, k, truth, stated)) for k, p in each]
-    return model.with_parts(parts)
+    each = enumerate(parts)
+    return [replace(p, spread=p.spread * _size(views, k, truth, stated)) for k, p in each]
 
 
 def _size(views: Views, part: int, truth: np.ndarray, stated: bool) -> float:
