@@ -127,13 +127,14 @@ class Kernel:
         self.dual = Dual(*spectrum, self.modes.sizes)
         self.left_out = self.modes.rest(self.dual.left_out, y)
         K = self.kernel(squares / self.square)
-        self.offset = -np.mean(K @ self.dual.coefficients, axis=0)
+        self.coefficients = self.dual.coefficients
+        self.offset = -np.mean(K @ self.coefficients, axis=0)
         return self
 
     def __call__(self, features: Array) -> Array:
         """Return the fields of other samples."""
         squares = _squares(self.units(features), self.nodes)
-        sizes = self.kernel(squares / self.square) @ self.dual.coefficients
+        sizes = self.kernel(squares / self.square) @ self.coefficients
         return self.modes(self.offset + sizes)
 
 

@@ -162,7 +162,6 @@ default="auto"
         self.constrain_training = constrain_training
         self.random_state = random_state
 
-    # The backbone and the constraints validate their own parameters.
     def set_params(self, **params: Any) -> Self:
         """Set parameters, also those of the constraints and of an `ErrorModel`.
 
@@ -184,6 +183,7 @@ default="auto"
             )
         return super().set_params(**params)
 
+    # The backbone and the constraints validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, **fit_params: Any) -> ConservationConstrainedRegressor:
         """Fit the backbone, and check that the constraints can be stated.

@@ -24,7 +24,7 @@ from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
 from skphys.estimators._background import Background
 from skphys.estimators._packed import boundary_batch, embed_boundary
-from skphys.estimators._regridded import RegriddedBackground
+from skphys.estimators._regridded import RegriddedBackground, at_points
 from skphys.estimators._zero_field import ZeroField
 from skphys.grids import grid_parts
 from skphys.neural import BoundaryBatch
@@ -243,9 +243,8 @@ def _with_error(prediction: Prediction, std: np.ndarray, grid: Any) -> Predictio
         return prediction
     stated = prediction.standard_deviation()
     if stated is None:
-        for _, part in grid_parts(grid):
-            std = std.copy()
-            std[part] = np.hypot(std[part], UNSTATED * np.sqrt(np.mean(std[part] ** 2)))
+        usual = [np.sqrt(np.mean(std[part] ** 2)) for _, part in grid_parts(grid)]
+        std = np.hypot(std, UNSTATED * at_points(usual, grid))
         return replace(prediction, std=np.broadcast_to(std, prediction.mean.shape))
     cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds
     if means is not None:
