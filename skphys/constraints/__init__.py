@@ -8,9 +8,11 @@ from skphys.constraints.base import Constraint
 from skphys.constraints.boundary import BoundaryConstraint
 from skphys.constraints.conservation import ConservationLaw
 from skphys.constraints.control_volume import ControlVolumeBalance
+from skphys.constraints.energy import EnergyLaw
 from skphys.constraints.equality import LinearEquality
 from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
 from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
+from skphys.constraints.nonlinear import NonlinearConstraint, NonlinearEquality
 from skphys.constraints.smoothness import Smoothness
 
 # isort: split
@@ -23,6 +25,7 @@ from skphys.constraints._faces import BOTH as BOTH
 from skphys.constraints._inequalities import InequalitySystem as InequalitySystem
 from skphys.constraints._inequalities import merge_inequalities as merge_inequalities
 from skphys.constraints._names import name_constraints as name_constraints
+from skphys.constraints._nonlinear import NonlinearSystem as NonlinearSystem
 from skphys.constraints._rows import widen as widen
 from skphys.constraints._values import columns_of as columns_of
 
@@ -36,6 +39,7 @@ __all__ = [
     "ControlVolumeBalance",
     "DiffusiveFlux",
     "Dirichlet",
+    "EnergyLaw",
     "FieldTable",
     "FromInput",
     "InequalityConstraint",
@@ -43,6 +47,8 @@ __all__ = [
     "LinearFlux",
     "Monotone",
     "Neumann",
+    "NonlinearConstraint",
+    "NonlinearEquality",
     "Periodic",
     "Robin",
     "Smoothness",

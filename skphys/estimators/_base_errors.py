@@ -10,12 +10,17 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skphys.conditioning import Covariance, Gaussian, Mixture, condition
+from skphys.conditioning import Covariance, Gaussian, Mixture, condition, condition_nonlinear
 from skphys.constraints import EqualitySystem
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._naming import naming
-from skphys.estimators._projected import Projected, projected
-from skphys.estimators._white_noise import condition_apart, has_noise, noise_between
+from skphys.estimators._projected import Projected, on_law, projected
+from skphys.estimators._white_noise import (
+    condition_apart,
+    condition_field,
+    has_noise,
+    noise_between,
+)
 from skphys.predictive import Prediction
 
 
@@ -138,6 +143,8 @@ def impose(
 ) -> Gaussian | Mixture | Projected:
     """Condition each Gaussian on the equalities, and project its mean on the inequalities.
 
+    Linear equalities come first, in one step; what they leave is conditioned on nonlinear ones.
+
     Parameters
     ----------
     prior : Gaussian or sequence of Gaussian
@@ -158,7 +165,7 @@ def impose(
     noisy = [metric is None and has_noise(g, fields.noise) for g in prior]
     metrics = [None if metric is None else _even(g, fields.system, metric) for g in prior]
     parts = list(zip(prior, systems, metrics, strict=True))
-    conditioned = list(prior)
+    before = conditioned = list(prior)
     with naming(fields):
         if fields.system.rows.shape[0]:
             conditioned = [
@@ -167,13 +174,33 @@ def impose(
                 else condition(g, s.rows, s.values, s.noise, metric=m)
                 for (g, s, m), apart in zip(parts, noisy, strict=True)
             ]
+        if fields.nonlinear is not None:
+            movers = [
+                condition_field(g, fields.noise, s) if apart else _mover(g, s, m, c)
+                for (g, s, m), apart, c in zip(parts, noisy, conditioned, strict=True)
+            ]
+            law, before = fields.nonlinear, conditioned
+            conditioned = [
+                condition_nonlinear(c, law, law.values, law.noise, moving=mover)
+                for c, mover in zip(conditioned, movers, strict=True)
+            ]
         if fields.inequalities.names:
             moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
             for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields
                 yielding = noise_between(prior[k], fields.noise, fields.where.independent())
                 moving[k] = Gaussian(conditioned[k].mean, yielding)
             inequalities = fields.inequalities
-            return projected(moving, conditioned, systems, inequalities, project_samples, weights)
+            return projected(
+                moving,
+                conditioned,
+                systems,
+                inequalities,
+                project_samples,
+                weights,
+                fields.nonlinear,
+            )
+        if fields.nonlinear is not None and len(conditioned) > 1:
+            return on_law(before, conditioned, fields.nonlinear, weights)
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned, weights)
 
 
@@ -186,6 +213,18 @@ def gaussians_of(prior: Any) -> list[Gaussian]:
             f"them; got {prior!r}."
         )
     return list(listed)
+
+
+def _mover(
+    gaussian: Gaussian, system: EqualitySystem, metric: Covariance | None, conditioned: Gaussian
+) -> Gaussian:
+    """Return the Gaussian in whose metric a nonlinear law moves fields that obey linear rows."""
+    if metric is None:
+        return conditioned
+    even = Gaussian(gaussian.mean, metric)
+    if not system.rows.shape[0]:
+        return even
+    return condition(even, system.rows, system.values, system.noise)
 
 
 def _even(gaussian: Gaussian, system: EqualitySystem, unit: Any) -> Covariance:

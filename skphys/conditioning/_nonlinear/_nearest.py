@@ -17,7 +17,8 @@ import numpy as np
 from skphys.conditioning._nonlinear._law import Array, Local, Problem
 
 MAX_STEPS, MAX_INNER, HALVINGS, NEWTON = 200, 40, 40, 6
-INNER = 1e-3  # part of a step that its last correction for curvature may be
+FLAT = 1e-2  # curvature, in units of that of the distance, that is taken for none
+INNER = 1e-1  # part of a step that its last correction for curvature may be
 SETTLED = 1e-9  # part of the distance that is no step any more
 DECREASE = 1e-4  # least part of what a step promises that it has to keep
 
@@ -117,9 +118,11 @@ def _bend(
             break
         q = p_dual + problem.curved(field, x, p, some)
         bent = _dot(p, q)
-        some = some & (bent > 1e-10 * _dot(p, p_dual))  # else it curves away from the mean
-        ratio = np.divide(rho, bent, out=np.zeros_like(rho), where=some)[..., None]
+        least = FLAT * _dot(p, p_dual)
+        ratio = np.divide(rho, np.maximum(np.abs(bent), least), np.zeros_like(rho), where=some)
+        ratio = ratio[..., None]
         t, t_dual, left = t + ratio * p, t_dual + ratio * p_dual, left + ratio * q
+        some = some & (bent > least)  # else it curves away from the mean: this way is the last
         y, left = local.tangent(problem.moved(left), left)
         fresh = _dot(left, y)
         turn = np.divide(fresh, rho, out=np.zeros_like(rho), where=some)[..., None]
