@@ -167,6 +167,8 @@ class NonlinearSystem:
 
     def terms(self, fields: np.ndarray) -> np.ndarray:
         """Return what residuals are measured by, ``|J| |u| + |v|``."""
+        if not self.statements:
+            return np.empty((len(fields), 0))
         rows = np.abs(self.jacobian(fields))
         return np.einsum("srp,sp->sr", rows, np.abs(fields)) + np.abs(self.values)
 

@@ -627,13 +627,16 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_fields, n_rows)
-            ``G mean - b``, rows in the order of the constraints; in a long table fields stand in
-            the order in which they first occur in X. Rounding only, unless there is noise; NaN
-            where the value of a row is not known.
+            ``G mean - b``, rows in the order of the constraints, then ``f(mean) - v`` of nonlinear
+            ones; in a long table fields stand in the order in which they first occur in X. Rounding
+            only, unless there is noise; NaN where the value of a row is not known.
         """
         residuals, first = [], []
         for fields, field in self._posteriors(self._checked(X), constraint_values, False):
-            residuals.append(field.mean @ fields.declared.rows.T - fields.declared.values)
+            missed = [field.mean @ fields.declared.rows.T - fields.declared.values]
+            if fields.nonlinear is not None:
+                missed.append(fields.nonlinear.residual(field.mean))
+            residuals.append(np.concatenate(missed, axis=1))
             first.append(fields.first_rows())
         return np.concatenate(residuals)[np.argsort(np.concatenate(first))]
 
@@ -674,7 +677,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             known = None if truth is None else truth.reshape(shape)[fields.index]
             prior = gaussians_of(self.error_model_.prior(fields))
             some = [each[fields.index] for each in held]
-            parts.append(report(prior, field, fields.declared, fields.shown, known, some))
+            system = fields.declared, fields.nonlinear
+            parts.append(report(prior, field, *system, fields.shown, known, some))
             first.append(fields.first_rows())
         return joined(parts, np.argsort(np.concatenate(first)))
 

@@ -237,6 +237,6 @@ def _all_named(constraints: Any, boundary: Any, grid: Any) -> list[tuple[str, An
     """Return all equalities that should hold, by name."""
     named = name_constraints(constraints)
     named += [] if boundary is None else boundary_constraints(boundary, grid)
-    if not any(isinstance(constraint, Constraint) for _, constraint in named):
+    if not any(isinstance(constraint, Constraint | NonlinearConstraint) for _, constraint in named):
         raise ValueError("Say what should hold: give constraints=, boundary= or both.")
     return named
