@@ -16,7 +16,8 @@ import numpy as np
 
 from skphys.conditioning._nonlinear._law import Array, Local, Problem
 
-MAX_STEPS, MAX_INNER, HALVINGS, NEWTON = 200, 40, 40, 6
+MAX_STEPS, MAX_INNER, HALVINGS, NEWTON = 200, 40, 24, 6
+ROUNDING = 64.0 * np.finfo(np.float64).eps
 FLAT = 1e-2  # curvature, in units of that of the distance, that is taken for none
 INNER = 1e-1  # part of a step that its last correction for curvature may be
 SETTLED = 1e-9  # part of the distance that is no step any more
@@ -68,8 +69,12 @@ def nearest(problem: Problem, dual: Array | None = None) -> Found:
         penalty = np.maximum(penalty, 2.0 * np.abs(x))
         step = _step(problem, local, field, away, w, x, penalty, some)
         small = _dot(step.field, step.dual) <= SETTLED**2 * np.abs(_dot(away, w))
+        before = _merit(away, w, local.gap, penalty)
+        slack = ROUNDING * (np.abs(before) + np.sum(penalty * local.terms, axis=-1))
+        small |= -step.slope <= slack  # what it promises is rounding
         small |= np.abs(step.field).max(-1) <= 4.0 * np.finfo(float).eps * np.abs(field).max(-1)
-        away, w, moved = _search(problem, local, (away, w), step, penalty, some)
+        goal = before + slack
+        away, w, moved = _search(problem, local, (away, w), step, penalty, goal, some)
         some = some & moved & ~small
         if not some.any():
             break
@@ -136,6 +141,7 @@ def _search(
     start: tuple[Array, Array],
     step: _Step,
     penalty: Array,
+    goal: Array,
     some: Array,
 ) -> tuple[Array, Array, Array]:
     """Halve steps until the merit falls; each is also tried with what the law's bend left mended.
@@ -147,20 +153,18 @@ def _search(
     moved : ndarray of bool
         Where one was good enough.
     """
-    before = _merit(*start, local.gap, penalty)
-    slack = 64.0 * np.finfo(float).eps * (np.abs(before) + np.sum(penalty * local.terms, axis=-1))
     away, w = (array.copy() for array in start)
     left, part = some.copy(), 1.0
     for _ in range(HALVINGS):
         trial = start[0] + part * step.field, start[1] + part * step.dual
-        goal = before + DECREASE * part * step.slope + slack
         for mended in (False, True):
             gap = problem.gap(problem.mean + trial[0], left)
             if mended:
                 x = local.multipliers(np.nan_to_num(gap))
                 trial = trial[0] + local.field(x), trial[1] + local.dual(x)
                 gap = problem.gap(problem.mean + trial[0], left)
-            good = left & (_merit(*trial, gap, penalty) <= goal)
+            fallen = _merit(*trial, gap, penalty) <= goal + DECREASE * part * step.slope
+            good = left & fallen
             away[good], w[good] = trial[0][good], trial[1][good]
             left = left & ~good
             if not left.any():
