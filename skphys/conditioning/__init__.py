@@ -22,6 +22,7 @@ from skphys.conditioning._members import Mixture, match_moments
 from skphys.conditioning._nonlinear._averaged import Middle as Middle
 from skphys.conditioning._nonlinear._bounded import project_nonlinear as project_nonlinear
 from skphys.conditioning._nonlinear._condition import UnmetLawError, condition_nonlinear
+from skphys.conditioning._nonlinear._condition import condition_members as condition_members
 from skphys.conditioning._nonlinear._tangent import Tangent
 from skphys.conditioning._structured import Kronecker, OrnsteinUhlenbeck
 

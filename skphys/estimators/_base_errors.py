@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skphys.conditioning import Covariance, Gaussian, Mixture, condition, condition_nonlinear
+from skphys.conditioning import Covariance, Gaussian, Mixture, condition, condition_members
 from skphys.constraints import EqualitySystem
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._naming import naming
@@ -22,6 +22,9 @@ from skphys.estimators._white_noise import (
     noise_between,
 )
 from skphys.predictive import Prediction
+
+
+NEGLIGIBLE = 1e-9  # probability of a member that is not taken to a nonlinear law
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class HeldOut:
     def take(self, part: np.ndarray) -> HeldOut:
         """Return some of the fields, by a mask or by their numbers."""
         return HeldOut(self.fields.take(part), self.truth[part])
+
+    def linear(self) -> HeldOut:
+        """Return the fields without nonlinear equalities, from which no error model learns."""
+        return HeldOut(replace(self.fields, nonlinear=None), self.truth)
 
 
 class BaseErrorModel(BaseEstimator, ABC):
@@ -161,6 +168,9 @@ def impose(
         Whether draws are projected on the inequalities.
     """
     prior = gaussians_of(prior)
+    if fields.nonlinear is not None and weights is not None:
+        counts = np.max(weights, axis=1) > NEGLIGIBLE
+        prior, weights = [g for g, c in zip(prior, counts, strict=True) if c], weights[counts]
     systems = [fields.system.under(g) for g in prior]
     noisy = [metric is None and has_noise(g, fields.noise) for g in prior]
     metrics = [None if metric is None else _even(g, fields.system, metric) for g in prior]
@@ -180,10 +190,7 @@ def impose(
                 for (g, s, m), apart, c in zip(parts, noisy, conditioned, strict=True)
             ]
             law, before = fields.nonlinear, conditioned
-            conditioned = [
-                condition_nonlinear(c, law, law.values, law.noise, moving=mover)
-                for c, mover in zip(conditioned, movers, strict=True)
-            ]
+            conditioned = condition_members(conditioned, law, law.values, law.noise, movers)
         if fields.inequalities.names:
             moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
             for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields

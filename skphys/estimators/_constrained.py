@@ -233,7 +233,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"error_model='stated', which learns nothing.",
             )
             return errors, []
-        fitted = errors.fit(data)
+        fitted = errors.fit([part.linear() for part in data])
         if not isinstance(fitted, BaseErrorModel):
             raise TypeError(
                 f"fit of the error model {type(errors).__name__} must return the fitted error "

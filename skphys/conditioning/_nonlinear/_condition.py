@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from skphys.conditioning._arrays import Normal
 from skphys.conditioning._gaussian import Gaussian, check_noise
-from skphys.conditioning._nonlinear._law import Array, Law, Noisy, Problem
+from skphys.conditioning._nonlinear._law import Array, Law, Noisy, Problem, Stacked
 from skphys.conditioning._nonlinear._nearest import Found, missed, nearest
 from skphys.conditioning._nonlinear._tangent import Tangent
 
@@ -95,7 +96,8 @@ class OnLaw(Gaussian):
         """Return draws on the law; each begins with what has moved the mean."""
         values = np.broadcast_to(self._problem.values, (len(given), *self._problem.values.shape[1:]))
         problem = replace(self._problem, mean=given, values=values)
-        found = solved(problem, self._dual, self._moving, self.mean.shape)
+        found = nearest(problem, self._dual)
+        found = checked(problem, found, self._moving, self.mean.shape)
         return found.field[..., : self.mean.shape[-1]]
 
 
@@ -164,31 +166,78 @@ def condition_nonlinear(
     >>> condition_nonlinear(prior, Sphere(), 100.0).mean.round(12)
     array([6., 8.])
     """
-    mean = np.asarray(gaussian.mean, dtype=np.float64)
-    if mean.ndim > 2:
-        raise ValueError(f"The mean must have one or two axes here; got shape {mean.shape}.")
-    flat = np.atleast_2d(mean)[None]
-    n_rows = law.evaluate(flat[0, :1]).shape[1] if flat.shape[1] else np.shape(values)[-1]
-    given, std = (
-        np.array(np.broadcast_to(np.asarray(array, float), (flat.shape[1], n_rows)))
+    moving = None if moving is None else [moving]
+    return condition_members([gaussian], law, values, noise, moving)[0]
+
+
+def condition_members(
+    gaussians: Sequence[Gaussian],
+    law: Law,
+    values: Any,
+    noise: Any = 0.0,
+    moving: Sequence[Gaussian] | None = None,
+) -> list[Gaussian]:
+    """Condition the members of a mixture, each as `condition_nonlinear` does, in a few batches.
+
+    Parameters
+    ----------
+    gaussians : sequence of Gaussian
+        Of the same shape.
+    law, values, noise
+        As in `condition_nonlinear`, the same for all.
+    moving : sequence of Gaussian, default=None
+        For each the one in whose metric it moves.
+    """
+    shape = np.shape(gaussians[0].mean)
+    if len(shape) > 2:
+        raise ValueError(f"The mean must have one or two axes here; got shape {shape}.")
+    n_fields, n_points = (1, *shape)[-2:]
+    some = np.reshape(np.asarray(gaussians[0].mean, dtype=np.float64), (n_fields, n_points))
+    n_rows = law.evaluate(some[:1]).shape[1] if n_fields else np.shape(values)[-1]
+    v, std = (
+        np.array(np.broadcast_to(np.asarray(array, float), (n_fields, n_rows)))
         for array in (values, noise)
     )
-    std[np.isnan(given)] = 0.0
+    std[np.isnan(v)] = 0.0
     check_noise(std)
-    moving = gaussian if moving is None else moving
-    problem = Problem(moving.covariance, law, flat, given[None])
-    if std.any():
-        n_points = flat.shape[-1]
-        aside = np.concatenate([flat, np.zeros((1, *std.shape))], axis=-1)
-        problem = Problem(moving.covariance, Noisy(law, n_points), aside, given[None], std**2)
-    return OnLaw(gaussian, moving, problem, solved(problem, None, moving, mean.shape), std)
+    parts = list(zip(gaussians, gaussians if moving is None else moving, strict=True))
+    step = max(1, MAX_VALUES // max(1, 4 * some.size * n_rows))
+    return [
+        each
+        for first in range(0, len(parts), step)
+        for each in _condition(parts[first : first + step], law, v, std)
+    ]
 
 
-def solved(
-    problem: Problem, dual: Array | None, moving: Gaussian, shape: tuple[int, ...]
+def _condition(
+    parts: Sequence[tuple[Gaussian, Gaussian]], law: Law, values: Array, std: Array
+) -> list[Gaussian]:
+    """Solve for all of some members as for more fields, then take them apart."""
+    shape, n_fields = parts[0][0].mean.shape, len(values)
+    problems = []
+    for gaussian, moving in parts:
+        mean = np.asarray(gaussian.mean, dtype=np.float64).reshape(1, n_fields, shape[-1])
+        problem = Problem(moving.covariance, law, mean, values[None])
+        problems.append(_with_noise(problem, std) if std.any() else problem)
+    found = nearest(Stacked.of(problems, n_fields))
+    apart: list[Gaussian] = []
+    for k, ((gaussian, moving), problem) in enumerate(zip(parts, problems, strict=True)):
+        own = found.take(slice(k * n_fields, (k + 1) * n_fields))
+        apart.append(OnLaw(gaussian, moving, problem, checked(problem, own, moving, shape), std))
+    return apart
+
+
+def _with_noise(problem: Problem, std: Array) -> Problem:
+    """Give the noise coordinates of its own."""
+    law, aside = Noisy(problem.law, problem.mean.shape[-1]), np.zeros((1, *std.shape))
+    mean = np.concatenate([problem.mean, aside], axis=-1)
+    return Problem(problem.covariance, law, mean, problem.values, std**2)
+
+
+def checked(
+    problem: Problem, found: Found, moving: Gaussian, shape: tuple[int, ...]
 ) -> Found:
-    """Return the nearest fields on the law, with their linear rows exact, or raise."""
-    found = nearest(problem, dual)
+    """Return a solution with its linear rows exact, or raise if it does not meet the law."""
     n_points = shape[-1]
     field = found.field.copy()
     kept = moving.kept(field[..., :n_points].reshape(len(field), *shape))

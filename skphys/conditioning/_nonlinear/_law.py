@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from skphys.conditioning._arrays import matvec, transpose
+from skphys.conditioning._arrays import Normal, matvec, transpose
 from skphys.conditioning._covariance import Covariance
 
 Array = np.ndarray
@@ -162,6 +163,55 @@ class Problem:
         if some.any():
             bent[some] = -self.law.curvature(fields[some], multipliers[some], directions[some])
         return bent
+
+
+class Stacked(Covariance):
+    """The covariances of members, one after another as if they were more fields.
+
+    Parameters
+    ----------
+    members : sequence of Covariance
+        Each of as many fields.
+    n_fields : int
+        That number.
+    """
+
+    def __init__(self, members: Sequence[Covariance], n_fields: int) -> None:
+        self.members = list(members)
+        self.n_fields = n_fields
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem], n_fields: int) -> Problem:
+        """Return the problem of all members."""
+        first = problems[0]
+        if len(problems) == 1:
+            return first
+        noise = None if first.noise is None else np.tile(first.noise, (len(problems), 1))
+        mean = np.concatenate([problem.mean for problem in problems], axis=1)
+        values = np.concatenate([problem.values for problem in problems], axis=1)
+        return Problem(cls([p.covariance for p in problems], n_fields), first.law, mean, values, noise)
+
+    def matmul(self, matrix: Array) -> Array:
+        """Return each member's product with its part."""
+        parts = np.split(matrix, len(self.members))
+        moved = [c.matmul(part) for c, part in zip(self.members, parts, strict=True)]
+        return np.concatenate([np.broadcast_to(m, parts[0].shape) for m in moved])
+
+    def diagonal(self) -> Array:
+        """Return the variances."""
+        shape = (self.n_fields, self.members[0].diagonal().shape[-1])
+        return np.concatenate([np.broadcast_to(c.diagonal(), shape) for c in self.members])
+
+    def to_dense(self) -> Array:
+        """Return the covariances written out."""
+        n = self.diagonal().shape[-1]
+        shape = (self.n_fields, n, n)
+        return np.concatenate([np.broadcast_to(c.to_dense(), shape) for c in self.members])
+
+    def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
+        """Draw from each member."""
+        own = (*shape[:-1], self.n_fields)
+        return np.concatenate([c.sample(normal, own) for c in self.members], axis=-2)
 
 
 def inverse(matrix: Array) -> Array:

@@ -10,7 +10,8 @@ falls (Nocedal and Wright, Numerical Optimization, 2006, section 18.3).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,11 @@ class Found(NamedTuple):
     field: Array
     dual: Array
     local: Local
+
+    def take(self, part: Any) -> Found:
+        """Return what was found of some of the fields."""
+        own = (getattr(self.local, each.name)[:, part] for each in fields(Local))
+        return Found(self.field[:, part], self.dual[:, part], Local(*own))
 
 
 class _Step(NamedTuple):
