@@ -27,6 +27,7 @@ from skphys.conditioning._nonlinear._condition import UnmetLawError, condition_n
 from skphys.conditioning._nonlinear._law import Array, Law
 
 MAX_ROUNDS = 50
+SOFT = 1e-4  # part of its standard deviation by which a law may be missed for a moment
 
 
 class Rooted(Covariance):
@@ -156,7 +157,12 @@ class _Within:
         for _ in range(MAX_ROUNDS):
             near, found = self._linearised(field, active)
             if near is None or found is None:
-                raise self._unmet(field)
+                # Here the law's linearisation has no such field: go to where it is missed least.
+                near, active = self._linearised(field, None, SOFT)[0], None
+                if near is None or np.allclose(near, field, rtol=0.0, atol=self._still(near)):
+                    break
+                field = near
+                continue
             same = active is not None and np.array_equal(found, active)
             if same and self.problem.obeyed(field):
                 return field
@@ -167,19 +173,27 @@ class _Within:
                 field, active = near, None
         raise self._unmet(field)
 
+    def _still(self, field: Array) -> float:
+        return 1e-9 * float(np.abs(field).max())
+
     def _linearised(
-        self, field: Array, active: Array | None
+        self, field: Array, active: Array | None, soft: float = 0.0
     ) -> tuple[Array | None, Array | None]:
-        """Return the nearest field to the linearised law within the inequalities, and the sides."""
+        """Return the nearest field to the linearised law within the inequalities, and the sides.
+
+        With `soft` the law may be missed, at a high price.
+        """
         J = self.law.jacobian(field[None])[0][self.known]
         gap = (self.values - self.law.evaluate(field[None])[0])[self.known]
         p = self.problem
+        spread = np.sqrt(np.sum(J.T * self.prior.covariance.matmul(J.T), axis=0))
+        noise = np.hypot(self.noise[self.known], soft * spread)
         together = sparse.vstack([sparse.csr_array(p.rows), sparse.csr_array(J)], "csr")
         posed = replace(
             p,
             rows=together if sparse.issparse(p.rows) else together.toarray(),
             values=np.concatenate([p.values, gap + J @ field]),
-            noise=np.concatenate([p.noise, self.noise[self.known]]),
+            noise=np.concatenate([p.noise, noise]),
         )
         return solve_field(posed, "auto", active)
 

@@ -187,7 +187,8 @@ def _met(problem: Problem, field: Array, w: Array) -> Found:
         x = local.multipliers(local.gap)
         trial = field + local.field(x)
         after = problem.local(trial, some)
-        better = _worst(after) < _worst(local)
+        # In its own units a gap may seem less where the field is huge.
+        better = (_worst(after) < _worst(local)) & (_most(after.gap) <= _most(local.gap))
         if not better.any():
             break
         keep = better[..., None]
@@ -198,6 +199,10 @@ def _met(problem: Problem, field: Array, w: Array) -> Found:
 
 def _worst(local: Local) -> Array:
     return missed(local.gap, local.terms).max(axis=-1, initial=0.0)
+
+
+def _most(gap: Array) -> Array:
+    return np.abs(gap).max(axis=-1, initial=0.0)
 
 
 def missed(gap: Array, terms: Array) -> Array:
