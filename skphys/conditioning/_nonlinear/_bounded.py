@@ -9,6 +9,7 @@ section 18.5).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -26,7 +27,8 @@ from skphys.conditioning._inequality._project import roots_of
 from skphys.conditioning._nonlinear._condition import UnmetLawError, condition_nonlinear
 from skphys.conditioning._nonlinear._law import Array, Law
 
-MAX_ROUNDS = 50
+MAX_ROUNDS, HALVINGS = 200, 30
+SAME = 1e-8  # part of the largest value by which a field is no other
 SOFT = 1e-4  # part of its standard deviation by which a law may be missed for a moment
 
 
@@ -68,6 +70,17 @@ class Rooted(Covariance):
     def sample(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Draw through the root of what is written out."""
         return np.asarray(normal((*shape, self.rank())) @ self._root.T)
+
+    def distance(self, away: Array) -> float:
+        """Return the squared distance ``away' S^-1 away``, of what has variance."""
+        if self._squares is not None and np.diff(sparse.csr_array(self.T).indptr).max() <= 1:
+            moving = self._squares > 0
+            return float(np.sum(away[moving] ** 2 / self._squares[moving]))
+        return float(away @ self._inverse @ away)
+
+    @cached_property
+    def _inverse(self) -> Array:
+        return np.linalg.pinv(self.to_dense(), hermitian=True)
 
 
 def project_nonlinear(
@@ -150,31 +163,72 @@ class _Within:
         self.noise = noise
         self.known = ~np.isnan(values)
         self.prior = Gaussian(problem.mean, Rooted(problem.root))
+        self.penalty = 0.0
 
     def solve(self, field: Array) -> Array:
-        """Find the active inequalities, and the field under them."""
-        active = None
+        """Find the active inequalities, and the field under them.
+
+        The field under those that are active in the linearisation is taken where it lowers the
+        merit, else a part of the way to the linearisation's own solution.
+        """
+        guess, inside = None, False
         for _ in range(MAX_ROUNDS):
-            near, found = self._linearised(field, active)
-            if near is None or found is None:
+            near, active = self._linearised(field, guess)
+            if near is None or active is None:
                 # Here the law's linearisation has no such field: go to where it is missed least.
-                near, active = self._linearised(field, None, SOFT)[0], None
-                if near is None or np.allclose(near, field, rtol=0.0, atol=self._still(near)):
+                near, guess = self._linearised(field, None, SOFT)[0], None
+                if near is None or self._same(near, field):
                     break
-                field = near
+                field, inside = near, True
                 continue
-            same = active is not None and np.array_equal(found, active)
-            if same and self.problem.obeyed(field):
-                return field
-            active = found
-            try:
-                field = self._under(active)
-            except (UnmetLawError, InconsistentConstraintsError):
-                field, active = near, None
+            if inside and self._same(near, field):
+                found = self._under(active)
+                return field if found is None else found
+            found = self._under(active)
+            merit = self._merit(field, near) if inside else np.inf
+            if found is not None and self._merit(found, found) < merit:
+                field, inside, guess = found, True, active
+            elif not inside:
+                field, inside, guess = near, True, active
+            else:
+                field, guess = self._part_of_the_way(field, near, merit), active
         raise self._unmet(field)
 
-    def _still(self, field: Array) -> float:
-        return 1e-9 * float(np.abs(field).max())
+    def _same(self, near: Array, field: Array) -> bool:
+        return bool(np.abs(near - field).max() <= SAME * np.abs(field).max())
+
+    def _merit(self, field: Array, near: Array) -> float:
+        """Return the distance plus the penalised gap; `near` says how large the penalty is."""
+        gap = float(np.abs(self._gap(field)[self.noise[self.known] == 0.0]).sum())
+        before, after = self._distance(field), self._distance(near)
+        if gap > 0.0:
+            self.penalty = max(self.penalty, 2.0 * (after - before) / gap)
+        return before + self.penalty * gap
+
+    def _distance(self, field: Array) -> float:
+        """Return half the squared distance from the mean, with what noise takes."""
+        p = self.problem
+        total = float(self.prior.covariance.distance(field - p.mean))  # type: ignore[attr-defined]
+        for gap, std in (
+            (p.values - p.rows @ field, p.noise),
+            (self._gap(field), self.noise[self.known]),
+        ):
+            total += float(np.sum((gap[std > 0] / std[std > 0]) ** 2))
+        return 0.5 * total
+
+    def _gap(self, field: Array) -> Array:
+        return (self.values - self.law.evaluate(field[None])[0])[self.known]
+
+    def _part_of_the_way(self, field: Array, near: Array, merit: float) -> Array:
+        gap = np.abs(self._gap(field)[self.noise[self.known] == 0.0]).sum()
+        promised = self._distance(field) - self._distance(near) + self.penalty * gap
+        part = 1.0
+        for _ in range(HALVINGS):
+            trial = field + part * (near - field)
+            if self._merit(trial, trial) <= merit - 1e-4 * part * promised:
+                return trial
+            part *= 0.5
+        return trial
 
     def _linearised(
         self, field: Array, active: Array | None, soft: float = 0.0
@@ -183,33 +237,36 @@ class _Within:
 
         With `soft` the law may be missed, at a high price.
         """
-        J = self.law.jacobian(field[None])[0][self.known]
-        gap = (self.values - self.law.evaluate(field[None])[0])[self.known]
-        p = self.problem
+        J, p = self.law.jacobian(field[None])[0][self.known], self.problem
         spread = np.sqrt(np.sum(J.T * self.prior.covariance.matmul(J.T), axis=0))
         noise = np.hypot(self.noise[self.known], soft * spread)
         together = sparse.vstack([sparse.csr_array(p.rows), sparse.csr_array(J)], "csr")
         posed = replace(
             p,
             rows=together if sparse.issparse(p.rows) else together.toarray(),
-            values=np.concatenate([p.values, gap + J @ field]),
+            values=np.concatenate([p.values, self._gap(field) + J @ field]),
             noise=np.concatenate([p.noise, noise]),
         )
         return solve_field(posed, "auto", active)
 
-    def _under(self, active: Array) -> Array:
-        """Return the nearest field on the law for which some inequalities are equalities."""
+    def _under(self, active: Array) -> Array | None:
+        """Return the nearest field on the law for which some inequalities are equalities.
+
+        None where there is none that obeys the others.
+        """
         p = self.problem
         owner, sign = p.sides()
         owner, sign = owner[active], sign[active]
         bound = np.where(sign > 0, p.lower[owner], p.upper[owner])
         rows = sparse.vstack([sparse.csr_array(p.rows), p.H[owner]], "csr").toarray()
-        values = np.concatenate([p.values, bound])
-        noise = np.concatenate([p.noise, 0.0 * bound])
-        prior = condition(self.prior, rows, values, noise) if len(rows) else self.prior
-        return np.asarray(condition_nonlinear(prior, self.law, self.values, self.noise).mean)
+        values, noise = np.concatenate([p.values, bound]), np.concatenate([p.noise, 0.0 * bound])
+        try:
+            prior = condition(self.prior, rows, values, noise) if len(rows) else self.prior
+            field = condition_nonlinear(prior, self.law, self.values, self.noise).mean
+        except (UnmetLawError, InconsistentConstraintsError):
+            return None
+        return np.asarray(field) if p.obeyed(field) else None
 
     def _unmet(self, field: Array) -> UnmetLawError:
-        gap = np.abs(self.values - self.law.evaluate(field[None])[0])
         rows = np.flatnonzero(self.known).tolist()
-        return UnmetLawError(rows, (0,), float(np.nanmax(gap)))
+        return UnmetLawError(rows, (0,), float(np.abs(self._gap(field)).max()))

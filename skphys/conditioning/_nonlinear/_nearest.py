@@ -124,7 +124,7 @@ def _bend(
     rho = _dot(left, y)
     p, p_dual = -y, -left
     for _ in range(MAX_INNER):
-        some = some & (rho > size)
+        some = some & (rho > size) & (_dot(p, p_dual) > 0.0)
         if not some.any():
             break
         q = p_dual + problem.curved(field, x, p, some)
