@@ -180,7 +180,7 @@ class ConstraintSet:
         return _safe_indexing(X, [c for c in range(X.shape[1]) if c not in dropped], axis=1)
 
     def _check_given(self, given: Mapping[str, Any]) -> None:
-        names = [s.name for s in (*self.statements, *self.nonlinear_statements)]
+        names = [s.name for s in self.statements] + [s.name for s in self.nonlinear_statements]
         unknown = sorted(set(given) - set(names))
         if set(unknown) & {name for name, _ in self.named}:
             raise ValueError(

@@ -152,10 +152,12 @@ class EnergyLaw(NonlinearConstraint):
 
         Parameters
         ----------
-        fields, directions : ndarray of shape (n_samples, n_points)
-            Where, and along what.
+        fields : ndarray of shape (n_samples, n_points)
+            Where.
         multipliers : ndarray of shape (n_samples, n_rows)
             Factors of the rows, which are added up.
+        directions : ndarray of shape (n_samples, n_points)
+            Along what.
         grid : Grid, Mesh or Components
             Where they live.
 
@@ -232,9 +234,8 @@ class EnergyLaw(NonlinearConstraint):
 
     def _made(self, grid: Space) -> Iterator[_Squares]:
         """Yield the squares of each component, and of its slopes."""
-        components = isinstance(grid, Components)
-        for name in grid if isinstance(grid, Components) else (None,):
-            part: Any = grid[name] if components else grid
+        parts: Any = grid.grids if isinstance(grid, Components) else {None: grid}
+        for name, part in parts.items():
             first = grid.slices[name].start if isinstance(grid, Components) else 0
             stiffness = _of(self.stiffness, name, "stiffness", grid)
             weight = _of(self.weight, name, "weight", grid)
@@ -248,7 +249,9 @@ class EnergyLaw(NonlinearConstraint):
         if density.any():
             rows = part.integral_rows(self.over, self.quadrature)
             identity = sparse.csr_array(sparse.eye_array(part.n_points))
-            yield _Squares(sparse.csr_array(rows @ sparse.diags_array(density)), identity, part.shape)
+            yield _Squares(
+                sparse.csr_array(rows @ sparse.diags_array(density)), identity, part.shape
+            )
         if not (np.ndim(stiffness) == 0 and np.isfinite(stiffness) and stiffness >= 0):
             raise ValueError(
                 f"stiffness of EnergyLaw must be a number that is not negative; got {stiffness!r}."

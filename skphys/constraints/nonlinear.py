@@ -61,10 +61,12 @@ class NonlinearConstraint(BaseEstimator):
 
         Parameters
         ----------
-        fields, directions : ndarray of shape (n_samples, n_points)
-            Where, and along what.
+        fields : ndarray of shape (n_samples, n_points)
+            Where.
         multipliers : ndarray of shape (n_samples, n_rows)
             Factors of the rows, which are added up.
+        directions : ndarray of shape (n_samples, n_points)
+            Along what.
         grid : Grid, Mesh or Components
             Where the fields live.
         """
@@ -189,10 +191,12 @@ class NonlinearEquality(NonlinearConstraint):
 
         Parameters
         ----------
-        fields, directions : ndarray of shape (n_samples, n_points)
-            Where, and along what.
+        fields : ndarray of shape (n_samples, n_points)
+            Where.
         multipliers : ndarray of shape (n_samples, n_residuals)
             Factors of the residuals, which are added up.
+        directions : ndarray of shape (n_samples, n_points)
+            Along what.
         grid : Grid, Mesh or Components
             Where the fields live.
 

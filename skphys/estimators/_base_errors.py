@@ -23,7 +23,6 @@ from skphys.estimators._white_noise import (
 )
 from skphys.predictive import Prediction
 
-
 NEGLIGIBLE = 1e-9  # probability of a member that is not taken to a nonlinear law
 
 

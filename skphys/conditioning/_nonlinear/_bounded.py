@@ -46,9 +46,11 @@ class Rooted(Covariance):
         P = sparse.csc_array(P)
         plain = (P - sparse.eye_array(P.shape[0])).nnz == 0
         self._solve = (lambda right: right) if plain else splu(P).solve
-        self._squares = np.asarray(self.T.power(2).sum(axis=1)).ravel() if (
-            plain and sparse.issparse(self.T)
-        ) else None
+        self._squares = (
+            np.asarray(self.T.power(2).sum(axis=1)).ravel()
+            if (plain and sparse.issparse(self.T))
+            else None
+        )
 
     def diagonal(self) -> Array:
         """Return the variances."""
@@ -142,14 +144,14 @@ def project_nonlinear(
     left = np.flatnonzero(((product < sides[0]) | (product > sides[1])).any(axis=1))
     roots = roots_of(gaussian.covariance) if len(left) else None
     for i in left:
-        at = np.unravel_index(i, batch)
+        at = tuple(int(k) for k in np.unravel_index(i, batch))
         root = roots(at) if roots is not None else None
         bounds = (each[i] for each in sides)
         problem = Problem(mean[i], root, rows, given[i], linear_noise[i], H, *bounds)
         try:
             out[i] = _Within(problem, law, v[i], std[i]).solve(out[i])
         except UnmetLawError as error:
-            raise UnmetLawError(error.rows, tuple(int(k) for k in at), error.gap) from error
+            raise UnmetLawError(error.rows, at, error.gap) from error
     return out.reshape(start.shape)
 
 

@@ -94,7 +94,9 @@ class OnLaw(Gaussian):
 
     def _on_law(self, given: Array) -> Array:
         """Return draws on the law; each begins with what has moved the mean."""
-        values = np.broadcast_to(self._problem.values, (len(given), *self._problem.values.shape[1:]))
+        values = np.broadcast_to(
+            self._problem.values, (len(given), *self._problem.values.shape[1:])
+        )
         problem = replace(self._problem, mean=given, values=values)
         found = nearest(problem, self._dual)
         found = checked(problem, found, self._moving, self.mean.shape)
@@ -166,8 +168,8 @@ def condition_nonlinear(
     >>> condition_nonlinear(prior, Sphere(), 100.0).mean.round(12)
     array([6., 8.])
     """
-    moving = None if moving is None else [moving]
-    return condition_members([gaussian], law, values, noise, moving)[0]
+    movers = None if moving is None else [moving]
+    return condition_members([gaussian], law, values, noise, movers)[0]
 
 
 def condition_members(
@@ -234,9 +236,7 @@ def _with_noise(problem: Problem, std: Array) -> Problem:
     return Problem(problem.covariance, law, mean, problem.values, std**2)
 
 
-def checked(
-    problem: Problem, found: Found, moving: Gaussian, shape: tuple[int, ...]
-) -> Found:
+def checked(problem: Problem, found: Found, moving: Gaussian, shape: tuple[int, ...]) -> Found:
     """Return a solution with its linear rows exact, or raise if it does not meet the law."""
     n_points = shape[-1]
     field = found.field.copy()

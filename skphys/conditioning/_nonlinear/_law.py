@@ -189,7 +189,9 @@ class Stacked(Covariance):
         noise = None if first.noise is None else np.tile(first.noise, (len(problems), 1))
         mean = np.concatenate([problem.mean for problem in problems], axis=1)
         values = np.concatenate([problem.values for problem in problems], axis=1)
-        return Problem(cls([p.covariance for p in problems], n_fields), first.law, mean, values, noise)
+        return Problem(
+            cls([p.covariance for p in problems], n_fields), first.law, mean, values, noise
+        )
 
     def matmul(self, matrix: Array) -> Array:
         """Return each member's product with its part."""

@@ -28,9 +28,7 @@ class Tangent(Covariance):
         The diagonal of ``R``.
     """
 
-    def __init__(
-        self, prior: Covariance, rows: Array, gain: Array, noise_variance: Array
-    ) -> None:
+    def __init__(self, prior: Covariance, rows: Array, gain: Array, noise_variance: Array) -> None:
         self.prior = prior
         self.rows = rows
         self.gain = gain
