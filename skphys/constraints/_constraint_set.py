@@ -135,9 +135,13 @@ class ConstraintSet:
 
     def nonlinear(
         self, table: FieldTable, values: Mapping[str, Any] | None = None
-    ) -> NonlinearSystem:
-        """State the nonlinear equalities for the fields of a table; `values` as in `equalities`."""
-        return NonlinearSystem.stated(self.nonlinear_statements, table, values)
+    ) -> NonlinearSystem | None:
+        """State the nonlinear equalities for the fields of a table, or None if there are none.
+
+        `values` are as in `equalities`.
+        """
+        laws = self.nonlinear_statements
+        return NonlinearSystem.stated(laws, table, values) if laws else None
 
     def resolved(self, table: FieldTable) -> dict[str, Resolved]:
         """Return the declared values of the equalities, by name, after a check that they agree."""

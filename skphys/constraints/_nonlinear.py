@@ -97,18 +97,21 @@ class NonlinearSystem:
         statements: Sequence[NonlinearStatement], table: FieldTable, given: Any = None
     ) -> NonlinearSystem:
         """State constraints for the fields of a table."""
-        given, empty = given or {}, np.empty((table.n_fields, 0))
+        given = given or {}
         values = [s.values(table, given.get(s.name)) for s in statements]
         noise = [s.noise(table) for s in statements]
         return NonlinearSystem(
             tuple(statements),
-            np.concatenate([empty, *values], axis=1),
-            np.concatenate([empty, *noise], axis=1),
+            np.concatenate(values, axis=1),
+            np.concatenate(noise, axis=1),
         )
 
     @staticmethod
-    def stacked(systems: Sequence[NonlinearSystem]) -> NonlinearSystem:
-        """Join systems that speak of the same fields."""
+    def stacked(some: Sequence[NonlinearSystem | None]) -> NonlinearSystem | None:
+        """Join systems that speak of the same fields; None is one without rows."""
+        systems = [system for system in some if system is not None]
+        if not systems:
+            return None
         return NonlinearSystem(
             tuple(s for system in systems for s in system.statements),
             np.concatenate([system.values for system in systems], axis=1),
@@ -124,19 +127,14 @@ class NonlinearSystem:
         """Return the number of derivatives of a field."""
         return self.values.shape[1] * n_points
 
-    def or_none(self) -> NonlinearSystem | None:
-        """Return the system, or None if it has no rows."""
-        return self if self.statements else None
-
     def take(self, part: Any) -> NonlinearSystem:
         """Return the system of some of the fields."""
         return replace(self, values=self.values[part], noise=self.noise[part])
 
     def evaluate(self, fields: np.ndarray) -> np.ndarray:
         """Return ``f``, of shape (n_fields, n_rows); points after those of the grid are queries."""
-        empty = np.empty((len(fields), 0))
         parts = self._each(fields, lambda s, u: s.constraint.evaluate(u, s.grid))
-        return np.concatenate([empty, *parts], axis=1)
+        return np.concatenate(parts, axis=1)
 
     def jacobian(self, fields: np.ndarray) -> np.ndarray:
         """Return the derivatives of ``f``, of shape (n_fields, n_rows, n_points)."""
@@ -167,8 +165,6 @@ class NonlinearSystem:
 
     def terms(self, fields: np.ndarray) -> np.ndarray:
         """Return what residuals are measured by, ``|J| |u| + |v|``."""
-        if not self.statements:
-            return np.empty((len(fields), 0))
         rows = np.abs(self.jacobian(fields))
         return np.einsum("srp,sp->sr", rows, np.abs(fields)) + np.abs(self.values)
 

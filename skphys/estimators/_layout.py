@@ -171,22 +171,31 @@ class FieldRows:
             system = EqualitySystem.stacked([system, *handed], grid.n_points, size)
             also = merge_inequalities([also, *handed_too], grid.n_points, size)
             laws = NonlinearSystem.stacked([laws, *handed_laws])
-        held = _values_per_field(prediction, system, correlated) + 3 * laws.size(grid.n_points)
+        held = _values_per_field(prediction, system, correlated)
+        held += 0 if laws is None else 3 * laws.size(grid.n_points)
         step = max(1, MAX_VALUES // held)
         for start in range(0, max(size, 1), step):
             part = slice(start, start + step)
             some = prediction if step >= size else prediction.take(part)
-            fields = PredictedFields(some, system.take(part), also.take(part), Where(grid), part)
-            yield from replace(fields, nonlinear=laws.take(part).or_none()).by_known()
+            fields = PredictedFields(
+                some,
+                system.take(part),
+                also.take(part),
+                Where(grid),
+                part,
+                nonlinear=None if laws is None else laws.take(part),
+            )
+            yield from fields.by_known()
 
     def systems(
         self, X: Any, prediction: Prediction, values: Mapping[str, Any] | None = None
-    ) -> tuple[EqualitySystem, InequalitySystem, NonlinearSystem]:
+    ) -> tuple[EqualitySystem, InequalitySystem, NonlinearSystem | None]:
         """State the constraints for the rows of X."""
         stated = self.constraints
         table = stated.table(X)
         equalities = stated.equalities(table, values, likely_fields(prediction))
-        return equalities, stated.inequalities(table), stated.nonlinear(table, values)
+        laws = stated.nonlinear(table, values) if stated.nonlinear_statements else None
+        return equalities, stated.inequalities(table), laws
 
     def completed(self, X: Any) -> Any:
         """Return X: missing values of one row say nothing of another."""
@@ -288,7 +297,7 @@ class PointRows:
                 group.index,
                 _shown(group),
                 noise=noise,
-                nonlinear=stated.nonlinear(table, given).or_none(),
+                nonlinear=stated.nonlinear(table, given),
             ).by_known()
 
     def completed(self, X: Any) -> Any:

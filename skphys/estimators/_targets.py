@@ -72,10 +72,10 @@ def _violations(
 
 
 def _nonlinear_violations(
-    laws: NonlinearSystem, fields: np.ndarray
+    laws: NonlinearSystem | None, fields: np.ndarray
 ) -> Iterator[tuple[str, float, float]]:
     """Yield the same of nonlinear equalities."""
-    if not laws.statements:
+    if laws is None:
         return
     residual, scale = np.abs(laws.residual(fields)), laws.terms(fields)
     start = 0

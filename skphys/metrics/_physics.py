@@ -80,10 +80,7 @@ def conservation_error(
         )
     array = as_finite("y", y)
     parts, order = _stated("y", array, named, grid, X, _by_name(values, named))
-    missed = [
-        np.concatenate([u @ system.rows.T - system.values, laws.residual(u)], axis=1)
-        for u, system, laws in parts
-    ]
+    missed = [_residuals(*part) for part in parts]
     return np.concatenate(missed)[order]
 
 
@@ -180,20 +177,28 @@ def constraint_misses(
     """
     parts, order = _stated(name, as_finite(name, y), named, grid, X)
     misses = np.concatenate([_row_misses(*part, relative) for part in parts])[order]
-    names = np.asarray(parts[0][1].names + parts[0][2].names)
+    laws = parts[0][2]
+    names = np.asarray(parts[0][1].names + (() if laws is None else laws.names))
     return {each: misses[:, names == each].max(axis=1) for each in dict.fromkeys(names.tolist())}
 
 
+def _residuals(fields: Floats, system: EqualitySystem, laws: NonlinearSystem | None) -> Floats:
+    """Return ``G u - b`` of fields, and ``f(u) - v``."""
+    missed = [fields @ system.rows.T - system.values]
+    missed += [] if laws is None else [laws.residual(fields)]
+    return np.concatenate(missed, axis=1)
+
+
 def _row_misses(
-    fields: Floats, system: EqualitySystem, laws: NonlinearSystem, relative: bool
+    fields: Floats, system: EqualitySystem, laws: NonlinearSystem | None, relative: bool
 ) -> Floats:
     """Return ``|G u - b|`` of fields for each row, divided by ``|G| |u| + |b|`` if `relative`."""
-    missed = [fields @ system.rows.T - system.values, laws.residual(fields)]
-    miss = np.nan_to_num(np.abs(np.concatenate(missed, axis=1)))  # 0 where not known
+    miss = np.nan_to_num(np.abs(_residuals(fields, system, laws)))  # 0 where not known
     if not relative:
         return miss
-    linear = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
-    terms = np.concatenate([linear, laws.terms(fields)], axis=1)
+    sizes = [np.abs(fields) @ abs(system.rows).T + np.abs(system.values)]
+    sizes += [] if laws is None else [laws.terms(fields)]
+    terms = np.concatenate(sizes, axis=1)
     return np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
 
 
