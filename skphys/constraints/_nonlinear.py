@@ -125,7 +125,7 @@ class NonlinearSystem:
 
     def size(self, n_points: int) -> int:
         """Return the number of derivatives of a field."""
-        return self.values.shape[1] * n_points
+        return self.values.shape[-1] * n_points
 
     def take(self, part: Any) -> NonlinearSystem:
         """Return the system of some of the fields."""
@@ -139,7 +139,7 @@ class NonlinearSystem:
     def jacobian(self, fields: np.ndarray) -> np.ndarray:
         """Return the derivatives of ``f``, of shape (n_fields, n_rows, n_points)."""
         parts = self._each(fields, lambda s, u: s.constraint.jacobian(u, s.grid))
-        rows = np.zeros((len(fields), self.values.shape[1], fields.shape[1]))
+        rows = np.zeros((len(fields), self.values.shape[-1], fields.shape[1]))
         first = 0
         for part in parts:
             rows[:, first : first + part.shape[1], : part.shape[2]] = part

@@ -268,25 +268,33 @@ class EnergyLaw(NonlinearConstraint):
         full = part.integral_rows(over).tocoo()
         row = np.empty(part.n_points, dtype=int)
         row[full.coords[1]] = full.coords[0]
-        points = np.arange(part.n_points).reshape(part.shape)
         for name in over:
-            axis, position = part.axes[name], part.names.index(name)
-            around = axis.period is not None
-            gaps = axis.spacing if axis.edges is None else np.diff(axis.points)
-            before = np.moveaxis(points, position, -1)
-            after = np.roll(before, -1, axis=-1)
-            before, after = (each if around else each[..., :-1] for each in (before, after))
-            width = np.broadcast_to(gaps, before.shape).ravel()
             others = [other for other in over if other != name]
             across = part.integral_rows(others).sum(axis=0) if others else np.ones(part.n_points)
-            first, second, edges = before.ravel(), after.ravel(), np.arange(before.size)
-            shape = (before.size, part.n_points)
-            B = sparse.csr_array((1.0 / width, (edges, second)), shape) - sparse.csr_array(
-                (1.0 / width, (edges, first)), shape
+            first, second, width, shape = _intervals(part, name)
+            edges, n_edges = np.arange(len(first)), len(first)
+            slopes = sparse.coo_array(
+                (
+                    np.concatenate([1.0 / width, -1.0 / width]),
+                    (np.tile(edges, 2), np.concatenate([second, first])),
+                ),
+                shape=(n_edges, part.n_points),
             )
             share = stiffness * width * across[first]
-            A = sparse.csr_array((share, (row[first], edges)), (full.shape[0], before.size))
-            yield _Squares(A, sparse.csr_array(B), before.shape)
+            A = sparse.csr_array((share, (row[first], edges)), (full.shape[0], n_edges))
+            yield _Squares(A, sparse.csr_array(slopes), shape)
+
+
+def _intervals(part: Grid, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Return the points at both ends of each interval along an axis, its width, and their shape."""
+    axis, points = part.axes[name], np.arange(part.n_points).reshape(part.shape)
+    gaps = axis.spacing if axis.edges is None else np.diff(axis.points)
+    before = np.moveaxis(points, part.names.index(name), -1)
+    after = np.roll(before, -1, axis=-1)
+    if axis.period is None:
+        before, after = before[..., :-1], after[..., :-1]
+    width = np.broadcast_to(gaps, before.shape).ravel()
+    return before.ravel(), after.ravel(), width, before.shape
 
 
 def _placed(squares: Iterator[_Squares], first: int, n_points: int) -> Iterator[_Squares]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skphys.conditioning import Covariance, Gaussian, Mixture, condition, condition_members
+from skphys.conditioning import Covariance, Gaussian, Mixture, condition
 from skphys.constraints import EqualitySystem
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._naming import naming
@@ -174,7 +174,7 @@ def impose(
     noisy = [metric is None and has_noise(g, fields.noise) for g in prior]
     metrics = [None if metric is None else _even(g, fields.system, metric) for g in prior]
     parts = list(zip(prior, systems, metrics, strict=True))
-    before = conditioned = list(prior)
+    conditioned = list(prior)
     with naming(fields):
         if fields.system.rows.shape[0]:
             conditioned = [
@@ -183,30 +183,22 @@ def impose(
                 else condition(g, s.rows, s.values, s.noise, metric=m)
                 for (g, s, m), apart in zip(parts, noisy, strict=True)
             ]
+        middle = None
         if fields.nonlinear is not None:
             movers = [
                 condition_field(g, fields.noise, s) if apart else _mover(g, s, m, c)
                 for (g, s, m), apart, c in zip(parts, noisy, conditioned, strict=True)
             ]
-            law, before = fields.nonlinear, conditioned
-            conditioned = condition_members(conditioned, law, law.values, law.noise, movers)
+            conditioned, middle = on_law(conditioned, movers, fields.nonlinear, weights)
         if fields.inequalities.names:
             moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
             for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields
                 yielding = noise_between(prior[k], fields.noise, fields.where.independent())
                 moving[k] = Gaussian(conditioned[k].mean, yielding)
-            inequalities = fields.inequalities
-            return projected(
-                moving,
-                conditioned,
-                systems,
-                inequalities,
-                project_samples,
-                weights,
-                fields.nonlinear,
-            )
-        if fields.nonlinear is not None and len(conditioned) > 1:
-            return on_law(before, conditioned, fields.nonlinear, weights)
+            also = fields.inequalities, project_samples, weights, fields.nonlinear, middle
+            return projected(moving, conditioned, systems, *also)
+    if middle is not None:
+        return middle
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned, weights)
 
 

@@ -12,6 +12,7 @@ from skphys.conditioning import (
     Gaussian,
     Middle,
     Mixture,
+    condition_members,
     condition_nonlinear,
     project,
     project_nonlinear,
@@ -155,6 +156,7 @@ def projected(
     project_samples: bool,
     weights: np.ndarray | None = None,
     law: NonlinearSystem | None = None,
+    on_law: Projected | None = None,
 ) -> Projected:
     """Project the mean of each Gaussian in its own metric, then average.
 
@@ -176,6 +178,8 @@ def projected(
         Of a mixture.
     law : NonlinearSystem, optional
         Nonlinear equalities, which `conditioned` obeys.
+    on_law : Projected, optional
+        The mixture with its mean on the law, from which that is projected.
     """
     parts = list(zip(priors, conditioned, systems, strict=True))
     fields = list(conditioned)
@@ -183,32 +187,41 @@ def projected(
         fields = [ProjectedDraws(p, c, s, inequalities, law) for p, c, s in parts]
     field = fields[0] if len(fields) == 1 else Mixture(fields, weights)
     if (weights is not None or law is not None) and len(fields) > 1:
-        middle: Any = field
+        middle: Any = on_law or field
         parts = [(Gaussian(field.mean, priors[0].covariance), middle, systems[0])]
     means = [project_fields(p, c.mean, s, inequalities, s.values, law) for p, c, s in parts]
     return Projected(field, np.mean(means, axis=0) if len(means) > 1 else means[0])
 
 
 def on_law(
-    before: Sequence[Gaussian],
-    members: Sequence[Gaussian],
+    conditioned: Sequence[Gaussian],
+    movers: Sequence[Gaussian],
     law: NonlinearSystem,
     weights: np.ndarray | None,
-) -> Projected:
-    """Return the mixture of members on a nonlinear law, with its mean on the law, too.
+) -> tuple[list[Gaussian], Projected | None]:
+    """Take Gaussians to a nonlinear law, and the mean of their mixture, too.
 
     Parameters
     ----------
-    before, members : sequence of Gaussian
-        After the linear equalities, and on the law. The mean moves in the metric of the mixture
-        before.
+    conditioned, movers : sequence of Gaussian
+        After the linear equalities; and in the metric of whose covariances they move. The mean of
+        the mixture moves in the metric of the mixture.
     law : NonlinearSystem
         The law.
     weights : ndarray of shape (n_gaussians, n_samples) or None
         Of the mixture.
+
+    Returns
+    -------
+    members : list of Gaussian
+        On the law.
+    middle : Projected or None
+        Their mixture; None of a single one.
     """
-    mixture = Mixture(members, weights)
-    start = Mixture(before, weights)
-    middle = Middle(start)
+    members = condition_members(conditioned, law, law.values, law.noise, movers)
+    if len(members) == 1:
+        return members, None
+    mixture, middle = Mixture(members, weights), Middle(Mixture(conditioned, weights))
     middle.mean = mixture.mean
-    return Projected(mixture, condition_nonlinear(middle, law, law.values, law.noise).mean)
+    mean = condition_nonlinear(middle, law, law.values, law.noise).mean
+    return members, Projected(mixture, mean)

@@ -96,6 +96,19 @@ def test_the_learned_mixture_is_on_the_law():
     np.testing.assert_allclose(energies(model.sample_y(TEST, 9)), TEST[:, 3:] * np.ones(9), 1e-10)
 
 
+@pytest.mark.parametrize("members", [ErrorModel(displacement=0.05), ErrorModel(members="each")])
+def test_a_mixture_within_bounds_is_on_the_law(members):
+    constraints = [MASS, ENERGY, Bounds(lower=0.19)]
+    backbone = WithMembers(3) if members.members == "each" else WithStd()
+    model = ConservationConstrainedRegressor(
+        backbone, constraints, grid, error_model=members, project_samples=True
+    ).fit(X, y)
+    fields, draws = model.predict(TEST), model.sample_y(TEST[:2], 3)
+    assert min(fields.min(), draws.min()) >= 0.19 - 1e-9
+    assert np.abs(model.constraint_residuals(TEST)).max() < 1e-12
+    np.testing.assert_allclose(energies(draws), TEST[:2, 3:] * np.ones(3), rtol=1e-10)
+
+
 def test_what_is_learned_out_of_fold_obeys():
     model = ConservationConstrainedRegressor(Plain(), [MASS, ENERGY], grid).fit(X, y)
     assert np.abs(model.constraint_residuals(TEST)).max() < 1e-12
