@@ -122,7 +122,8 @@ for name, model in models.items():
     print(f"{name:18}{mse:10.4f}{score:10.4f}{off.max():16.1e}")
 
 # %%
-# The law takes a sixth out of the squared error, and an eighth out of the CRPS. Every draw has the right energy, and fixed ends, too.
+# The law takes a sixth out of the squared error, and an eighth out of the CRPS. Every draw has the
+# right energy, and fixed ends, too.
 
 draws = models["ends and energy"].sample_y(X_test[:20], 50, random_state=0)
 flat = np.moveaxis(draws, -1, 1).reshape(-1, grid.n_points)

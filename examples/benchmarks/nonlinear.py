@@ -112,10 +112,10 @@ def compare(method, n, given, fields, took):
         f"{method:>14}: {1e3 * spent / n:7.2f} ms a problem ({n:,} of them; ours {1e3 * took:.2f} "
         f"ms), success {success.mean():.2%}, laws met at 1e-8 {met.mean():.2%}"
     )
+    nearer, farther = (np.sum(met & ~same & one) for one in (mine < other, mine > other))
     print(
         f"{'':16}residual: median {np.median(missed):.1e}, largest {missed.max():.1e}; "
-        f"same field {same.mean():.2%}; else ours is nearer {np.sum(met & ~same & (mine < other))}, "
-        f"farther {np.sum(met & ~same & (mine > other))} times"
+        f"same field {same.mean():.2%}; else ours is nearer {nearer}, farther {farther} times"
     )
 
 
@@ -152,10 +152,7 @@ def main():
         ("the sum", linear.mean, linear.std()),
         ("all three", fields, std),
     ):
-        print(
-            f"{name:>14}: MSE {np.mean((m - truth) ** 2):.4f}, CRPS "
-            f"{crps(truth, m, s):.4f}"
-        )
+        print(f"{name:>14}: MSE {np.mean((m - truth) ** 2):.4f}, CRPS {crps(truth, m, s):.4f}")
     compare("SLSQP", n, given, fields, took)
     compare("trust-constr", min(n, 20 if options.quick else 200), given, fields, took)
 
