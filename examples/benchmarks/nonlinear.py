@@ -3,7 +3,8 @@
 A problem is a Gaussian field of 20 points, variances and three correlated members of its own, and
 a true field drawn from it, of which three things are known: its sum, its energy, and its flux
 ``(u_last**2 - u_first**2) / 2``. scipy's SLSQP gets the same objective, laws and exact derivatives,
-field by field; trust-constr gets some of the fields. Ours takes all, and 10 draws of each of some.
+field by field; trust-constr gets some of the fields, and second derivatives. Ours takes all, and 10
+draws of each of some.
 
     python examples/benchmarks/nonlinear.py [--quick] [--problems N]
 """
@@ -12,7 +13,7 @@ import argparse
 import time
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import LinearConstraint, NonlinearConstraint, minimize
 
 from skphys.conditioning import Diagonal, Gaussian, LowRank, Sum, condition, condition_nonlinear
 from skphys.metrics import crps
@@ -63,21 +64,33 @@ def ours(mean, variance, factor, truth):
 def by_scipy(method, mean, variance, factor, truth):
     """Return one field's nearest by scipy, and whether it says that it has succeeded."""
     P = np.linalg.inv(np.diag(variance) + factor @ factor.T)
-    values = np.concatenate([ROW @ truth, LAWS.evaluate(truth[None])[0]])
-    laws = {
-        "type": "eq",
-        "fun": lambda u: np.concatenate([ROW @ u, LAWS.evaluate(u[None])[0]]) - values,
-        "jac": lambda u: np.concatenate([ROW, LAWS.jacobian(u[None])[0]]),
-    }
-    options = {"maxiter": 500} if method == "trust-constr" else {"ftol": 1e-14, "maxiter": 500}
+    values = LAWS.evaluate(truth[None])[0]
+    if method == "trust-constr":
+        laws = [
+            LinearConstraint(ROW, ROW @ truth, ROW @ truth),
+            NonlinearConstraint(
+                lambda u: LAWS.evaluate(u[None])[0],
+                values,
+                values,
+                jac=lambda u: LAWS.jacobian(u[None])[0],
+                hess=lambda u, x: np.diag(x @ LAWS.Q),
+            ),
+        ]
+        options = {"hess": lambda u: P, "options": {"maxiter": 500}}
+    else:
+        laws = {
+            "type": "eq",
+            "fun": lambda u: np.append(ROW @ (u - truth), LAWS.evaluate(u[None])[0] - values),
+            "jac": lambda u: np.concatenate([ROW, LAWS.jacobian(u[None])[0]]),
+        }
+        options = {"options": {"ftol": 1e-14, "maxiter": 500}}
     found = minimize(
         lambda u: 0.5 * (u - mean) @ P @ (u - mean),
         mean,
         jac=lambda u: P @ (u - mean),
-        hess=(lambda u: P) if method == "trust-constr" else None,
         constraints=laws,
         method=method,
-        options=options,
+        **options,
     )
     return found.x, found.success
 
