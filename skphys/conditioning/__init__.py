@@ -19,6 +19,11 @@ from skphys.conditioning._gain import InconsistentConstraintsError
 from skphys.conditioning._gaussian import Gaussian, condition
 from skphys.conditioning._inequality._project import InfeasibleInequalitiesError, project
 from skphys.conditioning._members import Mixture, match_moments
+from skphys.conditioning._nonlinear._averaged import Middle as Middle
+from skphys.conditioning._nonlinear._bounded import project_nonlinear as project_nonlinear
+from skphys.conditioning._nonlinear._condition import UnmetLawError, condition_nonlinear
+from skphys.conditioning._nonlinear._condition import condition_members as condition_members
+from skphys.conditioning._nonlinear._tangent import Tangent
 from skphys.conditioning._structured import Kronecker, OrnsteinUhlenbeck
 
 __all__ = [
@@ -36,7 +41,10 @@ __all__ = [
     "OrnsteinUhlenbeck",
     "Scaled",
     "Sum",
+    "Tangent",
+    "UnmetLawError",
     "condition",
+    "condition_nonlinear",
     "factor",
     "log_evidence",
     "match_moments",

@@ -91,6 +91,16 @@ class Gaussian:
         normal = standard_normal(self.mean, random_state)
         return self._drawn(normal, (n_samples, *self.mean.shape[:-1]))
 
+    def kept(self, fields: Array) -> Array:
+        """Return fields (..., n_points) after rounding is taken from linear rows that hold.
+
+        Parameters
+        ----------
+        fields : array of shape (..., n_points)
+            Such as draws that have been moved along the rows.
+        """
+        return fields
+
     def _drawn(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         """Draw fields of shape (*shape, n_points)."""
         return self.mean + self.covariance.sample(normal, shape)
@@ -118,6 +128,20 @@ class Posterior(Gaussian):
         super().__init__(covariance.gain.correct(floating(prior.mean), values), covariance)
         self._prior = prior
         self._values = values
+
+    def kept(self, fields: Array) -> Array:
+        """Return fields (..., n_points) with exact rows met to rounding, and others as they are.
+
+        Parameters
+        ----------
+        fields : array of shape (..., n_points)
+            Such as draws that have been moved along the rows.
+        """
+        gain = self.covariance.gain
+        values = array_namespace(fields).where(
+            gain.noise_variance > 0, gain.along(fields), self._values
+        )
+        return gain.correct(fields, values)
 
     def _drawn(self, normal: Normal, shape: tuple[int, ...]) -> Array:
         drawn = self._prior._drawn(normal, shape)

@@ -9,9 +9,11 @@ from skphys.constraints.boundary import BoundaryConstraint
 from skphys.constraints.conservation import ConservationLaw
 from skphys.constraints.control_volume import ControlVolumeBalance
 from skphys.constraints.divergence import DivergenceFree
+from skphys.constraints.energy import EnergyLaw
 from skphys.constraints.equality import LinearEquality
 from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
 from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
+from skphys.constraints.nonlinear import NonlinearConstraint, NonlinearEquality
 from skphys.constraints.smoothness import Smoothness
 
 # isort: split
@@ -24,6 +26,7 @@ from skphys.constraints._faces import BOTH as BOTH
 from skphys.constraints._inequalities import InequalitySystem as InequalitySystem
 from skphys.constraints._inequalities import merge_inequalities as merge_inequalities
 from skphys.constraints._names import name_constraints as name_constraints
+from skphys.constraints._nonlinear import NonlinearSystem as NonlinearSystem
 from skphys.constraints._rows import widen as widen
 from skphys.constraints._values import columns_of as columns_of
 
@@ -38,6 +41,7 @@ __all__ = [
     "DiffusiveFlux",
     "Dirichlet",
     "DivergenceFree",
+    "EnergyLaw",
     "FieldTable",
     "FromInput",
     "InequalityConstraint",
@@ -45,6 +49,8 @@ __all__ = [
     "LinearFlux",
     "Monotone",
     "Neumann",
+    "NonlinearConstraint",
+    "NonlinearEquality",
     "Periodic",
     "Robin",
     "Smoothness",

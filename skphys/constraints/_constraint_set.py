@@ -14,10 +14,12 @@ from sklearn.utils import _safe_indexing
 from skphys.constraints._equalities import EqualitySystem, Statement, stacked_noise
 from skphys.constraints._inequalities import InequalitySystem, inequality, merge_inequalities
 from skphys.constraints._names import NamedConstraints, name_constraints
+from skphys.constraints._nonlinear import NonlinearStatement, NonlinearSystem
 from skphys.constraints._parts import Resolved
 from skphys.constraints._values import FieldTable, columns_of, find_column
 from skphys.constraints.base import Constraint
 from skphys.constraints.inequality import InequalityConstraint
+from skphys.constraints.nonlinear import NonlinearConstraint
 
 if TYPE_CHECKING:
     from skphys.grids import ColumnGrid, Components, Grid, Mesh
@@ -29,7 +31,7 @@ class ConstraintSet:
     Parameters
     ----------
     constraints : Constraint, list of Constraint, list of (str, Constraint), or None
-        Equalities and inequalities, which are not changed.
+        Equalities, linear or not, and inequalities, which are not changed.
     grid : Grid, Mesh, Components or ColumnGrid
         Where the fields live. On the last of these nothing can be stated: `on_grid` takes the set
         to the grid of some of its fields.
@@ -65,6 +67,12 @@ class ConstraintSet:
         """The equalities, as stated on this grid."""
         equalities = [(name, c) for name, c in self.named if isinstance(c, Constraint)]
         return [Statement.of(name, constraint, self.grid) for name, constraint in equalities]
+
+    @cached_property
+    def nonlinear_statements(self) -> list[NonlinearStatement]:
+        """The nonlinear equalities, as stated on this grid."""
+        laws = [(name, c) for name, c in self.named if isinstance(c, NonlinearConstraint)]
+        return [NonlinearStatement.of(name, law, self.grid) for name, law in laws]
 
     @cached_property
     def _stated(self) -> EqualitySystem:
@@ -125,6 +133,16 @@ class ConstraintSet:
         n_queries = 0 if self.interpolation is None else self.interpolation.shape[0]
         return merge_inequalities(parts, self.grid.n_points + n_queries, table.n_fields)
 
+    def nonlinear(
+        self, table: FieldTable, values: Mapping[str, Any] | None = None
+    ) -> NonlinearSystem | None:
+        """State the nonlinear equalities for the fields of a table, or None if there are none.
+
+        `values` are as in `equalities`.
+        """
+        laws = self.nonlinear_statements
+        return NonlinearSystem.stated(laws, table, values) if laws else None
+
     def resolved(self, table: FieldTable) -> dict[str, Resolved]:
         """Return the declared values of the equalities, by name, after a check that they agree."""
         found = [s.resolved(table) for s in self.statements]
@@ -146,6 +164,8 @@ class ConstraintSet:
         """The columns of X that values are taken from."""
         specs = [getattr(c, p) for _, c in self.named for p in c.value_parameters]
         noise = [(c.noise, c.noise_rules) for _, c in self.named if isinstance(c, Constraint)]
+        laws = [c for _, c in self.named if isinstance(c, NonlinearConstraint)]
+        noise += [(law.noise, ()) for law in laws]
         keys = [key for spec in specs for key in columns_of(spec)]
         return keys + [key for spec, rules in noise for key in columns_of(spec, rules)]
 
@@ -164,7 +184,7 @@ class ConstraintSet:
         return _safe_indexing(X, [c for c in range(X.shape[1]) if c not in dropped], axis=1)
 
     def _check_given(self, given: Mapping[str, Any]) -> None:
-        names = [s.name for s in self.statements]
+        names = [s.name for s in self.statements] + [s.name for s in self.nonlinear_statements]
         unknown = sorted(set(given) - set(names))
         if set(unknown) & {name for name, _ in self.named}:
             raise ValueError(

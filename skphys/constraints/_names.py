@@ -8,9 +8,10 @@ from typing import Any
 
 from skphys.constraints.base import Constraint
 from skphys.constraints.inequality import InequalityConstraint
+from skphys.constraints.nonlinear import NonlinearConstraint
 
 NamedConstraints = list[tuple[str, Any]]
-KINDS = (Constraint, InequalityConstraint)
+KINDS = (Constraint, InequalityConstraint, NonlinearConstraint)
 
 
 def name_constraints(constraints: Any) -> NamedConstraints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,9 +14,16 @@ from skphys.conditioning import Covariance, Gaussian, Mixture, condition
 from skphys.constraints import EqualitySystem
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._naming import naming
-from skphys.estimators._projected import Projected, projected
-from skphys.estimators._white_noise import condition_apart, has_noise, noise_between
+from skphys.estimators._projected import Projected, on_law, projected
+from skphys.estimators._white_noise import (
+    condition_apart,
+    condition_field,
+    has_noise,
+    noise_between,
+)
 from skphys.predictive import Prediction
+
+NEGLIGIBLE = 1e-9  # probability of a member that is not taken to a nonlinear law
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,10 @@ class HeldOut:
     def take(self, part: np.ndarray) -> HeldOut:
         """Return some of the fields, by a mask or by their numbers."""
         return HeldOut(self.fields.take(part), self.truth[part])
+
+    def linear(self) -> HeldOut:
+        """Return the fields without nonlinear equalities, from which no error model learns."""
+        return HeldOut(replace(self.fields, nonlinear=None), self.truth)
 
 
 class BaseErrorModel(BaseEstimator, ABC):
@@ -138,6 +149,8 @@ def impose(
 ) -> Gaussian | Mixture | Projected:
     """Condition each Gaussian on the equalities, and project its mean on the inequalities.
 
+    Linear equalities come first, in one step; what they leave is conditioned on nonlinear ones.
+
     Parameters
     ----------
     prior : Gaussian or sequence of Gaussian
@@ -154,6 +167,9 @@ def impose(
         Whether draws are projected on the inequalities.
     """
     prior = gaussians_of(prior)
+    if fields.nonlinear is not None and weights is not None:
+        counts = np.max(weights, axis=1) > NEGLIGIBLE
+        prior, weights = [g for g, c in zip(prior, counts, strict=True) if c], weights[counts]
     systems = [fields.system.under(g) for g in prior]
     noisy = [metric is None and has_noise(g, fields.noise) for g in prior]
     metrics = [None if metric is None else _even(g, fields.system, metric) for g in prior]
@@ -167,13 +183,22 @@ def impose(
                 else condition(g, s.rows, s.values, s.noise, metric=m)
                 for (g, s, m), apart in zip(parts, noisy, strict=True)
             ]
+        middle = None
+        if fields.nonlinear is not None:
+            movers = [
+                condition_field(g, fields.noise, s) if apart else _mover(g, s, m, c)
+                for (g, s, m), apart, c in zip(parts, noisy, conditioned, strict=True)
+            ]
+            conditioned, middle = on_law(conditioned, movers, fields.nonlinear, weights)
         if fields.inequalities.names:
             moving = [g if m is None else Gaussian(g.mean, m) for g, _, m in parts]
             for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields
                 yielding = noise_between(prior[k], fields.noise, fields.where.independent())
                 moving[k] = Gaussian(conditioned[k].mean, yielding)
-            inequalities = fields.inequalities
-            return projected(moving, conditioned, systems, inequalities, project_samples, weights)
+            also = fields.inequalities, project_samples, weights, fields.nonlinear, middle
+            return projected(moving, conditioned, systems, *also)
+    if middle is not None:
+        return middle
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned, weights)
 
 
@@ -186,6 +211,18 @@ def gaussians_of(prior: Any) -> list[Gaussian]:
             f"them; got {prior!r}."
         )
     return list(listed)
+
+
+def _mover(
+    gaussian: Gaussian, system: EqualitySystem, metric: Covariance | None, conditioned: Gaussian
+) -> Gaussian:
+    """Return the Gaussian in whose metric a nonlinear law moves fields that obey linear rows."""
+    if metric is None:
+        return conditioned
+    even = Gaussian(gaussian.mean, metric)
+    if not system.rows.shape[0]:
+        return even
+    return condition(even, system.rows, system.values, system.noise)
 
 
 def _even(gaussian: Gaussian, system: EqualitySystem, unit: Any) -> Covariance:

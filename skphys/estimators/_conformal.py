@@ -79,7 +79,7 @@ def apart_scores(
     half = np.random.default_rng(0).permutation(n_fields) % 2 == 0
     found: list[np.ndarray] = []
     for own in (half, ~half):
-        learned = errors.fit(_taken(held_out, ~own))
+        learned = errors.fit([part.linear() for part in _taken(held_out, ~own)])
         scores = conformity_scores(learned, _taken(held_out, own), fallback=fitted)
         if not scores:
             return []

@@ -11,6 +11,7 @@ from skphys.constraints import (
     Constraint,
     ConstraintSet,
     InequalityConstraint,
+    NonlinearConstraint,
     name_constraints,
 )
 from skphys.estimators._backbone import Backbone
@@ -36,7 +37,7 @@ class ConservationConstrainedRegressor(Constrained):
         one row a point. Its uncertainty, however it states it, is the metric of the correction. It
         is cloned; wrap a trained one in `sklearn.frozen.FrozenEstimator`.
     constraints : Constraint, list of Constraint, list of (str, Constraint) or None, default=None
-        What must hold, equalities and inequalities. Parameters are reached as
+        What must hold: equalities, linear or not, and inequalities. Parameters are reached as
         ``constraints__total`` for a single constraint and ``constraints__<name>__total`` for a
         list; the default name is the class in lower case.
     grid : Grid, Mesh, Components, ColumnGrid or None, default=None
@@ -127,7 +128,14 @@ default="auto"
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "predict"])],
-        "constraints": [Constraint, InequalityConstraint, list, tuple, None],
+        "constraints": [
+            Constraint,
+            InequalityConstraint,
+            NonlinearConstraint,
+            list,
+            tuple,
+            None,
+        ],
         "grid": [Grid, Mesh, Components, ColumnGrid, None],
         "error_model": [StrOptions(set(NAMES)), BaseErrorModel],
         "calibration": [tuple, list, None],

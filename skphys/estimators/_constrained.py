@@ -233,7 +233,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"error_model='stated', which learns nothing.",
             )
             return errors, []
-        fitted = errors.fit(data)
+        fitted = errors.fit([part.linear() for part in data])
         if not isinstance(fitted, BaseErrorModel):
             raise TypeError(
                 f"fit of the error model {type(errors).__name__} must return the fitted error "
@@ -627,13 +627,16 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_fields, n_rows)
-            ``G mean - b``, rows in the order of the constraints; in a long table fields stand in
-            the order in which they first occur in X. Rounding only, unless there is noise; NaN
-            where the value of a row is not known.
+            ``G mean - b``, rows in the order of the constraints, then ``f(mean) - v`` of nonlinear
+            ones; in a long table fields stand in the order in which they first occur in X. Rounding
+            only, unless there is noise; NaN where the value of a row is not known.
         """
         residuals, first = [], []
         for fields, field in self._posteriors(self._checked(X), constraint_values, False):
-            residuals.append(field.mean @ fields.declared.rows.T - fields.declared.values)
+            missed = [field.mean @ fields.declared.rows.T - fields.declared.values]
+            if fields.nonlinear is not None:
+                missed.append(fields.nonlinear.residual(field.mean))
+            residuals.append(np.concatenate(missed, axis=1))
             first.append(fields.first_rows())
         return np.concatenate(residuals)[np.argsort(np.concatenate(first))]
 
@@ -677,7 +680,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             prior = gaussians_of(self.error_model_.prior(fields))
             ends = ([np.reshape(e, shape)[fields.index] for e in band] for band in bands)
             held = [points_inside(known, *each) for each in ends]
-            parts.append(report(prior, field, fields.declared, fields.shown, known, held))
+            system = fields.declared, fields.nonlinear
+            parts.append(report(prior, field, *system, fields.shown, known, held))
             first.append(fields.first_rows())
         found = joined(parts, np.argsort(np.concatenate(first)))
         return replace(found, notes=self._notes())

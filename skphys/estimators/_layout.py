@@ -20,6 +20,7 @@ from skphys.constraints import (
     EqualitySystem,
     FieldTable,
     InequalitySystem,
+    NonlinearSystem,
     merge_inequalities,
     widen,
 )
@@ -56,6 +57,8 @@ class PredictedFields:
     noise : ndarray of shape (n_fields, n_points) or None
         Parts of the variances that are noise of the measurement, by which no constraint moves a
         point.
+    nonlinear : NonlinearSystem or None
+        Nonlinear equalities, which the mean and each draw obey; None where there are none.
     """
 
     prediction: Prediction
@@ -66,6 +69,7 @@ class PredictedFields:
     shown: Any = field(default_factory=lambda: ALL)
     stated: EqualitySystem | None = None
     noise: np.ndarray | None = None
+    nonlinear: NonlinearSystem | None = None
 
     @property
     def declared(self) -> EqualitySystem:
@@ -91,6 +95,7 @@ class PredictedFields:
             index=index[part],
             stated=None if self.stated is None else self.stated.take(part),
             noise=None if self.noise is None else self.noise[part],
+            nonlinear=None if self.nonlinear is None else self.nonlinear.take(part),
         )
 
     def first_rows(self) -> np.ndarray:
@@ -160,26 +165,37 @@ class FieldRows:
                 f"has {grid.n_points}; fit it on fields of this grid."
             )
         size = X.shape[0]
-        system, also = self.systems(X, prediction, values)
+        system, also, laws = self.systems(X, prediction, values)
         if prediction.constraints:
-            handed, handed_too = zip(*prediction.constraints, strict=True)
+            handed, handed_too, handed_laws = zip(*prediction.constraints, strict=True)
             system = EqualitySystem.stacked([system, *handed], grid.n_points, size)
             also = merge_inequalities([also, *handed_too], grid.n_points, size)
-        step = max(1, MAX_VALUES // _values_per_field(prediction, system, correlated))
+            laws = NonlinearSystem.stacked([laws, *handed_laws])
+        held = _values_per_field(prediction, system, correlated)
+        held += 0 if laws is None else 3 * laws.size(grid.n_points)
+        step = max(1, MAX_VALUES // held)
         for start in range(0, max(size, 1), step):
             part = slice(start, start + step)
             some = prediction if step >= size else prediction.take(part)
-            fields = PredictedFields(some, system.take(part), also.take(part), Where(grid), part)
+            fields = PredictedFields(
+                some,
+                system.take(part),
+                also.take(part),
+                Where(grid),
+                part,
+                nonlinear=None if laws is None else laws.take(part),
+            )
             yield from fields.by_known()
 
     def systems(
         self, X: Any, prediction: Prediction, values: Mapping[str, Any] | None = None
-    ) -> tuple[EqualitySystem, InequalitySystem]:
+    ) -> tuple[EqualitySystem, InequalitySystem, NonlinearSystem | None]:
         """State the constraints for the rows of X."""
         stated = self.constraints
         table = stated.table(X)
         equalities = stated.equalities(table, values, likely_fields(prediction))
-        return equalities, stated.inequalities(table)
+        laws = stated.nonlinear(table, values) if stated.nonlinear_statements else None
+        return equalities, stated.inequalities(table), laws
 
     def completed(self, X: Any) -> Any:
         """Return X: missing values of one row say nothing of another."""
@@ -281,6 +297,7 @@ class PointRows:
                 group.index,
                 _shown(group),
                 noise=noise,
+                nonlinear=stated.nonlinear(table, given),
             ).by_known()
 
     def completed(self, X: Any) -> Any:

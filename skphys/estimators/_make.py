@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline, _name_estimators, make_pipeline
 
-from skphys.constraints import Constraint, InequalityConstraint
+from skphys.constraints import Constraint, InequalityConstraint, NonlinearConstraint
 from skphys.estimators._boundary import BoundaryEnforcedOperator
 from skphys.estimators._conservation import ConservationConstrainedRegressor
 from skphys.grids import ColumnGrid, Components, Grid
@@ -92,4 +92,4 @@ def _pipeline(steps: Sequence[Any]) -> Any:
 def _must_hold(step: Any) -> bool:
     if isinstance(step, tuple) and len(step) == 2:
         step = step[1]
-    return isinstance(step, Constraint | InequalityConstraint | Mapping)
+    return isinstance(step, Constraint | InequalityConstraint | NonlinearConstraint | Mapping)

@@ -10,7 +10,7 @@ from scipy.interpolate import RegularGridInterpolator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skphys.constraints import Constraint, ConstraintSet
+from skphys.constraints import Constraint, ConstraintSet, NonlinearConstraint
 from skphys.estimators._warn import warn_user
 from skphys.grids import Components, grid_parts, renamed
 
@@ -52,8 +52,11 @@ def _moved(step: Any, grid: Any) -> Any:
 def check_restated(constraints: ConstraintSet) -> None:
     """Raise if equalities cannot be stated on their grid."""
     for name, constraint in constraints.named:
-        if isinstance(constraint, Constraint):
+        if isinstance(constraint, Constraint | NonlinearConstraint):
             try:
+                if isinstance(constraint, NonlinearConstraint):
+                    constraint.evaluate(np.ones((1, constraints.grid.n_points)), constraints.grid)
+                    continue
                 constraint.rows(constraints.grid)
                 constraint.declared_values(constraints.grid)
             except ValueError as error:

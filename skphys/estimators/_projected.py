@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from skphys.conditioning import Gaussian, Mixture, project
-from skphys.constraints import EqualitySystem, InequalitySystem
+from skphys.conditioning import (
+    Gaussian,
+    Middle,
+    Mixture,
+    condition_members,
+    condition_nonlinear,
+    project,
+    project_nonlinear,
+)
+from skphys.constraints import EqualitySystem, InequalitySystem, NonlinearSystem
 
 MAX_VALUES = 1 << 22  # float64 values of draws that are projected at once: 32 MiB
 
@@ -46,6 +55,8 @@ class ProjectedDraws(Gaussian):
         The equalities.
     inequalities : InequalitySystem
         What draws have to obey besides.
+    law : NonlinearSystem, default=None
+        Nonlinear equalities, which the draws of `conditioned` obey already.
     """
 
     def __init__(
@@ -54,8 +65,11 @@ class ProjectedDraws(Gaussian):
         conditioned: Gaussian,
         system: EqualitySystem,
         inequalities: InequalitySystem,
+        law: NonlinearSystem | None = None,
     ) -> None:
         super().__init__(conditioned.mean, conditioned.covariance)
+        self.conditioned = conditioned
+        self.law = law
         self.prior = prior
         self.system = system
         self.inequalities = inequalities
@@ -70,7 +84,7 @@ class ProjectedDraws(Gaussian):
         random_state : int, Generator, RandomState or None
             Source of the normals.
         """
-        drawn = super().sample(n_samples, random_state)
+        drawn = self.conditioned.sample(n_samples, random_state)
         step = max(1, MAX_VALUES // max(1, drawn[:1].size))
         for first in range(0, n_samples, step):
             drawn[first : first + step] = self._project(drawn[first : first + step])
@@ -83,8 +97,19 @@ class ProjectedDraws(Gaussian):
             along = drawn.reshape(-1, drawn.shape[-1]) @ self.system.rows.T
             along = along.reshape(*drawn.shape[:-1], -1)
             values = np.where(self.system.noise > 0, along, values)
+        law = self.law
+        if law is not None and (law.noise > 0).any():
+            along = law.evaluate(drawn.reshape(-1, drawn.shape[-1]))
+            along = along.reshape(*drawn.shape[:-1], -1)
+            known = ~np.isnan(law.values) & (law.noise > 0)
+            law = replace(law, values=np.where(known, along, law.values), noise=0.0 * law.noise)
         return project_fields(
-            Gaussian(drawn, self.prior.covariance), drawn, self.system, self.inequalities, values
+            Gaussian(drawn, self.prior.covariance),
+            drawn,
+            self.system,
+            self.inequalities,
+            values,
+            law,
         )
 
 
@@ -94,8 +119,23 @@ def project_fields(
     system: EqualitySystem,
     inequalities: InequalitySystem,
     values: np.ndarray,
+    law: NonlinearSystem | None = None,
 ) -> np.ndarray:
     """Project the prior's mean, or draws in its place; `start` obeys the equalities already."""
+    if law is not None:
+        return project_nonlinear(
+            prior,
+            law,
+            law.values,
+            law.noise,
+            inequalities.rows,
+            inequalities.lower,
+            inequalities.upper,
+            system.rows,
+            values,
+            system.noise,
+            start=start,
+        )
     return project(
         prior,
         inequalities.rows,
@@ -115,11 +155,14 @@ def projected(
     inequalities: InequalitySystem,
     project_samples: bool,
     weights: np.ndarray | None = None,
+    law: NonlinearSystem | None = None,
+    on_law: Projected | None = None,
 ) -> Projected:
     """Project the mean of each Gaussian in its own metric, then average.
 
     With weights the mean of the mixture is projected, in the metric of the first Gaussian: a
-    mixture may have many members, and each projection is a problem of its own.
+    mixture may have many members, and each projection is a problem of its own. So it is under a
+    nonlinear law, which the mean of fields that obey it does not.
 
     Parameters
     ----------
@@ -133,14 +176,52 @@ def projected(
         Whether draws are projected too.
     weights : ndarray of shape (n_gaussians, n_samples), optional
         Of a mixture.
+    law : NonlinearSystem, optional
+        Nonlinear equalities, which `conditioned` obeys.
+    on_law : Projected, optional
+        The mixture with its mean on the law, from which that is projected.
     """
     parts = list(zip(priors, conditioned, systems, strict=True))
     fields = list(conditioned)
     if project_samples:
-        fields = [ProjectedDraws(p, c, s, inequalities) for p, c, s in parts]
+        fields = [ProjectedDraws(p, c, s, inequalities, law) for p, c, s in parts]
     field = fields[0] if len(fields) == 1 else Mixture(fields, weights)
-    if weights is not None and len(fields) > 1:
-        middle: Any = field
+    if (weights is not None or law is not None) and len(fields) > 1:
+        middle: Any = on_law or field
         parts = [(Gaussian(field.mean, priors[0].covariance), middle, systems[0])]
-    means = [project_fields(p, c.mean, s, inequalities, s.values) for p, c, s in parts]
+    means = [project_fields(p, c.mean, s, inequalities, s.values, law) for p, c, s in parts]
     return Projected(field, np.mean(means, axis=0) if len(means) > 1 else means[0])
+
+
+def on_law(
+    conditioned: Sequence[Gaussian],
+    movers: Sequence[Gaussian],
+    law: NonlinearSystem,
+    weights: np.ndarray | None,
+) -> tuple[list[Gaussian], Projected | None]:
+    """Take Gaussians to a nonlinear law, and the mean of their mixture, too.
+
+    Parameters
+    ----------
+    conditioned, movers : sequence of Gaussian
+        After the linear equalities; and in the metric of whose covariances they move. The mean of
+        the mixture moves in the metric of the mixture.
+    law : NonlinearSystem
+        The law.
+    weights : ndarray of shape (n_gaussians, n_samples) or None
+        Of the mixture.
+
+    Returns
+    -------
+    members : list of Gaussian
+        On the law.
+    middle : Projected or None
+        Their mixture; None of a single one.
+    """
+    members = condition_members(conditioned, law, law.values, law.noise, movers)
+    if len(members) == 1:
+        return members, None
+    mixture, middle = Mixture(members, weights), Middle(Mixture(conditioned, weights))
+    middle.mean = mixture.mean
+    mean = condition_nonlinear(middle, law, law.values, law.noise).mean
+    return members, Projected(mixture, mean)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from skphys.conditioning import Gaussian, Mixture
-from skphys.constraints import EqualitySystem
+from skphys.constraints import EqualitySystem, NonlinearSystem
 
 MAX_VALUES = 1 << 22  # float64 values of ``S G'`` held at once: 32 MiB
 Array = np.ndarray
@@ -148,6 +148,7 @@ def report(
     prior: Sequence[Gaussian],
     field: Any,
     system: EqualitySystem,
+    law: NonlinearSystem | None = None,
     shown: Any = slice(None),
     truth: Array | None = None,
     held: Sequence[Array] = (),
@@ -162,7 +163,9 @@ def report(
         After. If it has a `field`, this is the Gaussian that the model believes in, and its own
         mean has been moved on, by inequalities.
     system : EqualitySystem
-        The equalities between them.
+        The linear equalities between them.
+    law : NonlinearSystem, optional
+        The nonlinear ones; their standard deviations are those of their linearisation.
     shown : slice or ndarray of int
         The points that count.
     truth : ndarray of shape (n_samples, n_shown), optional
@@ -175,28 +178,46 @@ def report(
     counts = np.bincount(np.arange(before.mean.shape[-1])[shown], minlength=before.mean.shape[-1])
     weights = counts / counts.sum()
     system = system.under(before)
-    residual = system.values - before.mean @ system.rows.T
-    variance = _row_variance(prior, before, system.rows) + system.noise**2
+    residual, noise, variance = _rows(prior, before, system, law)
     spreads = [_variance(g)[..., shown] for g in (before, model)]
     actual: dict[str, Any] = {}
     if truth is not None:
         actual = _actual(before.mean[..., shown], field.mean[..., shown], spreads, truth)
         if truth.shape == before.mean.shape:
-            actual["truth_residual"] = system.values - truth @ system.rows.T
+            missed = [system.values - truth @ system.rows.T]
+            missed += [] if law is None else [-law.residual(truth)]
+            actual["truth_residual"] = np.concatenate(missed, axis=1)
     if held:
         actual["coverage"] = held[0].mean(axis=-1)
         actual["simultaneous_coverage"] = held[1].all(axis=-1).astype(np.float64)
     means = [g.mean[..., shown] for g in (before, model, field)]
     return ConstraintReport(
-        system.names,
+        system.names + (() if law is None else law.names),
         residual,
-        np.broadcast_to(system.noise, residual.shape),
+        noise,
         np.divide(residual, np.sqrt(variance), out=0.0 * residual, where=variance > 0),
         np.mean((means[2] - means[1]) ** 2 - (means[0] - means[1]) ** 2, axis=-1),
         _expected_ll_change(means, spreads),
         _probability(before.mean, model, field.mean, weights),
         **actual,
     )
+
+
+def _rows(
+    prior: Sequence[Gaussian], before: Any, system: EqualitySystem, law: NonlinearSystem | None
+) -> tuple[Array, Array, Array]:
+    """Return by how much rows are missed, their noise, and the variance of the first."""
+    residual = system.values - before.mean @ system.rows.T
+    noise = np.broadcast_to(system.noise, residual.shape)
+    variance = np.broadcast_to(_row_variance(prior, before, system.rows), residual.shape)
+    if law is not None:
+        gap, rows = -law.residual(before.mean), law.jacobian(before.mean)
+        own = np.mean([g.covariance.row_variance(rows) for g in prior], axis=0)
+        along = [np.einsum("srp,sp->sr", rows, g.mean - before.mean) ** 2 for g in prior]
+        residual = np.concatenate([residual, gap], axis=1)
+        noise = np.concatenate([noise, law.noise], axis=1)
+        variance = np.concatenate([variance, own + np.mean(along, axis=0)], axis=1)
+    return residual, noise, variance + noise**2
 
 
 def joined(parts: Sequence[ConstraintReport], order: Array) -> ConstraintReport:

@@ -12,6 +12,7 @@ from skphys.constraints import (
     ConstraintSet,
     EqualitySystem,
     FieldTable,
+    NonlinearSystem,
     columns_of,
 )
 from skphys.estimators._layout import FieldRows, Layout, PointRows
@@ -33,14 +34,17 @@ def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
         stated = layout.constraints
         parts = [(stated, stated.table(X), y.reshape(X.shape[0], -1))]
         stated.inequalities(parts[0][1])
+        stated.nonlinear(parts[0][1])
     else:
         parts = _complete_fields(layout, X, y)
         _state_where_it_acts(layout, X, equalities=not parts)
     found: dict[str, tuple[float, float]] = {}
     systems = [stated.equalities(table, fields=fields) for stated, table, fields in parts]
     _check_known(systems)
-    for (stated, _, fields), system in zip(parts, systems, strict=True):
-        for name, excess, size in _violations(stated, system, fields):
+    for (stated, table, fields), system in zip(parts, systems, strict=True):
+        laws = stated.nonlinear(table)
+        missed = [*_violations(stated, system, fields), *_nonlinear_violations(laws, fields)]
+        for name, excess, size in missed:
             before = found.get(name, (0.0, 0.0))
             found[name] = max(excess, before[0]), max(size, before[1])
     named = dict(layout.constraints.named)
@@ -65,6 +69,23 @@ def _violations(
         beyond = residual[:, own] - error - 3.0 * noise[:, own] - ROUNDING * scale[:, own]
         most = [np.nan_to_num(each).max(initial=0.0) for each in (beyond, residual[:, own])]
         yield statement.name, most[0], most[1]
+
+
+def _nonlinear_violations(
+    laws: NonlinearSystem | None, fields: np.ndarray
+) -> Iterator[tuple[str, float, float]]:
+    """Yield the same of nonlinear equalities."""
+    if laws is None:
+        return
+    residual, scale = np.abs(laws.residual(fields)), laws.terms(fields)
+    start = 0
+    for s in laws.statements:
+        own = slice(start, start + s.n_rows)
+        start = own.stop
+        error = s.constraint.discretization_error(fields, s.grid)
+        beyond = residual[:, own] - error - 3.0 * laws.noise[:, own] - ROUNDING * scale[:, own]
+        most = [np.nan_to_num(each).max(initial=0.0) for each in (beyond, residual[:, own])]
+        yield s.name, most[0], most[1]
 
 
 def _complete_fields(layout: PointRows, X: Any, y: np.ndarray) -> list[Part]:
@@ -93,6 +114,7 @@ def _state_where_it_acts(layout: PointRows, X: Any, equalities: bool) -> None:
     for group in groups:
         stated, table = layout.stated(X, group)
         stated.inequalities(table)
+        stated.nonlinear(table)
         if equalities:
             systems.append(stated.equalities(table, fields=np.zeros((1, group.grid.n_points))))
     _check_known(systems)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.constraints import Constraint, ConstraintSet, EqualitySystem
+from skphys.constraints import Constraint, ConstraintSet, EqualitySystem, NonlinearConstraint
 from skphys.estimators._backbone import Backbone, with_hook
 from skphys.estimators._covariances import Where
 from skphys.grids import ColumnGrid
@@ -61,6 +61,9 @@ def _refusal(backbone: Any, constraints: ConstraintSet, covariance: Any) -> str 
         return f"fit of {name} has no parameter {HOOK!r}"
     if covariance == "residual":
         return "covariance='residual' replaces the standard deviation that would be trained"
+    laws = [n for n, law in constraints.named if isinstance(law, NonlinearConstraint)]
+    if laws:
+        return f"{laws[0]!r} is nonlinear, and it trains through linear equalities only"
     if not any(isinstance(constraint, Constraint) for _, constraint in constraints.named):
         return "there are no equalities among the constraints to train it through"
     return None

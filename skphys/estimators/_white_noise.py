@@ -94,6 +94,14 @@ def condition_apart(gaussian: Gaussian, noise: Any, system: EqualitySystem) -> G
     return Gaussian(parts[0].mean, Sum(*(part.covariance for part in parts)))
 
 
+def condition_field(gaussian: Gaussian, noise: Any, system: EqualitySystem) -> Gaussian:
+    """Condition a field without its noise, in whose metric a nonlinear law then moves it."""
+    field = Gaussian(gaussian.mean, _without(gaussian, noise))
+    if not system.rows.shape[0]:
+        return field
+    return condition(field, system.rows, system.values, system.noise)
+
+
 def noise_between(gaussian: Gaussian, noise: Any, independent: Any) -> Dense:
     """Return the stated covariance, but that points between nodes follow the nodes' noise."""
     part = independent(gaussian.covariance.diagonal() * noise).to_dense()

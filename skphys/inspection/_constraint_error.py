@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from skphys.constraints import Constraint, boundary_constraints, name_constraints
+from skphys.constraints import (
+    Constraint,
+    NonlinearConstraint,
+    boundary_constraints,
+    name_constraints,
+)
 from skphys.inspection._models import by_name, grid_of, mean_of, what_holds
 from skphys.inspection._plotting import import_pyplot, style
 from skphys.metrics import constraint_misses
@@ -237,6 +242,7 @@ def _all_named(constraints: Any, boundary: Any, grid: Any) -> list[tuple[str, An
     """Return all equalities that should hold, by name."""
     named = name_constraints(constraints)
     named += [] if boundary is None else boundary_constraints(boundary, grid)
-    if not any(isinstance(constraint, Constraint) for _, constraint in named):
+    kinds = Constraint | NonlinearConstraint
+    if not any(isinstance(constraint, kinds) for _, constraint in named):
         raise ValueError("Say what should hold: give constraints=, boundary= or both.")
     return named

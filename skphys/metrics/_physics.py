@@ -9,10 +9,11 @@ import numpy as np
 from skphys.metrics._checks import Floats, as_finite
 
 if TYPE_CHECKING:
-    from skphys.constraints import Constraint, EqualitySystem
+    from skphys.constraints import Constraint, EqualitySystem, NonlinearSystem
     from skphys.grids import ColumnGrid, Components, Grid
 
 NamedConstraints = list[tuple[str, Any]]
+Stated = tuple[Any, Any, Any]  # fields, an EqualitySystem and a NonlinearSystem
 
 
 def conservation_error(
@@ -44,9 +45,9 @@ def conservation_error(
     Returns
     -------
     ndarray of shape (n_samples, n_rows)
-        ``G u - b`` for all rows of the constraints, one after another; NaN where a value is not
-        known. With a ColumnGrid, the
-        fields come in the order in which they first occur in X.
+        ``G u - b`` for all rows of the constraints, one after another, then ``f(u) - v`` of
+        nonlinear ones; NaN where a value is not known. With a ColumnGrid, the fields come in the
+        order in which they first occur in X.
 
     Raises
     ------
@@ -79,7 +80,8 @@ def conservation_error(
         )
     array = as_finite("y", y)
     parts, order = _stated("y", array, named, grid, X, _by_name(values, named))
-    return np.concatenate([u @ system.rows.T - system.values for u, system in parts])[order]
+    missed = [_residuals(*part) for part in parts]
+    return np.concatenate(missed)[order]
 
 
 def boundary_error(
@@ -165,7 +167,8 @@ def constraint_misses(
     X : {array-like, DataFrame} or None
         Where constraints take their values from.
     relative : bool
-        Whether to divide a row's miss by its terms, ``|G| |u| + |b|``.
+        Whether to divide a row's miss by its terms, ``|G| |u| + |b|``; of nonlinear rows
+        ``|J| |u| + |v|``, with their derivatives.
 
     Returns
     -------
@@ -174,24 +177,36 @@ def constraint_misses(
     """
     parts, order = _stated(name, as_finite(name, y), named, grid, X)
     misses = np.concatenate([_row_misses(*part, relative) for part in parts])[order]
-    names = np.asarray(parts[0][1].names)
+    laws = parts[0][2]
+    names = np.asarray(parts[0][1].names + (() if laws is None else laws.names))
     return {each: misses[:, names == each].max(axis=1) for each in dict.fromkeys(names.tolist())}
 
 
-def _row_misses(fields: Floats, system: EqualitySystem, relative: bool) -> Floats:
+def _residuals(fields: Floats, system: EqualitySystem, laws: NonlinearSystem | None) -> Floats:
+    """Return ``G u - b`` of fields, and ``f(u) - v``."""
+    missed = [fields @ system.rows.T - system.values]
+    missed += [] if laws is None else [laws.residual(fields)]
+    return np.concatenate(missed, axis=1)
+
+
+def _row_misses(
+    fields: Floats, system: EqualitySystem, laws: NonlinearSystem | None, relative: bool
+) -> Floats:
     """Return ``|G u - b|`` of fields for each row, divided by ``|G| |u| + |b|`` if `relative`."""
-    miss = np.nan_to_num(np.abs(fields @ system.rows.T - system.values))  # 0 where not known
+    miss = np.nan_to_num(np.abs(_residuals(fields, system, laws)))  # 0 where not known
     if not relative:
         return miss
-    terms = np.abs(fields) @ abs(system.rows).T + np.abs(system.values)
+    sizes = [np.abs(fields) @ abs(system.rows).T + np.abs(system.values)]
+    sizes += [] if laws is None else [laws.terms(fields)]
+    terms = np.concatenate(sizes, axis=1)
     return np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
 
 
 def _stated(
     name: str, y: Floats, named: NamedConstraints, grid: Any, X: Any, values: Any = None
-) -> tuple[list[tuple[Floats, EqualitySystem]], Any]:
+) -> tuple[list[Stated], Any]:
     """Return groups of fields with what should hold for them, and the order to put them in."""
-    from skphys.constraints import FieldTable, resolve_system
+    from skphys.constraints import ConstraintSet, FieldTable
     from skphys.grids import ColumnGrid, Grid
 
     if isinstance(grid, ColumnGrid):
@@ -200,14 +215,16 @@ def _stated(
     grid = Grid.unit(fields.shape[-1]) if grid is None else grid
     _check_fields(name, fields, grid, X)
     table = FieldTable(np.empty((len(fields), 0)) if X is None else X)
-    return [(fields, resolve_system(named, grid, table, values, fields))], slice(None)
+    stated = ConstraintSet(named, grid)
+    laws = stated.nonlinear(table, values)
+    return [(fields, stated.equalities(table, values, fields), laws)], slice(None)
 
 
 def _stated_in_a_table(
     name: str, y: Floats, named: NamedConstraints, grid: ColumnGrid, X: Any
-) -> tuple[list[tuple[Floats, EqualitySystem]], Any]:
+) -> tuple[list[Stated], Any]:
     """Group the fields of a long table; their order is that of their first rows."""
-    from skphys.constraints import FieldTable, resolve_system
+    from skphys.constraints import ConstraintSet, FieldTable
 
     if X is None or y.size != len(X):
         raise ValueError(
@@ -219,7 +236,8 @@ def _stated_in_a_table(
     groups, parts = grid.split(X), []
     for group in groups:
         fields, table = y.ravel()[group.index], FieldTable(group.by, partial(group.column, X))
-        parts.append((fields, resolve_system(named, group.grid, table, None, fields)))
+        stated = ConstraintSet(named, group.grid)
+        parts.append((fields, stated.equalities(table, None, fields), stated.nonlinear(table)))
     first = np.concatenate([group.index.min(axis=1) for group in groups])
     return parts, np.argsort(first)
 

@@ -216,7 +216,7 @@ class _Fields:
     def _one_by_one(self, rest: np.ndarray, solver: str) -> np.ndarray:
         parts = [rest[i : i + TOGETHER] for i in range(0, len(rest), TOGETHER)]
         solve = joblib.delayed(_solve_in_turn)
-        roots = self._roots()
+        roots = roots_of(self.covariance)
         found = joblib.Parallel()(
             solve([self._problem(i, roots) for i in part], solver) for part in parts
         )
@@ -224,12 +224,6 @@ class _Fields:
             if fields[-1] is None:
                 self._raise(int(part[len(fields) - 1]), roots)
         return np.concatenate(found)
-
-    def _roots(self) -> Roots:
-        variance, factor = self.covariance.parts() or (None, None)
-        if variance is None or factor is None:
-            return self.covariance.roots()
-        return lambda at: diagonal_root(own(variance, at, 1), own(factor, at, 2))
 
     def _problem(self, i: int, roots: Roots) -> Problem:
         root = roots(np.unravel_index(self.left[i], self.batch))
@@ -256,6 +250,14 @@ class _Fields:
             )
         rows, inequalities, violation = conflict
         raise InfeasibleInequalitiesError(rows, inequalities, sample, violation)
+
+
+def roots_of(covariance: Covariance) -> Roots:
+    """Return the roots of a covariance, sparse where it is diagonal plus low rank."""
+    variance, factor = covariance.parts() or (None, None)
+    if variance is None or factor is None:
+        return covariance.roots()
+    return lambda at: diagonal_root(own(variance, at, 1), own(factor, at, 2))
 
 
 def _solve_in_turn(problems: list[Problem], solver: str) -> list[np.ndarray | None]:
