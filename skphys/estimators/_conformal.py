@@ -93,6 +93,11 @@ def _taken(held_out: Sequence[HeldOut], mask: np.ndarray) -> list[HeldOut]:
     return [part.take(own) for part, own in zip(held_out, masks, strict=True) if own.any()]
 
 
+def n_needed(coverage: float) -> int:
+    """Return how many held-out fields an interval of that coverage takes."""
+    return ceil(coverage / (1.0 - coverage) - SLACK)
+
+
 def conformal_factor(
     scores: Sequence[np.ndarray], coverage: float, simultaneous: bool, pooled: bool
 ) -> np.ndarray:
@@ -121,8 +126,7 @@ def conformal_factor(
     """
     n_fields = len(scores)
     rank = ceil((n_fields + 1) * coverage - SLACK)
-    if rank > n_fields:
-        needed = ceil(coverage / (1.0 - coverage) - SLACK)
+    if (needed := n_needed(coverage)) > n_fields:
         raise ValueError(
             f"A conformal interval of coverage {coverage:.6g} needs {needed} held-out fields; "
             f"there are {n_fields}, enough for {floor(1e4 * n_fields / (n_fields + 1)) / 1e4:.4g} "

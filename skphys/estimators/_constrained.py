@@ -21,7 +21,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skphys.constraints import ConstraintSet
 from skphys.estimators._backbone import Backbone, tell_net
 from skphys.estimators._base_errors import BaseErrorModel, gaussians_of
-from skphys.estimators._conformal import apart_scores, conformal_factor, conformity_scores
+from skphys.estimators._conformal import (
+    apart_scores,
+    conformal_factor,
+    conformity_scores,
+    n_needed,
+)
 from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._held_out import (
     FEWEST_FIELDS,
@@ -37,6 +42,7 @@ from skphys.estimators._layout import (
     checked_rows,
     layout_of,
 )
+from skphys.estimators._moved_members import has_points
 from skphys.estimators._naming import naming
 from skphys.estimators._on_grid import check_restated, more_features, rename
 from skphys.estimators._random import set_random_states
@@ -246,7 +252,10 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """Say whether the training fields are held out by folds."""
         if errors.needs_held_out or not is_cheap(backbone, layout, X):
             return errors.needs_held_out
-        return errors.takes_held_out(backbone.ask(_safe_indexing(X, [0])))
+        said = backbone.ask(_safe_indexing(X, [0]))
+        # Of few fields only the size of errors is learned, for want of which members, which differ
+        # by what they have seen, are far too sure.
+        return errors.takes_held_out(said) and (X.shape[0] >= FEWEST_FIELDS or has_points(said))
 
     def _calibration_data(self, layout: Layout, seen: BaseEstimator) -> tuple[Any, np.ndarray]:
         """Return the checked pair that the user gave."""
@@ -444,12 +453,14 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         method : {"auto", "gaussian", "mixture", "conformal"}, default="auto"
             "gaussian" reaches as many standard deviations as a Gaussian needs. "mixture" takes the
             quantiles of the mixture where the error model makes one; of a Gaussian they are the
-            same. "auto" is "mixture". "conformal" reaches as many standard deviations as held-out
-            fields needed, see Notes.
+            same. "conformal" reaches as many standard deviations as held-out fields needed, see
+            Notes. "auto" is "mixture", and with `simultaneous` "conformal" if there are held-out
+            fields enough: bands for whole fields hang on the tails, which no model learns from few.
         simultaneous : bool, default=False
             Whether a field lies wholly within its intervals with that probability. They reach as
-            many standard deviations as 1,000 draws of the field need, the same at all its points;
-            the draws are those of a fixed seed, and their number leaves an error of about 0.01 in
+            many standard deviations as held-out fields needed or, by the other methods, as 1,000
+            draws of the field need, the same at all its points; the draws are those of a fixed seed
+            for all rows of X together, and their number leaves an error of about 0.01 in
             a coverage of 0.9. "gaussian" then writes out the covariance of a mixture.
         constraint_values : dict of str to array, default=None
             As in `predict`.
@@ -503,9 +514,12 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """
         if method not in METHODS:
             raise ValueError(f"method must be one of {list(METHODS)}; got {method!r}.")
-        factor = None
+        factor, level = None, as_coverage(coverage)
         if method == "conformal":
-            factor = self._conformal_factor(as_coverage(coverage), simultaneous)
+            factor = self._conformal_factor(level, simultaneous)
+        elif method == "auto" and simultaneous and n_needed(level) <= len(self._scores):
+            found = self._conformal_factor(level, simultaneous)
+            factor = found if np.isfinite(found) else None
         mixture = method in ("auto", "mixture")
         options = {"constraint_values": constraint_values}
         return self._interval(X, coverage, mixture, simultaneous, factor, **options)
@@ -653,7 +667,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             The true fields, held out from fit, for the actual changes.
         coverage : float, default=None
             With y: of intervals, at each point and around whole fields, how many hold the truth.
-            Bands around whole fields take 1,000 draws of each.
+            They are those of `predict_interval` with its default method.
 
         Returns
         -------
@@ -673,7 +687,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         bands: list[Any] = []
         if coverage is not None:
             both = (False, True)
-            bands = [self._interval(X, coverage, mixture=True, simultaneous=s) for s in both]
+            bands = [self.predict_interval(X, coverage, simultaneous=s) for s in both]
         parts, first = [], []
         for fields, field in self._posteriors(X):
             known = None if truth is None else truth.reshape(shape)[fields.index]

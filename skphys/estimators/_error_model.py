@@ -16,6 +16,7 @@ from skphys.conditioning import (
     Dense,
     Diagonal,
     Gaussian,
+    LowRank,
     Scaled,
     Sum,
     log_evidence,
@@ -59,8 +60,9 @@ class ErrorModel(BaseErrorModel):
         What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
         the members' low-rank covariance (of ``K`` members that are points, as trees are, one part
         in ``K`` of the variance counts as independent); "marginal" one with their standard
-        deviations only; "each" conditions each member and matches moments after, as ProbConserv
-        does with latent draws. "auto" is "moments".
+        deviations only; "each" conditions each member, which needs a standard deviation of its own
+        (latent draws and ensembles of nets have one, trees have none), and matches moments after,
+        as ProbConserv does. "auto" is "moments".
     covariance : {"auto", "stated", "residual", "learned", "identity"}, default="auto"
         "stated" is what the backbone states, else unit variance. "learned" is that, or without it
         the root mean square of held-out residuals at each point, with the correlation of held-out
@@ -97,7 +99,8 @@ class ErrorModel(BaseErrorModel):
     Held-out data are those of `calibration`, or predictions of the training fields by backbones
     that were fitted on the other folds. The latter are made with ``covariance`` "residual" and
     "learned", and with "auto" if the backbone states no uncertainty, is not frozen, and has fields
-    as rows, at least ten.
+    as rows, at least ten; if it states members that are points, at least two. Of fewer than ten
+    fields the size of errors is learned, and no more.
 
     The learned correlation of standardised residuals is shrunk as in [2]_ and kept as low rank plus
     diagonal. Members that are points, as trees and neighbours are, are moved onto the law one by
@@ -261,9 +264,22 @@ class ErrorModel(BaseErrorModel):
         return self.parts_ is not None or prediction.states_uncertainty or declared
 
     def prior(self, fields: PredictedFields) -> list[Gaussian]:
-        """Return the fields before the law moves them, as they are likeliest to err."""
-        still = [part for part in self.ways(fields) if part.displacement is None]
-        return list(self._gaussians(fields, max(still, key=lambda part: part.weight)))
+        """Return the fields before the law moves them, as wide as all ways to err make them."""
+        ways = self.ways(fields)
+        likeliest = max((p for p in ways if p.displacement is None), key=lambda part: part.weight)
+        if len(ways) == 1:
+            return list(self._gaussians(fields, likeliest))
+        mean, terms, apart = fields.prediction.mean, [], []
+        for part in ways:
+            still = replace(part, displacement=None)
+            for gaussian in (each := list(self._gaussians(fields, still))):
+                root = np.full(mean.shape, np.sqrt(part.weight / len(each)))
+                terms.append(Scaled(root, gaussian.covariance))
+                apart.append(root * (gaussian.mean - mean))
+            if (move := part.displacement) is not None:  # as wide as two fields, one on each side
+                sides = (move.moved(mean, fields.where, far) for far in (-move.width, move.width))
+                apart.extend(np.sqrt(part.weight / 2.0) * (moved - mean) for moved in sides)
+        return [Gaussian(mean, Sum(*terms, LowRank(np.stack(apart, axis=-1))))]
 
     def components(
         self, fields: PredictedFields
@@ -430,6 +446,7 @@ class ErrorModel(BaseErrorModel):
 def described(model: ErrorModel) -> str:
     """Return in one line what was chosen, and by how much it was better."""
     said = []
+    declared = EVEN if model.displacement not in (None, "auto") else 0.0
     for part in sorted(model.parts_ or (), key=lambda p: -p.weight):
         what = "standard deviations" if part.alone else "scale"
         kind = "as stated" if part.as_stated else "learned correlation"
@@ -441,9 +458,10 @@ def described(model: ErrorModel) -> str:
             f"{whose} {move.profile} along {move.axis!r} by {move.width:.2g} of it" if move else ""
         )
         size = float(np.sqrt(np.mean(np.square(part.spread))))
-        said.append(f"{part.weight:.0%} {kind}, {what} {size:.3g}{moved}")
-    if model.displacement not in (None, "auto"):
-        said.append(f"{EVEN:.0%} displaced by {model.displacement:.3g}, as declared")
+        weight = part.weight * (1.0 - declared)
+        said.append(f"{weight:.0%} {kind}, {what} {size:.3g}{moved}")
+    if declared:
+        said.append(f"{declared:.0%} displaced by {model.displacement:.3g}, as declared")
     return "; ".join(said) + ("" if model.score_ is None else f" ({model.score_})")
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.model_selection import GroupKFold
 from sklearn.utils import _safe_indexing
 
@@ -26,14 +27,9 @@ def held_out(backbone: Backbone, layout: Layout, X: Any, y: np.ndarray) -> Itera
 
 
 def is_cheap(backbone: Backbone, layout: Layout, X: Any) -> bool:
-    """Say whether fitting the backbone on folds is cheap, and fields are enough to learn from."""
+    """Say whether fitting the backbone on folds is cheap."""
     slow = any("max_epochs" in step.get_params(deep=False) for step in chain(backbone.regressor))
-    return (
-        layout.rows == "fields"
-        and X.shape[0] >= FEWEST_FIELDS
-        and not slow
-        and not is_frozen(backbone)
-    )
+    return layout.rows == "fields" and X.shape[0] > 1 and not slow and not is_frozen(backbone)
 
 
 def out_of_fold_fields(
@@ -87,13 +83,27 @@ def residual_spread(
 
 
 def _folds(layout: Layout, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows of five folds, (train, test), that keep the rows of a field together."""
-    fields = layout.labels(X)
+    """Return the rows of five folds, (train, test), that keep the rows of a field together.
+
+    So they do with rows that repeat each other, as measurements do: a backbone that was fitted on
+    one has seen the others.
+    """
+    fields = layout.labels(X) if layout.rows == "points" else _repeats(X)
     n_fields = len(np.unique(fields))
     if n_fields < 2:
         raise ValueError(
-            f"An error model that learns out of fold needs at least two fields; got "
-            f"n_samples={n_fields}. Take error_model='stated'."
+            f"An error model that learns out of fold needs at least two fields whose rows of X "
+            f"differ; got {n_fields} of n_samples={X.shape[0]}. Take error_model='stated'."
         )
     folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
     return list(folds.split(fields, groups=fields))
+
+
+def _repeats(X: Any) -> np.ndarray:
+    """Number the rows, those that are equal alike."""
+    if sparse.issparse(X):
+        X = X.toarray()
+    values = np.asarray(X)
+    numbers: dict[Any, int] = {}
+    rows = map(tuple, values) if values.dtype == object else (row.tobytes() for row in values)
+    return np.array([numbers.setdefault(row, len(numbers)) for row in rows])

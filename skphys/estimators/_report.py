@@ -94,6 +94,14 @@ class ConstraintReport:
             return None
         return self.ll_after - self.ll_before
 
+    def _improved(self) -> Array | None:
+        """Say which fields are better after, of those that a constraint says something of."""
+        change = self.mse_change
+        if change is None or not self.names:
+            return change if change is None else change < 0
+        known = ~np.isnan(self.residual).all(axis=1)
+        return change[known] < 0
+
     def advice(self) -> list[str]:
         """Say what in the numbers asks for attention.
 
@@ -112,10 +120,11 @@ class ConstraintReport:
             )
         missed = 0.0 if self.truth_residual is None else _rms(self.truth_residual)
         if missed > max(0.1 * residual, 2.0 * _rms(self.noise)):
+            more = "a larger noise" if self.noise.any() else "that noise"
+            rule = "" if self.noise.any() else ", or noise='auto' if it is the quadrature's"
             found.append(
                 f"The true fields miss the constraints, too, by {missed:.2g} (rms; the "
-                f"predictions by {residual:.2g}): give the constraints that noise, or "
-                f"noise='auto' if it is the quadrature's."
+                f"predictions by {residual:.2g}): give the constraints {more}{rule}."
             )
         change = self.mse_change
         if change is not None and change.mean() > 2.0 * _standard_error(change):
@@ -136,7 +145,7 @@ class ConstraintReport:
             f"{'':16s}{'expected':>12s}{'actual':>12s}",
             _line("change of MSE", self.expected_mse_change, self.mse_change),
             _line("change of LL", self.expected_ll_change, self.ll_change),
-            _line("fields improved", self.probability, _improved(self.mse_change), ".0%"),
+            _line("fields improved", self.probability, self._improved(), ".0%"),
         ]
         if self.coverage is not None and self.simultaneous_coverage is not None:
             parts, wholes = np.mean(self.coverage), np.mean(self.simultaneous_coverage)
@@ -294,10 +303,6 @@ def _row_variance(prior: Sequence[Gaussian], before: Any, rows: Any) -> Array:
 def _rms(values: Array) -> float:
     values = values[~np.isnan(values)]  # those that are known
     return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
-
-
-def _improved(change: Array | None) -> Array | None:
-    return None if change is None else change < 0
 
 
 def _standard_error(values: Array) -> float:

@@ -124,4 +124,6 @@ def _require_increasing(vector: Vector, name: str) -> None:
         fault = f"{here!r} is duplicated (positions {first} and {first + 1}); remove the repeat"
     else:
         fault = f"{after!r} follows {here!r} at position {first + 1}; sort it in increasing order"
+        if (np.diff(vector) < 0.0).all():
+            fault = "it decreases; reverse it, and the values of y along it (np.flip)"
     raise ValueError(f"{name} must be strictly increasing, but {fault}.")

@@ -21,13 +21,18 @@ def as_coverage(coverage: Any) -> float:
     """Return the probability of an interval, or raise."""
     number = coverage.item() if getattr(coverage, "shape", None) == () else coverage
     if not isinstance(number, Real) or not 0.0 < float(number) < 1.0:
-        raise ValueError(f"coverage must be between 0 and 1; got {coverage!r}. Give one number.")
+        raise ValueError(
+            f"coverage must be strictly between 0 and 1, one number such as 0.9; got {coverage!r}."
+        )
     return float(number)
 
 
 def as_levels(levels: Any) -> Array:
     """Return the probabilities of quantiles, or raise."""
-    array = np.asarray(levels, dtype=np.float64)
+    try:
+        array = np.asarray(levels, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
     if array.ndim != 1 or array.size == 0 or not ((array > 0.0) & (array < 1.0)).all():
         raise ValueError(
             f"quantiles must be a 1-D array of numbers strictly between 0 and 1; got {levels!r}."
