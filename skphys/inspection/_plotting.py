@@ -49,4 +49,6 @@ def cell_edges(axis: Axis) -> np.ndarray:
 def check_coverage(coverage: Any) -> None:
     """Raise unless this is the probability of an interval."""
     if not isinstance(coverage, Real) or not 0.0 < float(coverage) < 1.0:
-        raise ValueError(f"coverage must be between 0 and 1; got {coverage!r}. Give one number.")
+        raise ValueError(
+            f"coverage must be strictly between 0 and 1; got {coverage!r}. Give one number."
+        )

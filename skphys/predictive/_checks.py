@@ -22,7 +22,7 @@ def as_coverage(coverage: Any) -> float:
     number = coverage.item() if getattr(coverage, "shape", None) == () else coverage
     if not isinstance(number, Real) or not 0.0 < float(number) < 1.0:
         raise ValueError(
-            f"coverage must be strictly between 0 and 1, one number such as 0.9; got {coverage!r}."
+            f"coverage must be strictly between 0 and 1; got {coverage!r}. Give one number."
         )
     return float(number)
 

@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from backbones import Stored
 from sklearn.base import BaseEstimator, RegressorMixin, clone
@@ -11,12 +12,14 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import BayesianRidge, Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.utils.estimator_checks import check_estimator
 
 from skphys import ConservationConstrainedRegressor, EnsembleRegressor
 from skphys.constraints import Bounds, Column, ConservationLaw
 from skphys.estimators import ErrorModel
 from skphys.estimators._error_model import RARITY
+from skphys.estimators._held_out import _repeats
 from skphys.grids import ColumnGrid, Grid
 
 POINTS = np.linspace(0.0, 1.0, 41)
@@ -512,3 +515,69 @@ def test_without_a_law_nothing_is_displaced():
 def test_sklearn_checks(params):
     forest = RandomForestRegressor(n_estimators=3, random_state=0)
     check_estimator(ConservationConstrainedRegressor(forest, **params), on_skip=None)
+
+
+def test_rows_that_repeat_each_other_stay_in_one_fold():
+    """A neighbour that was seen says nothing of errors of fields that were not."""
+    seen = np.random.default_rng(0).uniform(size=(12, 1))
+    X, y = np.repeat(seen, 3, axis=0), np.repeat(np.sin(seen * (1.0 + POINTS)), 3, axis=0)
+    law = ConservationLaw(over="x", total=0.5, noise=0.5)
+    model = ConservationConstrainedRegressor(KNeighborsRegressor(1), law, GRID).fit(X, y)
+    distance = abs(seen - seen.T) + np.eye(12)
+    others = np.sin(seen[distance.argmin(axis=1)] * (1.0 + POINTS))  # at best, what others say
+    least = np.mean((others - y[::3]) ** 2)
+    assert model.n_held_out_ == 36
+    assert model.error_model_.score_.mse > 0.5 * least
+
+
+def test_rows_with_texts_that_repeat_each_other():
+    depths = [0.5, 1.0, 1.5, 0.5, 1.0, 1.5, 0.5, 2.0, 1.5, 0.5, 2.0, 2.0]
+    seen = pd.DataFrame({"site": list("abcdef") * 2, "depth": depths})
+    groups = _repeats(pd.concat([seen, seen]))
+    assert len(np.unique(groups)) == len(seen.drop_duplicates())
+    assert np.array_equal(groups[:12], groups[12:])
+
+
+def test_of_few_fields_the_size_of_errors_of_members_is_learned():
+    """What trees differ by says how much they vary; of four fields no more is learned."""
+    slopes = np.array([[1.0], [2.0], [3.0], [4.0]])
+    y = np.exp(-slopes * POINTS)
+    X = np.column_stack([slopes, np.trapezoid(y, POINTS, axis=1)])
+    model, stated = (
+        ConservationConstrainedRegressor(
+            RandomForestRegressor(30, random_state=0), LAW, GRID, error_model=name
+        ).fit(X, y)
+        for name in ("auto", "stated")
+    )
+    assert model.n_held_out_ == 4
+    part = only(model.error_model_.parts_)
+    assert part.as_stated and part.spread.ndim == 0
+    variance = stated.predict_std(X) ** 2
+    assert np.all(model.predict_std(X) ** 2 >= 0.99 * part.spread**2 * variance)
+    assert part.spread > 1.1
+
+
+def test_the_report_looks_at_all_ways_to_err():
+    """Before the law: the covariance of all parts, and of fields moved to both sides."""
+    y = np.exp(-0.5 * ((POINTS - 0.5) / 0.1) ** 2)[None]
+    model = ErrorModel(displacement=0.05, scale=2.0)
+    backbone = FrozenEstimator(Stored(y[None], np.broadcast_to(STATED, (1, *y.shape))))
+    X = np.array([[0.0, 0.25]])
+    constrained = ConservationConstrainedRegressor(backbone, LAW, GRID, error_model=model)
+    constrained.fit(X, y)
+    factors = {
+        "shift": 1.0 + 0.0 * POINTS,
+        "stretch": POINTS,
+        "flip": 1.0 - POINTS,
+        "bump": 4.0 * POINTS * (1.0 - POINTS),
+    }
+    weights = np.full(len(POINTS), POINTS[1])
+    weights[[0, -1]] /= 2.0
+    variance = 4.0 * (weights**2) @ STATED**2
+    for factor in factors.values():  # half of the weight is on four displacements
+        for far in (-0.05, 0.05):
+            moved = np.interp(POINTS - far * factor, POINTS, y[0])
+            variance += 0.5 / 4.0 / 2.0 * (weights @ (moved - y[0])) ** 2
+    found = constrained.constraint_report(X)
+    expected = (0.25 - weights @ y[0]) / np.sqrt(variance)
+    np.testing.assert_allclose(found.z, [[expected]], rtol=1e-10)

@@ -125,6 +125,17 @@ def test_conformal_rank_by_hand(simultaneous, rng):
         assert_allclose(upper, mean + q * std, rtol=1e-12, atol=1e-13)
 
 
+def test_bands_for_whole_fields_rest_on_held_out_ones(rng):
+    held_out, (X, _) = data(37, rng), data(5, rng)
+    model = told(held_out, error_model="stated")
+    for level, method in ((0.9, "conformal"), (0.99, "mixture")):  # which takes 99 of them
+        band = model.predict_interval(X, level, simultaneous=True)
+        expected = model.predict_interval(X, level, method=method, simultaneous=True)
+        assert np.array_equal(band, expected)
+    pointwise = model.predict_interval(X, 0.9)
+    assert np.array_equal(pointwise, model.predict_interval(X, 0.9, method="mixture"))
+
+
 def test_conformal_ranks_do_not_suffer_from_rounding(rng):
     """100 * 0.07 is above 7 in floats."""
     held_out = data(99, rng)
@@ -218,7 +229,7 @@ def test_no_held_out_fields(rng):
         model.predict_interval(X, method="conformal")
     with pytest.raises(ValueError, match=r"method must be one of .*; got 'exact'"):
         model.predict_interval(X, method="exact")
-    with pytest.raises(ValueError, match="coverage must be between 0 and 1"):
+    with pytest.raises(ValueError, match="coverage must be strictly between 0 and 1"):
         model.predict_interval(X, 1.0, method="conformal")
 
 

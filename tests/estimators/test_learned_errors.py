@@ -723,7 +723,7 @@ def test_the_report_compares_with_the_backbone():
     low, high = fitted.predict_interval(NEW, 0.9, method="mixture")
     held = np.mean((low - 1e-12 <= TRUTH) & (TRUTH <= high + 1e-12))
     assert np.mean(report.coverage) == pytest.approx(held)
-    low, high = fitted.predict_interval(NEW, 0.9, method="mixture", simultaneous=True)
+    low, high = fitted.predict_interval(NEW, 0.9, simultaneous=True)
     whole = coverage(TRUTH, low, high, simultaneous=True)
     assert np.mean(report.simultaneous_coverage) == whole
     assert f"{held:.0%} of the points, {whole:.0%} of whole fields" in repr(report)

@@ -230,3 +230,13 @@ def test_y_of_another_shape():
         model.constraint_report(X, Y[:, :3])
     with pytest.raises(ValueError, match=r"y must have the shape of predict\(X\), \(5, 7\)"):
         model.constraint_report(X, Y.T)
+
+
+def test_fields_without_a_known_total_are_neither_better_nor_worse():
+    X, truth = simulate(np.diag(STD**2), 40)
+    X[20:, 1] = np.nan
+    found = frozen(X, truth).constraint_report(X, truth)
+    (line,) = [line for line in repr(found).splitlines() if line.startswith("fields improved")]
+    better = found.mse_change[:20] < 0
+    assert line.endswith(f"{better.mean():.0%}")
+    assert not (found.mse_change[20:] < 0).any()

@@ -140,7 +140,7 @@ def test_bad_input():
     draw = CoverageDisplay.from_predictions
     with pytest.raises(ValueError, match="levels must be a 1-D array of numbers between 0 and 1"):
         draw(TRUTH, MODELS, levels=[0.5, 1.0])
-    with pytest.raises(ValueError, match=r"coverage must be between 0 and 1; got 90"):
+    with pytest.raises(ValueError, match=r"coverage must be strictly between 0 and 1; got 90"):
         draw(TRUTH, MODELS, coverage=90)
     with pytest.raises(ValueError, match=r"ours must be a pair \(mean, std\)"):
         draw(TRUTH, {"ours": MEAN})

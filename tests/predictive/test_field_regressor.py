@@ -79,7 +79,7 @@ NOT_ONE = [[0.9, 0.95], np.array([0.9, 0.95]), np.array([0.9]), None, "0.9", np.
 
 @pytest.mark.parametrize("coverage", [0.0, 1.0, 90, *NOT_ONE])
 def test_coverage_is_a_probability(coverage, rng):
-    with pytest.raises(ValueError, match=r"coverage must be between 0 and 1; got"):
+    with pytest.raises(ValueError, match=r"coverage must be strictly between 0 and 1; got"):
         known(rng, "std").predict_interval(X, coverage)
 
 
