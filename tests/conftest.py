@@ -1,6 +1,7 @@
 """What holds for the whole test suite."""
 
 import os
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,6 +43,23 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("skphys")
+
+
+def pytest_addoption(parser):
+    """Let a second environment see a part of the tests of each module."""
+    parser.addoption("--every", type=int, default=1, help="keep each n-th test of a module")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keep each n-th test of a module, and all where they are few."""
+    step, seen, kept, left = config.getoption("--every"), Counter(), [], []
+    many = Counter(item.path for item in items)
+    for item in items:
+        place = seen[item.path]
+        seen[item.path] += 1
+        (left if place % step and many[item.path] > step else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 def pytest_configure(config):
