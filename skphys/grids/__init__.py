@@ -15,7 +15,9 @@ from skphys.grids._faces import control_volumes, face_grids
 from skphys.grids._field_group import FieldGroup
 from skphys.grids._grid import Grid
 from skphys.grids._incidence import ControlVolumes, incidence
+from skphys.grids._masked import masked
 from skphys.grids._mesh import Mesh
+from skphys.grids._xarray import XarrayFields
 
 # isort: split
 # For the other rooms of the house.
@@ -45,7 +47,9 @@ __all__ = [
     "Grid",
     "IncompleteFieldError",
     "Mesh",
+    "XarrayFields",
     "control_volumes",
     "face_grids",
     "incidence",
+    "masked",
 ]

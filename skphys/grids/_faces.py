@@ -146,6 +146,15 @@ def _outer(vectors: list[Vector]) -> Vector:
     return reduce(lambda left, right: np.multiply.outer(left, right).ravel(), vectors)
 
 
+def face_points(axes: list[Axis]) -> Vector:
+    """Return the middles of the faces of a grid, (n_faces, n_dims), in the order of its faces."""
+    middles = []
+    for axis in axes:
+        along = [_face_points(other) if other is axis else other.points for other in axes]
+        middles.append(np.stack([each.ravel() for each in np.meshgrid(*along, indexing="ij")], -1))
+    return np.concatenate(middles)
+
+
 def _faces_across(cells: Indices, k: int, periodic: bool) -> Indices:
     """Return owner and neighbour of the faces across one dimension, in C order."""
     if periodic:

@@ -86,6 +86,26 @@ class Grid:
         """
         return cls(x=Axis.cells(np.arange(n + 1)))
 
+    @classmethod
+    def from_xarray(cls, array: Any, dims: Any = None) -> Any:
+        """Build the grid of the coordinates of a labelled array.
+
+        Parameters
+        ----------
+        array : DataArray or Dataset
+            Of xarray. Coordinates may decrease, or be dates; axes increase, and count seconds.
+        dims : sequence of str, default=None
+            The dimensions that a field has, in order; None takes all.
+
+        Returns
+        -------
+        Grid, Mesh or Components
+            As `XarrayFields` has it, which also turns values into rows, and back.
+        """
+        from skphys.grids._xarray import XarrayFields
+
+        return XarrayFields(list(array.dims) if dims is None else dims).fit(array).grid_
+
     @property
     def axes(self) -> dict[str, Axis]:
         """The axes by name, in order."""
