@@ -19,12 +19,11 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy import sparse
 from scipy.ndimage import zoom
 from sklearn.linear_model import Ridge
 
 from skphys import ConservationConstrainedRegressor
-from skphys.constraints import Column, LinearEquality
+from skphys.constraints import Column, RegionTotals
 from skphys.grids import Grid
 
 SIDE, N_DISTRICTS = 1000, 20
@@ -46,11 +45,10 @@ known, maps = zip(*(month() for _ in range(16)), strict=True)
 y = np.reshape(maps, (16, -1))
 
 place = np.arange(SIDE) * N_DISTRICTS // SIDE
-district = np.add.outer(place * N_DISTRICTS, place).ravel()
-means = sparse.csr_array(
-    (np.full(SIDE**2, (N_DISTRICTS / SIDE) ** 2), (district, np.arange(SIDE**2))),
-    shape=(N_DISTRICTS**2, SIDE**2),
-)
+district = np.add.outer(place * N_DISTRICTS, place)
+columns = Column(list(range(3, 3 + N_DISTRICTS**2)))
+law = RegionTotals(district, columns, mean=True)
+means = law.rows(grid)
 X = np.hstack([known, y @ means.T])
 print(f"{y.shape[1]:,} cells, {means.shape[0]} districts, {means.nnz:,} entries")
 
@@ -63,7 +61,7 @@ print(f"{y.shape[1]:,} cells, {means.shape[0]} districts, {means.nnz:,} entries"
 
 model = ConservationConstrainedRegressor(
     Ridge(),
-    constraints=LinearEquality(means, Column(list(range(3, X.shape[1])))),
+    constraints=law,
     grid=grid,
     error_model="residual",
     drop_value_columns=True,

@@ -29,19 +29,18 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from skphys import ConservationConstrainedRegressor
-from skphys.constraints import LinearEquality
+from skphys.constraints import Hierarchy
 
 PERIOD, LAGS = 12, (1, 2, 3, 12)
 OURS = ("stated", "residual", "calibrated", "auto")
 THEIRS = ("ols", "wls_var", "mint_shrink")
 
 
-def summing_matrix(n_regions, n_groups, n_bottoms):
-    """Return which bottom series each series sums, aggregates first."""
-    bottoms = np.eye(n_regions * n_groups * n_bottoms)
-    groups = bottoms.reshape(-1, n_bottoms, len(bottoms)).sum(axis=1)
-    regions = groups.reshape(n_regions, n_groups, -1).sum(axis=1)
-    return np.vstack([regions.sum(axis=0), regions, groups, bottoms])
+def hierarchy(n_regions, n_groups, n_bottoms):
+    """Return the law, of bottom series that each have a region and a group."""
+    region, group, _ = np.indices((n_regions, n_groups, n_bottoms)).reshape(3, -1)
+    table = {"region": np.char.zfill(region.astype(str), 3), "group": group}
+    return Hierarchy(table, [[], ["region"], ["region", "group"]])
 
 
 def series(S, n_steps, n_regions, seed):
@@ -110,9 +109,8 @@ def theirs(S, forecast, y, fitted):
 def compare(regressor, n_train, n_held_out, n_test, seed):
     """Return the error of the forecasts, and the ratios to it by method; 0 held out is by folds."""
     n_regions = 8
-    S = summing_matrix(n_regions, 5, 4)
-    n_sums = len(S) - S.shape[1]
-    law = LinearEquality(np.hstack([np.eye(n_sums), -S[:n_sums]]))
+    law = hierarchy(n_regions, 5, 4)
+    S = law.summing_matrix().toarray()
     drawn = series(S, PERIOD + n_train + n_held_out + n_test, n_regions, seed)
     X = np.hstack([drawn[PERIOD - lag : len(drawn) - lag] for lag in LAGS])
     y = drawn[PERIOD:]

@@ -12,8 +12,10 @@ from skphys.constraints.divergence import DivergenceFree
 from skphys.constraints.energy import EnergyLaw
 from skphys.constraints.equality import LinearEquality
 from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
+from skphys.constraints.hierarchy import Hierarchy
 from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
 from skphys.constraints.nonlinear import NonlinearConstraint, NonlinearEquality
+from skphys.constraints.regions import RegionTotals
 from skphys.constraints.smoothness import Smoothness
 
 # isort: split
@@ -44,6 +46,7 @@ __all__ = [
     "EnergyLaw",
     "FieldTable",
     "FromInput",
+    "Hierarchy",
     "InequalityConstraint",
     "LinearEquality",
     "LinearFlux",
@@ -52,6 +55,7 @@ __all__ = [
     "NonlinearConstraint",
     "NonlinearEquality",
     "Periodic",
+    "RegionTotals",
     "Robin",
     "Smoothness",
     "boundary_constraints",

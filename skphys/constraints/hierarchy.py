@@ -1,0 +1,132 @@
+"""Series of which some are sums of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skphys.constraints.base import Constraint
+from skphys.grids import Grid
+
+
+class Hierarchy(Constraint):
+    """Aggregates are the sums of their parts.
+
+    A field holds one value for each series: first the aggregates, level by level, then the bottom
+    series. Hierarchies and groups that cross are both sums of bottom series.
+
+    Parameters
+    ----------
+    groups : DataFrame or dict of str to array-like
+        One row a bottom series, one column for each property, such as a state and a purpose.
+    levels : sequence of sequence of str
+        The columns that name the aggregates of each level; ``[]`` is the total of all.
+    noise : float or array of shape (n_aggregates,), default=0.0
+        Standard deviation of what an aggregate may differ by from its sum; 0 makes them equal.
+
+    See Also
+    --------
+    LinearEquality : Any linear statement, with a matrix of one's own.
+
+    Examples
+    --------
+    >>> from skphys.constraints import Hierarchy
+    >>> shops = {"city": ["Rome", "Rome", "Oslo"], "kind": ["books", "tea", "tea"]}
+    >>> law = Hierarchy(shops, levels=[[], ["city"], ["kind"]])
+    >>> law.names
+    ['total', 'Oslo', 'Rome', 'books', 'tea', 'Rome/books', 'Rome/tea', 'Oslo/tea']
+    >>> law.summing_matrix().toarray().astype(int)
+    array([[1, 1, 1],
+           [0, 0, 1],
+           [1, 1, 0],
+           [1, 0, 0],
+           [0, 1, 1],
+           [1, 0, 0],
+           [0, 1, 0],
+           [0, 0, 1]])
+    """
+
+    def __init__(self, groups: Any, levels: Sequence[Sequence[str]], noise: Any = 0.0) -> None:
+        self.groups = groups
+        self.levels = levels
+        self.noise = noise
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all series, in the order of a field: properties joined by "/"."""
+        names = [name for level in self.levels for name in self._level(level)[0]]
+        return names + list(map("/".join, self._bottoms(list(self.groups))))
+
+    def summing_matrix(self) -> sparse.csr_array:
+        """Return which bottom series each series sums.
+
+        Returns
+        -------
+        csr_array of shape (n_series, n_bottoms)
+            All series are it times the bottom ones.
+
+        Raises
+        ------
+        ValueError
+            If a level names a column that `groups` lacks.
+        """
+        parts = []
+        n_bottoms = len(self._bottoms([]))
+        for level in self.levels:
+            names, number = self._level(level)
+            entries = np.ones(n_bottoms), (number, np.arange(n_bottoms))
+            parts.append(sparse.csr_array(entries, shape=(len(names), n_bottoms)))
+        return sparse.vstack([*parts, sparse.eye_array(n_bottoms)], format="csr")
+
+    def rows(self, grid: Grid) -> sparse.csr_array:
+        """Return one row for each aggregate: it less its parts.
+
+        Parameters
+        ----------
+        grid : Grid
+            With as many points as there are series.
+
+        Returns
+        -------
+        csr_array of shape (n_aggregates, n_series)
+            Of 1 and -1.
+
+        Raises
+        ------
+        ValueError
+            If the grid has another number of points.
+        """
+        sums = self.summing_matrix()
+        n_series, n_bottoms = sums.shape
+        if grid.n_points != n_series:
+            raise ValueError(
+                f"The hierarchy has {n_series} series, {n_series - n_bottoms} aggregates and "
+                f"{n_bottoms} bottom ones, but a field has {grid.n_points} values; make y of the "
+                f"bottom series: y = bottoms @ law.summing_matrix().T."
+            )
+        n_aggregates = n_series - n_bottoms
+        above = sums[:n_aggregates]
+        return sparse.hstack([sparse.eye_array(n_aggregates), -above], format="csr")
+
+    def _bottoms(self, columns: list[str]) -> list[tuple[str, ...]]:
+        """Return some properties of each bottom series."""
+        lacking = [name for name in columns if name not in self.groups]
+        if lacking:
+            raise ValueError(
+                f"levels name the column {lacking[0]!r}, but groups has {list(self.groups)}."
+            )
+        n_bottoms = len(self.groups[next(iter(self.groups))])
+        chosen = [np.asarray(self.groups[name]).astype(str) for name in columns]
+        return list(zip(*chosen, strict=True)) if chosen else [()] * n_bottoms
+
+    def _level(self, level: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """Return the names of a level's aggregates, and to which each bottom series belongs."""
+        if isinstance(level, str):
+            raise ValueError(f"Each of levels is a list of columns: [{level!r}]; got {level!r}.")
+        keys = self._bottoms(list(level))
+        names = sorted(set(keys))
+        number = {key: k for k, key in enumerate(names)}
+        return ["/".join(k) or "total" for k in names], np.array([number[key] for key in keys])
