@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "mathml",
 ]
@@ -34,7 +35,9 @@ html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"skphys {version}"
 html_show_sourcelink = False
-html_theme_options = {"secondary_sidebar_items": [], "show_prev_next": False}
+html_theme_options = {"secondary_sidebar_items": ["page-toc"], "show_prev_next": False}
+html_static_path = ["_static"]
+html_css_files = ["figures.css"]
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
