@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from skphys.grids._axis import Axis
@@ -71,6 +72,9 @@ class XarrayFields(TransformerMixin, BaseEstimator):
     >>> bool(back.equals(heat))
     True
     """
+
+    # Nothing routes these: they belong to a call.
+    __metadata_request__inverse_transform = {"samples": UNUSED, "last": UNUSED}
 
     def __init__(
         self,
