@@ -142,6 +142,10 @@ class BoundaryEnforcedOperator(Constrained):
     error, and smooth correlations over 3 % of the rod or more carried the correction into the
     interior, where it does not belong.
 
+    A derivative's stencil holds exactly, in mean and draws. True fields miss it: the root mean
+    square by which the training fields do is part of the standard deviations, shared by the two
+    points that weigh most in it. With "project" the backbone is taken at its word.
+
     With ``members="moments"`` the members say how the interior goes with the boundary. Of many
     trees that is worth much (on the heat rod with known end values a forest's error fell to a
     tenth and below); of a few networks it is mostly chance (a twentieth more error), and "each"

@@ -217,7 +217,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         given = None if self.calibration is None else self._calibration_data(layout, seen)
         if _takes_residuals(errors, layout, len((given or training)[1])):
             spread, data = residual_spread(backbone, layout, *training, given)
-            fitted = errors.alone(spread)
+            fitted = errors.alone(np.hypot(spread, backbone.stencil_std))
             return fitted, conformity_scores(fitted, data)
         if given is None and not self._holds_out(errors, backbone, layout, training[0]):
             return errors, []

@@ -23,8 +23,10 @@ from skphys.conditioning import Diagonal, Gaussian, condition
 from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
 from skphys.estimators._background import Background
+from skphys.estimators._on_grid import interpolated
 from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.estimators._regridded import RegriddedBackground, at_points
+from skphys.estimators._stencil_error import stencil_std
 from skphys.estimators._zero_field import ZeroField
 from skphys.grids import grid_parts
 from skphys.neural import BoundaryBatch
@@ -143,6 +145,8 @@ class BoundaryBackbone(Backbone):
 
     def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> BoundaryBackbone:
         """Fit the regressor to what the background leaves, with the boundary's values in X."""
+        self.stencil_std = stencil_std(self._system(X, None), y.reshape(len(y), -1))
+        self.learned = self.stencil_std, self.constraints.grid
         if self.method == PROJECT:
             return super().fit(X, y, **fit_params)
         batch = self._batch(X)
@@ -178,11 +182,13 @@ class BoundaryBackbone(Backbone):
         if self.background is not None:
             batch = replace(batch, embedding=self.background.told(batch.embedding))
         prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
-        if self.background is None:
+        if self.background is not None:
+            background = self.background(numeric_inputs(X, self.constraints), batch.values)
+            prediction = prediction.affine(self.background.units, background)
+            prediction = _with_error(prediction, self.background.std_, self.background.grid)
+        if not prediction.states_uncertainty:
             return prediction
-        background = self.background(numeric_inputs(X, self.constraints), batch.values)
-        prediction = prediction.affine(self.background.units, background)
-        return _with_error(prediction, self.background.std_, self.background.grid)
+        return _with_error(prediction, self.stencil_std, self.constraints.grid)
 
     @property
     def untold(self) -> bool:
@@ -200,6 +206,7 @@ class BoundaryBackbone(Backbone):
     def on_grid(self, constraints: ConstraintSet) -> BoundaryBackbone:
         """Return the backbone on the grid of other constraints, with the same weights."""
         moved = super().on_grid(constraints)
+        moved.stencil_std = interpolated(*self.learned, constraints.grid)
         if self.background is not None:
             embedding = embed_boundary(constraints.named, constraints.grid, self.method)
             moved.background = self.background.on_grid(embedding, constraints.grid)
@@ -235,7 +242,7 @@ class BoundaryBackbone(Backbone):
 
 
 def _with_error(prediction: Prediction, std: np.ndarray, grid: Any) -> Prediction:
-    """Add the error of a background to what a regressor states.
+    """Add an error that is independent from point to point to what a regressor states.
 
     One that states nothing errs alike at all points, also where the background is sure.
     """
