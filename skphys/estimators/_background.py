@@ -12,6 +12,7 @@ from skphys.estimators._background_choice import choose, is_noise
 from skphys.estimators._candidates import Kernel
 from skphys.estimators._lifted import AUTO, ROUNDING, Seen, candidates
 from skphys.estimators._regridded import RegriddedBackground, at_points
+from skphys.estimators._stencil_error import student
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryEmbedding
 
@@ -47,8 +48,9 @@ class Background:
     units_ : tuple of float
         What the rest of each component is measured in by those who learn it.
     std_ : ndarray of shape (n_points,)
-        Root mean square of the leave-one-out errors of what was learned from the fields; 0 of a
-        lift, which was not. If the fields are explained, at least the rounding of their size.
+        Root mean square of the leave-one-out errors of what was learned from the fields, larger by
+        the factor of Student's t where they are few; 0 of a lift, which was not learned. If the
+        fields are explained, at least the rounding of their size.
     reason_ : str
         Why it was chosen.
     explained_ : bool
@@ -85,12 +87,16 @@ class Background:
         self.errors_ = {name: each.error for name, each in tried.items()}
         self.kind_, self.reason_ = choose(tried, self.grid)
         self.chosen = tried[self.kind_]
-        left_out = self.chosen.left_out
+        left_out = (
+            self.chosen.left_out if len(some) > 1 else y[some]
+        )  # of one: anything
         self.std_, self.rest = np.zeros(y.shape[1]), y - self(inputs, values)
         if self.chosen.learned:  # of samples that it was fitted to it leaves less than of others
-            self.std_, known = np.sqrt(np.mean(left_out**2, axis=0)), twins >= 0
+            self.std_ = student(len(some)) * np.sqrt(np.mean(left_out**2, axis=0))
+            known = twins >= 0
             self.rest[known] = left_out[twins[known]]
-        self.explained_ = self._is_rounding(self.rest, y) or self._is_noise(left_out, few)
+        rounding = len(some) > 1 and self._is_rounding(self.rest, y)
+        self.explained_ = rounding or self._is_noise(left_out, few)
         for each in tried.values():
             del each.left_out
         return self

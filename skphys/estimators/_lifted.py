@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,7 @@ Array = NDArray[np.float64]
 AUTO = "auto"
 ROUNDING = 1e-13  # what is left of fields below this part of their size is rounding
 DECAYS = (np.inf, 0.3, 0.1, 0.03)  # of lifts, in parts of an axis
+FEW = 20  # fields up to which the choice of ridges from left-out errors makes these too small
 VALUES, ALL = ("dirichlet",), ("dirichlet", "neumann", "robin", "periodic")
 
 
@@ -47,7 +49,7 @@ class Lifted:
     def fit(self, seen: Seen, y: Array) -> Lifted:
         """Learn fields, and what is left of each of them from the others."""
         self.candidate.fit(seen.features, seen.groups, y)
-        told, tried = y - self.candidate.left_out, []
+        told, tried = y - self._left_out(seen, y), []
         for decay in self.decays:
             rest = y - self.lift(seen.embedding, seen.grid, decay).correct(told, seen.values)
             tried.append((_spread(rest), -decay, rest))
@@ -55,6 +57,17 @@ class Lifted:
         self.decay = -decay
         del self.candidate.left_out
         return self
+
+    def _left_out(self, seen: Seen, y: Array) -> Array:
+        """Return what is left of each field; of few fields by learning anew without it."""
+        if len(y) > FEW or not isinstance(self.candidate, Affine | Kernel):
+            return self.candidate.left_out
+        left_out, features = y.copy(), seen.features
+        for i in range(len(y)) if len(y) > 1 else ():
+            others = np.arange(len(y)) != i
+            one = copy(self.candidate).fit(features[others], seen.groups, y[others])
+            left_out[i] -= one(features[[i]])[0]
+        return left_out
 
     def __call__(self, seen: Seen) -> Array:
         """Return the fields of other samples."""

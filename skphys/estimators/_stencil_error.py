@@ -42,13 +42,13 @@ def stencil_std(system: EqualitySystem, y: Array) -> Array:
     noise = np.broadcast_to(system.noise, residuals.shape)
     squares = np.sum(np.where(known, residuals**2 - noise**2, 0.0), axis=0)
     counts = known.sum(axis=0)
-    variance = few(counts) ** 2 * np.maximum(squares, 0.0) / np.maximum(counts, 1)
+    variance = student(counts) ** 2 * np.maximum(squares, 0.0) / np.maximum(counts, 1)
     at, points, weights = _sharing(rows)
     shares = variance[at] / (SHARING * weights**2)
     return np.sqrt(np.bincount(points, shares, minlength=rows.shape[1]))
 
 
-def few(n: int | NDArray[np.intp]) -> Array:
+def student(n: int | NDArray[np.intp]) -> Array:
     """Return by how much a root mean square of n errors is too small.
 
     It is the factor of Student's t, whose 90 % intervals then hold what they say.

@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from skphys import BoundaryEnforcedOperator
 from skphys.constraints import Dirichlet, EqualitySystem, Neumann
 from skphys.datasets import make_advection_diffusion, make_heat_robin, make_heat_rod
-from skphys.estimators._stencil_error import few, stencil_std
+from skphys.estimators._stencil_error import stencil_std, student
 from skphys.grids import Grid
 
 ROBIN = {"n_points": 32, "random_state": 0}
@@ -83,7 +83,7 @@ def test_two_points_share_the_error_of_a_row():
     g, S = rows[0], np.diag(std**2)
     gain = S @ g / (g @ S @ g)
     left = np.sqrt(np.diag(S - np.outer(gain, g @ S)))
-    error = 1.5 * few(4)  # of the row
+    error = 1.5 * student(4)  # of the row
     np.testing.assert_allclose(left[:2], np.abs(gain[:2]) * error)
     np.testing.assert_allclose(gain * g, [0.5, 0.5, 0.0, 0.0])
 
@@ -102,7 +102,7 @@ def test_noise_of_a_condition_is_stated_already():
     rows, y = np.array([[1.5, -2.0, 0.5]]), np.ones((5, 3)) * [1.0, 0.0, 0.0]
     for noise, error in ((0.0, 1.5), (0.9, 1.2), (2.0, 0.0)):
         std = stencil_std(EqualitySystem(rows, np.zeros((5, 1)), np.full(1, noise), ("a",)), y)
-        np.testing.assert_allclose(np.sqrt(rows[0] ** 2 @ std**2), few(5) * error)
+        np.testing.assert_allclose(np.sqrt(rows[0] ** 2 @ std**2), student(5) * error)
 
 
 def test_it_goes_to_other_grids():
