@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,7 +67,9 @@ class Background:
         self.embedding, self.grid, self.wanted = embedding, grid, wanted
         self.units_: tuple[float, ...] = (1.0,) * len(grid_parts(grid))
 
-    def fit(self, inputs: Array, values: Array, y: Array) -> Background:
+    def fit(
+        self, inputs: Array, values: Array, y: Array, names: Sequence[str] | None = None
+    ) -> Background:
         """Choose a candidate.
 
         Parameters
@@ -77,19 +80,19 @@ class Background:
             Boundary values.
         y : ndarray of shape (n, n_points)
             The fields.
+        names : sequence of str or None, default=None
+            Of the inputs.
         """
         seen = self.seen(inputs, values)
         self.n_inputs_ = inputs.shape[1]
         some, twins = _distinct(seen.features, y)
         few = replace(seen, inputs=inputs[some], values=values[some])
-        made = candidates(self.wanted, self.grid)
+        made = candidates(self.wanted, self.grid, names and [*names, *self.embedding.value_names])
         tried = {name: each.fit(few, y[some]) for name, each in made.items()}
         self.errors_ = {name: each.error for name, each in tried.items()}
         self.kind_, self.reason_ = choose(tried, self.grid)
         self.chosen = tried[self.kind_]
-        left_out = (
-            self.chosen.left_out if len(some) > 1 else y[some]
-        )  # of one: anything
+        left_out = self.chosen.left_out if len(some) > 1 else y[some]  # of one: anything
         self.std_, self.rest = np.zeros(y.shape[1]), y - self(inputs, values)
         if self.chosen.learned:  # of samples that it was fitted to it leaves less than of others
             self.std_ = student(len(some)) * np.sqrt(np.mean(left_out**2, axis=0))

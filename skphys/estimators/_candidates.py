@@ -7,6 +7,7 @@ of the fields y, each predicted from the others, and a call predicts the fields 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import product
 from typing import Any, Protocol, Self
 
@@ -145,26 +146,50 @@ class Refitted:
     ----------
     estimator : estimator
         Cloned.
+    names : sequence of str or None, default=None
+        Of the features, which then are a DataFrame; of pandas, as X was.
     """
 
-    def __init__(self, estimator: Any) -> None:
-        self.estimator = estimator
+    def __init__(self, estimator: Any, names: Sequence[str] | None = None) -> None:
+        self.estimator, self.names = estimator, names
 
     def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Refitted:
         """Learn the fields."""
-        self.left_out, self.shape = y, y.shape[1:]
+        self.left_out, self.n_points, n = y, y.shape[1], len(y)
         targets = y[:, 0] if y.shape[1] == 1 else y
-        if len(y) > 1:
-            folds = KFold(min(FOLDS, len(y)), shuffle=True, random_state=0)
-            told = cross_val_predict(self.estimator, features, targets, cv=folds)
-            self.left_out = y - np.reshape(told, y.shape)
-        self.estimator = clone(self.estimator).fit(features, targets)
+        folds = KFold(min(FOLDS, max(n, 2)), shuffle=True, random_state=0)
+        shown = self._shown(features)
+        try:
+            if n > 1:
+                told = cross_val_predict(self.estimator, shown, targets, cv=folds)
+                self.left_out = y - self._fields(told, n)
+            self.estimator = clone(self.estimator).fit(shown, targets)
+        except Exception as error:  # whatever a regressor of the user's may raise
+            raise ValueError(
+                f"background={self.estimator!r} cannot learn these {n} field(s), or all but some: "
+                f"{error} It must be a regressor that takes features of shape {features.shape} and "
+                f"fields of shape {y.shape}, is refitted for {min(FOLDS, n)} fold(s), and predicts "
+                f"fields. Wrap one of single numbers in sklearn.multioutput.MultiOutputRegressor."
+            ) from error
         return self
 
     def __call__(self, features: Array) -> Array:
         """Return the fields of other samples."""
-        fields = check_array(self.estimator.predict(features), ensure_2d=False, dtype=np.float64)
-        return fields.reshape(-1, *self.shape)
+        return self._fields(self.estimator.predict(self._shown(features)), len(features))
+
+    def _shown(self, features: Array) -> Any:
+        if self.names is None:
+            return features
+        return import_module("pandas").DataFrame(features, columns=list(self.names))
+
+    def _fields(self, told: Any, n: int) -> Array:
+        fields = check_array(told, ensure_2d=False, dtype=np.float64, input_name="its prediction")
+        if len(fields) != n or fields.size != n * self.n_points:
+            raise ValueError(
+                f"The background predicts an array of shape {fields.shape}, where fields have the "
+                f"shape {(n, self.n_points)}."
+            )
+        return fields.reshape(n, self.n_points)
 
 
 class Units:

@@ -75,6 +75,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     _PART: ClassVar[str]  # what its parts are called in errors
     _HOLD_OUT: ClassVar[str] = "error_model='calibrated'"  # what makes fit hold fields out
+    _RESIDUAL: ClassVar[str] = "error_model='residual'"  # what takes residuals for the uncertainty
     _PARTS: ClassVar[str]  # the parameter whose parts have names: ``<parameter>__<name>__<key>``
 
     # Set in fit, together with their public parts.
@@ -781,6 +782,6 @@ def _warn_unit_variance(estimator: Constrained) -> None:
     warn_user(
         f"The backbone of {type(estimator).__name__} states no uncertainty; unit variance is taken "
         f"at every point, so standard deviations, covariances and samples have no scale. Use "
-        f"error_model='residual', an ensemble (EnsembleRegressor, or n_members of our nets), or a "
+        f"{estimator._RESIDUAL}, an ensemble (EnsembleRegressor, or n_members of our nets), or a "
         f"probabilistic backbone."
     )

@@ -219,7 +219,7 @@ class BoundaryBackbone(Backbone):
         grid, fields = self.constraints.grid, y.reshape(len(y), -1)
         inputs = numeric_inputs(X, self.constraints)
         background = Background(batch.embedding, grid, self.wanted)
-        background.fit(inputs, batch.values, fields)
+        background.fit(inputs, batch.values, fields, input_names(X, self.constraints))
         norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(grid)]
         rest = background.take_rest()
         if not background.explained_ and rescale:
@@ -318,16 +318,27 @@ def numeric_inputs(X: Any, constraints: ConstraintSet) -> np.ndarray:
 
     Columns that are whole fields stay together, even if a value is taken from one of them.
     """
-    if np.prod(X.shape[1:]) % grid_parts(constraints.grid)[0][0].n_points:
-        X = constraints.hide(X)
-    if hasattr(X, "select_dtypes"):
-        X = X.select_dtypes("number")
+    X = _inputs(X, constraints)
     if sparse.issparse(X):
         return np.empty((X.shape[0], 0))
     try:
         return np.asarray(X, dtype=np.float64).reshape(len(X), -1)
     except (TypeError, ValueError):
         return np.empty((len(X), 0))
+
+
+def input_names(X: Any, constraints: ConstraintSet) -> list[str] | None:
+    """Return the names of these columns, if X is a DataFrame of pandas that names them."""
+    if not hasattr(X, "select_dtypes"):
+        return None
+    names = list(_inputs(X, constraints).columns)
+    return names if all(isinstance(name, str) for name in names) else None
+
+
+def _inputs(X: Any, constraints: ConstraintSet) -> Any:
+    if np.prod(X.shape[1:]) % grid_parts(constraints.grid)[0][0].n_points:
+        X = constraints.hide(X)
+    return X.select_dtypes("number") if hasattr(X, "select_dtypes") else X
 
 
 class _Asked:

@@ -93,7 +93,7 @@ def _folds(layout: Layout, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     if n_fields < 2:
         raise ValueError(
             f"An error model that learns out of fold needs at least two fields; got "
-            f"n_samples={n_fields}. Take error_model='stated'."
+            f"n_samples={n_fields}. Give calibration=(X, y), or take the errors as they are stated."
         )
     folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
     return list(folds.split(fields, groups=fields))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -122,7 +123,9 @@ class Seen:
         return groups + [slice(n + face.start, n + face.stop) for face in faces]
 
 
-def candidates(wanted: Any, grid: Grid | Components) -> dict[str, Lifted]:
+def candidates(
+    wanted: Any, grid: Grid | Components, names: Sequence[str] | None = None
+) -> dict[str, Lifted]:
     """Return the candidates by name: those of ours, all of them for "auto", or the user's."""
     ours = {
         "values": Lifted(Zero(), VALUES),
@@ -135,7 +138,7 @@ def candidates(wanted: Any, grid: Grid | Components) -> dict[str, Lifted]:
         return ours
     if isinstance(wanted, str):
         return {wanted: ours[wanted]}
-    return {type(wanted).__name__: Lifted(Refitted(wanted), VALUES, (np.inf,))}
+    return {type(wanted).__name__: Lifted(Refitted(wanted, names), VALUES, (np.inf,))}
 
 
 def _field_size(n_inputs: int, grid: Grid | Components) -> int:

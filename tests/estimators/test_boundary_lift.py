@@ -458,7 +458,7 @@ def test_few_samples(n_samples):
 def test_values_that_are_not_finite():
     X, y = tabular()
     model = lifted(Ridge(), X, y)
-    with pytest.raises(ValueError, match=r"'x_left'\] is not finite"):
+    with pytest.raises(ValueError, match=r"'x_left' is not known .NaN. for 30 of 30"):
         model.predict(X, constraint_values={"x_left": np.full(30, np.nan)})
 
 
