@@ -50,8 +50,9 @@ class Background:
         What the rest of each component is measured in by those who learn it.
     std_ : ndarray of shape (n_points,)
         Root mean square of the leave-one-out errors of what was learned from the fields, larger by
-        the factor of Student's t where they are few; 0 of a lift, which was not learned. If the
-        fields are explained, at least the rounding of their size.
+        the factor of Student's t where they are few. A lift was not learned: 0, or of members
+        behind it what they leave of the training fields. If the fields are explained, at least the
+        rounding of their size.
     reason_ : str
         Why it was chosen.
     explained_ : bool
@@ -123,6 +124,11 @@ class Background:
         """Return the background of samples, (n, n_points)."""
         # The mean of what is left stays: of a moving front, only a backbone knows where it is.
         return self.chosen(self.seen(inputs, values))
+
+    @property
+    def learned(self) -> bool:
+        """Whether it was learned from the fields, which lifts are not."""
+        return self.chosen.learned
 
     def take_rest(self) -> Array:
         """Hand out, once, what is left of the training fields: what a backbone has to learn."""

@@ -104,7 +104,8 @@ class BoundaryEnforcedOperator(Constrained):
         in what it leaves: rounding, noise, or with ``background="auto"`` what kernel ridge
         regression cannot halve. Then no backbone is trained, `estimator_` predicts zero, and the
         standard deviations are those of the background's leave-one-out errors. Where one is trained
-        they are added to what it states.
+        they are added to what it states; to what members behind a lift state, their residuals on
+        the training fields are.
     constraints_ : list of (str, BoundaryConstraint)
         The conditions with the names of their faces.
     grid_ : Grid or Components

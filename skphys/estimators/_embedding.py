@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from skphys.conditioning import Diagonal, Gaussian, condition
@@ -26,7 +27,7 @@ from skphys.estimators._background import Background
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.estimators._regridded import RegriddedBackground, at_points
-from skphys.estimators._stencil_error import stencil_std
+from skphys.estimators._stencil_error import stencil_std, student
 from skphys.estimators._zero_field import ZeroField
 from skphys.grids import grid_parts
 from skphys.neural import BoundaryBatch
@@ -46,6 +47,7 @@ from skphys.predictive import (
 HOOK = "boundary"
 LIFT, PROJECT = "lift", "project"
 KERNELS = ("kernel", "kernel_block")
+AT_ONCE = 2**20  # values of fields that are asked for at once
 UNSTATED = 0.1  # error of a net that states none, as a part of what a background left it
 FLOOR = 1e-6  # smallest variance of a point that moves, as a part of the field's mean variance
 
@@ -145,7 +147,8 @@ class BoundaryBackbone(Backbone):
 
     def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> BoundaryBackbone:
         """Fit the regressor to what the background leaves, with the boundary's values in X."""
-        self.stencil_std = stencil_std(self._system(X, None), y.reshape(len(y), -1))
+        fields = y.reshape(len(y), -1)
+        self.stencil_std = stencil_std(self._system(X, None), fields)
         self.learned = self.stencil_std, self.constraints.grid
         if self.method == PROJECT:
             return super().fit(X, y, **fit_params)
@@ -161,7 +164,24 @@ class BoundaryBackbone(Backbone):
             fit_params = {**fit_params, hook: batch}
         elif self.method in KERNELS:
             self.regressor = tell_net(self.regressor, self.constraints.grid, batch.embedding)
-        return super().fit(X, y, **fit_params)
+        super().fit(X, y, **fit_params)
+        if self.background is not None and not self.background.learned:
+            self.background.std_ = self._left_by_members(X, fields)
+        return self
+
+    def _left_by_members(self, X: Any, y: np.ndarray) -> np.ndarray:
+        """Return the root mean square of what members leave of fields that they were trained on.
+
+        Few members agree on more than they know, above all where a lift decides.
+        """
+        squares, step = np.zeros(y.shape[1]), max(1, AT_ONCE // y.shape[1])
+        for start in range(0, len(y), step):
+            some = np.arange(start, min(start + step, len(y)))
+            told = self._ask_told(_safe_indexing(X, some), None, want_cov=False)
+            if told.member_means is None:
+                return squares
+            squares += np.sum((y[some] - told.mean) ** 2, axis=0)
+        return student(len(y)) * np.sqrt(squares / len(y))
 
     def ask(
         self, X: Any, values: Mapping[str, Any] | None = None, *, want_cov: bool = True

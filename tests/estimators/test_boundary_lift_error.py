@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 
@@ -66,8 +66,20 @@ def test_whatever_the_units(factor):
 
 
 def test_a_lift_was_not_learned_and_has_no_error():
-    model = fitted(FOREST, np.sin(3.0 * TRUTH), background="values")
+    model = fitted(Unstated(), np.sin(3.0 * TRUTH), background="values")
     assert not model.background_.std_.any()
+
+
+@pytest.mark.parametrize("level", [0.0, 0.05])
+@pytest.mark.parametrize("background", ["values", "none"])
+def test_two_members_behind_a_lift_are_not_surer_than_on_training_fields(background, level):
+    """They agree on more than they know: their own intervals held a third of the fields."""
+    y, two = noisy(level), clone(FNO).set_params(n_members=2, max_epochs=30)
+    model = fitted(two, y, background=background)
+    assert not model.background_.explained_
+    assert 0.8 < held(model, y) < 0.99
+    missed = np.sqrt(np.mean((model.predict(ROD.data[:40]) - y[:40]) ** 2, axis=0))
+    assert (model.predict_std(ROD.data[40:]).mean(axis=0) > 0.9 * missed)[3:-3].all()
 
 
 def test_it_reaches_every_way_of_stating():
