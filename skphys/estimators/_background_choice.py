@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.estimators._candidates import Kernel, mean_norm
+from skphys.estimators._candidates import Kernel
+from skphys.estimators._ridge import mean_norm
 from skphys.grids import Components, Grid, grid_parts
 
 Array = NDArray[np.float64]

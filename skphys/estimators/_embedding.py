@@ -20,14 +20,14 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.conditioning import Diagonal, Gaussian, condition
 from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
 from skphys.estimators._background import Background
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._packed import boundary_batch, embed_boundary
-from skphys.estimators._regridded import RegriddedBackground, at_points
+from skphys.estimators._regridded import RegriddedBackground
 from skphys.estimators._stencil_error import stencil_std, student
+from skphys.estimators._told_errors import settled, with_error
 from skphys.estimators._zero_field import ZeroField
 from skphys.grids import grid_parts
 from skphys.neural import BoundaryBatch
@@ -41,15 +41,12 @@ from skphys.predictive import (
     last_step,
     predict_distribution,
     transformed,
-    with_variance,
 )
 
 HOOK = "boundary"
 LIFT, PROJECT = "lift", "project"
 KERNELS = ("kernel", "kernel_block")
 AT_ONCE = 2**20  # values of fields that are asked for at once
-UNSTATED = 0.1  # error of a net that states none, as a part of what a background left it
-FLOOR = 1e-6  # smallest variance of a point that moves, as a part of the field's mean variance
 
 
 def check_embedding(regressor: Any, constraints: ConstraintSet, method: str) -> None:
@@ -195,7 +192,7 @@ class BoundaryBackbone(Backbone):
             prediction = self._ask_told(X, values, want_cov)
         if prediction.member_means is None or not self._settles(prediction):
             return prediction
-        return _settled(prediction, self._system(X, values))
+        return settled(prediction, self._system(X, values))
 
     def _ask_told(self, X: Any, values: Mapping[str, Any] | None, want_cov: bool) -> Prediction:
         batch = self._batch(X, values)
@@ -205,10 +202,10 @@ class BoundaryBackbone(Backbone):
         if self.background is not None:
             background = self.background(numeric_inputs(X, self.constraints), batch.values)
             prediction = prediction.affine(self.background.units, background)
-            prediction = _with_error(prediction, self.background.std_, self.background.grid)
+            prediction = with_error(prediction, self.background.std_, self.background.grid)
         if not prediction.states_uncertainty:
             return prediction
-        return _with_error(prediction, self.stencil_std, self.constraints.grid)
+        return with_error(prediction, self.stencil_std, self.constraints.grid)
 
     @property
     def untold(self) -> bool:
@@ -259,66 +256,6 @@ class BoundaryBackbone(Backbone):
             pivot="block" if self.method == KERNELS[1] else "scalar",
             feature_names=stated.feature_names,
         )
-
-
-def _with_error(prediction: Prediction, std: np.ndarray, grid: Any) -> Prediction:
-    """Add an error that is independent from point to point to what a regressor states.
-
-    One that states nothing errs alike at all points, also where the background is sure.
-    """
-    if not std.any():
-        return prediction
-    stated = prediction.standard_deviation()
-    if stated is None:
-        usual = [np.sqrt(np.mean(std[part] ** 2)) for _, part in grid_parts(grid)]
-        std = np.hypot(std, UNSTATED * at_points(usual, grid))
-        return replace(prediction, std=np.broadcast_to(std, prediction.mean.shape))
-    cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds
-    if means is not None:
-        stds = np.broadcast_to(np.hypot(0.0 if stds is None else stds, std), means.shape)
-        return Prediction.of_members(means, stds, prediction.constraints)
-    total = np.hypot(stated, std)
-    cov = None if cov is None else with_variance(cov, total**2)
-    return replace(prediction, std=total, cov=cov)
-
-
-def _settled(prediction: Prediction, system: EqualitySystem) -> Prediction:
-    """Move each member by itself onto exact rows, with independent points.
-
-    The members then differ only where the rows leave them free. Where they nearly obey the rows
-    already, what they differ by along the rows is rounding, and says nothing of the interior, so
-    it must not get into their covariance.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        With members.
-    system : EqualitySystem
-        What holds, without noise.
-
-    Returns
-    -------
-    Prediction
-        With other members, their average, and standard deviations as stated by each member.
-    """
-    assert prediction.member_means is not None
-    if system.rows.shape[0] == 0:
-        return prediction
-    means, metric = prediction.member_means.copy(), _metric(prediction)
-    for fields, known in system.by_known():
-        prior = Gaussian(means[:, fields], Diagonal(metric[fields]))
-        means[:, fields] = condition(prior, known.rows, known.values).mean
-    return replace(prediction, mean=means.mean(axis=0), member_means=means, std=None)
-
-
-def _metric(prediction: Prediction) -> np.ndarray:
-    """Return the marginal variances, of shape (n_samples, n_points), all above zero."""
-    assert prediction.member_means is not None
-    variance = prediction.member_means.var(axis=0)
-    if prediction.member_stds is not None:
-        variance = variance + np.mean(prediction.member_stds**2, axis=0)
-    scale = variance.mean(axis=1, keepdims=True)
-    return np.where(scale > 0.0, np.maximum(variance, FLOOR * scale), 1.0)
 
 
 def _ask(regressor: Any, X: Any, batch: BoundaryBatch, want_cov: bool) -> Prediction:

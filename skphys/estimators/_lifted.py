@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero, mean_norm
+from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero
+from skphys.estimators._ridge import mean_norm
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryEmbedding, SmoothLift
 

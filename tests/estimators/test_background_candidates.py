@@ -20,17 +20,10 @@ from skphys import BoundaryEnforcedOperator
 from skphys.constraints import Column, Dirichlet, Neumann, boundary_constraints
 from skphys.datasets import make_burgers_riemann
 from skphys.estimators._background import Background
-from skphys.estimators._candidates import (
-    LENGTHS,
-    RIDGES,
-    Affine,
-    Kernel,
-    Refitted,
-    gaussian,
-    matern,
-)
+from skphys.estimators._candidates import LENGTHS, Affine, Kernel, Refitted
 from skphys.estimators._lifted import Seen
 from skphys.estimators._packed import boundary_batch
+from skphys.estimators._ridge import RIDGES, gaussian, matern
 from skphys.estimators._stencil_error import student
 from skphys.grids import Axis, Components, Grid
 
@@ -59,7 +52,7 @@ def refits(K, y, alpha):
 
 def test_the_kernel_is_that_of_least_error_without_each_sample(monkeypatch):
     ours = RIDGES[2:]  # smaller ones are beyond refits by Cholesky factors
-    monkeypatch.setattr("skphys.estimators._candidates.RIDGES", ours)
+    monkeypatch.setattr("skphys.estimators._ridge.RIDGES", ours)
     X, y = curved(14, noise=0.2)
     found, pca = Kernel().fit(X, SINGLE, y), PCA().fit(y)
     Z, sizes, tried = StandardScaler().fit_transform(X), pca.transform(y), {}

@@ -30,10 +30,11 @@ from skphys.constraints import (
     boundary_constraints,
 )
 from skphys.estimators._background import Background
-from skphys.estimators._candidates import RIDGES, Affine, Zero
+from skphys.estimators._candidates import Affine, Zero
 from skphys.estimators._embedding import numeric_inputs
 from skphys.estimators._lifted import ALL, DECAYS, VALUES, Lifted
 from skphys.estimators._packed import boundary_batch, embed_boundary
+from skphys.estimators._ridge import RIDGES
 from skphys.grids import Axis, Components, Grid, resample
 from skphys.neural import SmoothLift
 
