@@ -143,9 +143,9 @@ class ConstraintSet:
         laws = self.nonlinear_statements
         return NonlinearSystem.stated(laws, table, values) if laws else None
 
-    def resolved(self, table: FieldTable) -> dict[str, Resolved]:
+    def resolved(self, table: FieldTable, unknown: bool = False) -> dict[str, Resolved]:
         """Return the declared values of the equalities, by name, after a check that they agree."""
-        found = [s.resolved(table) for s in self.statements]
+        found = [s.resolved(table, unknown) for s in self.statements]
         self.check_together(found)
         return {s.name: values for s, values in zip(self.statements, found, strict=True)}
 
@@ -161,12 +161,14 @@ class ConstraintSet:
 
     @property
     def columns(self) -> list[str | int]:
-        """The columns of X that values are taken from."""
+        """The columns of X that values are taken from; of callables those in their `columns`."""
         specs = [getattr(c, p) for _, c in self.named for p in c.value_parameters]
+        told = [getattr(spec, "columns", ()) for spec in specs if callable(spec)]
         noise = [(c.noise, c.noise_rules) for _, c in self.named if isinstance(c, Constraint)]
         laws = [c for _, c in self.named if isinstance(c, NonlinearConstraint)]
         noise += [(law.noise, ()) for law in laws]
         keys = [key for spec in specs for key in columns_of(spec)]
+        keys += [key for columns in told for key in columns]
         return keys + [key for spec, rules in noise for key in columns_of(spec, rules)]
 
     def check_columns(self, X: Any) -> None:

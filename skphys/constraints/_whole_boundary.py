@@ -99,7 +99,12 @@ def boundary_constraints(boundary: Any, grid: Grid | Mesh | Components) -> Named
 
 
 def boundary_values(
-    constraints: NamedFaces, grid: Grid | Mesh | Components, X: Any, feature_names: Any = None
+    constraints: NamedFaces,
+    grid: Grid | Mesh | Components,
+    X: Any,
+    feature_names: Any = None,
+    *,
+    unknown: bool = False,
 ) -> dict[str, NDArray[np.float64]]:
     """Return the values that conditions prescribe, over their whole faces.
 
@@ -113,6 +118,8 @@ def boundary_values(
         Where columns, callables and `FromInput` look; one row a field.
     feature_names : array of str, default=None
         Names of the columns of X, if X itself has none.
+    unknown : bool, default=False
+        Whether values that come with X may be NaN: not known for that field.
 
     Returns
     -------
@@ -125,7 +132,7 @@ def boundary_values(
         If values are missing, of a wrong shape, not finite, or contradict each other at a corner.
     """
     stated = ConstraintSet(constraints, grid, feature_names)
-    values = stated.resolved(stated.table(X))
+    values = stated.resolved(stated.table(X), unknown)
     return {name: constraint.face_values(values[name], grid) for name, constraint in constraints}
 
 

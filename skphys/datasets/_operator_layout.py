@@ -25,16 +25,28 @@ class FaceValues:
         The columns, where X is a DataFrame.
     positions : sequence of int
         The same columns, where X is an array.
+    as_frame : bool
+        Which of both X is.
     profile : ndarray of shape (n_columns, *face_shape), default=None
         Shapes of the values along the face, which the columns scale. None: one column for each
         point of the face.
+
+    Attributes
+    ----------
+    columns : list of str or list of int
+        The columns as they are in X, so that they can be kept away from a backbone.
     """
 
     def __init__(
-        self, names: Sequence[str], positions: Sequence[int], profile: Floats | None = None
+        self,
+        names: Sequence[str],
+        positions: Sequence[int],
+        as_frame: bool,
+        profile: Floats | None = None,
     ) -> None:
         self.names = list(names)
         self.positions = list(positions)
+        self.columns = self.names if as_frame else self.positions
         self.profile = profile
 
     def __call__(self, X: Any) -> Floats:
@@ -61,15 +73,17 @@ class ValueColumns:
     def __call__(self, name: str, profile: Floats | None = None) -> Any:
         """Return what a condition takes to find this value in X."""
         columns = self.names[name]
-        start = self.first + self.flat.index(columns[0])
         if columns != [name] or profile is not None:
-            shapes = None if profile is None else profile[None]
-            return FaceValues(columns, range(start, start + len(columns)), shapes)
-        return name if self.as_frame else Column(start)
+            return self.between(columns, None if profile is None else profile[None])
+        return name if self.as_frame else Column(self._position(name))
 
-    def between(self, names: Sequence[str], profiles: Floats) -> FaceValues:
+    def between(self, names: Sequence[str], profiles: Floats | None) -> FaceValues:
         """Return values along a face that are made of several others, (n_names, n_face)."""
-        return FaceValues(names, [self.first + self.flat.index(name) for name in names], profiles)
+        positions = [self._position(name) for name in names]
+        return FaceValues(names, positions, self.as_frame, profiles)
+
+    def _position(self, name: str) -> int:
+        return self.first + self.flat.index(name)
 
     @property
     def flat(self) -> list[str]:

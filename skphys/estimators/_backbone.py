@@ -43,7 +43,14 @@ class Backbone:
         What must hold for its fields.
     drop_value_columns : bool
         Whether it does not get the columns that values are taken from.
+
+    Attributes
+    ----------
+    stencil_std : float or ndarray of shape (n_points,)
+        Errors that come of the constraints' stencils, which residuals of the regressor do not show.
     """
+
+    stencil_std: Any = 0.0
 
     def __init__(
         self, regressor: Any, constraints: ConstraintSet, drop_value_columns: bool = False

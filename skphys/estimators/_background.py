@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from skphys.estimators._background_choice import choose, is_noise
 from skphys.estimators._candidates import Kernel
 from skphys.estimators._lifted import AUTO, ROUNDING, Seen, candidates
 from skphys.estimators._regridded import RegriddedBackground, at_points
+from skphys.estimators._stencil_error import student
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryEmbedding
 
@@ -47,8 +49,10 @@ class Background:
     units_ : tuple of float
         What the rest of each component is measured in by those who learn it.
     std_ : ndarray of shape (n_points,)
-        Root mean square of the leave-one-out errors of what was learned from the fields; 0 of a
-        lift, which was not. If the fields are explained, at least the rounding of their size.
+        Root mean square of the leave-one-out errors of what was learned from the fields, larger by
+        the factor of Student's t where they are few. A lift was not learned: 0, or of members
+        behind it what they leave of the training fields. If the fields are explained, at least the
+        rounding of their size.
     reason_ : str
         Why it was chosen.
     explained_ : bool
@@ -64,7 +68,9 @@ class Background:
         self.embedding, self.grid, self.wanted = embedding, grid, wanted
         self.units_: tuple[float, ...] = (1.0,) * len(grid_parts(grid))
 
-    def fit(self, inputs: Array, values: Array, y: Array) -> Background:
+    def fit(
+        self, inputs: Array, values: Array, y: Array, names: Sequence[str] | None = None
+    ) -> Background:
         """Choose a candidate.
 
         Parameters
@@ -75,22 +81,26 @@ class Background:
             Boundary values.
         y : ndarray of shape (n, n_points)
             The fields.
+        names : sequence of str or None, default=None
+            Of the inputs.
         """
         seen = self.seen(inputs, values)
         self.n_inputs_ = inputs.shape[1]
         some, twins = _distinct(seen.features, y)
         few = replace(seen, inputs=inputs[some], values=values[some])
-        made = candidates(self.wanted, self.grid)
+        made = candidates(self.wanted, self.grid, names and [*names, *self.embedding.value_names])
         tried = {name: each.fit(few, y[some]) for name, each in made.items()}
         self.errors_ = {name: each.error for name, each in tried.items()}
         self.kind_, self.reason_ = choose(tried, self.grid)
         self.chosen = tried[self.kind_]
-        left_out = self.chosen.left_out
+        left_out = self.chosen.left_out if len(some) > 1 else y[some]  # of one: anything
         self.std_, self.rest = np.zeros(y.shape[1]), y - self(inputs, values)
         if self.chosen.learned:  # of samples that it was fitted to it leaves less than of others
-            self.std_, known = np.sqrt(np.mean(left_out**2, axis=0)), twins >= 0
+            self.std_ = student(len(some)) * np.sqrt(np.mean(left_out**2, axis=0))
+            known = twins >= 0
             self.rest[known] = left_out[twins[known]]
-        self.explained_ = self._is_rounding(self.rest, y) or self._is_noise(left_out, few)
+        rounding = len(some) > 1 and self._is_rounding(self.rest, y)
+        self.explained_ = rounding or self._is_noise(left_out, few)
         for each in tried.values():
             del each.left_out
         return self
@@ -114,6 +124,11 @@ class Background:
         """Return the background of samples, (n, n_points)."""
         # The mean of what is left stays: of a moving front, only a backbone knows where it is.
         return self.chosen(self.seen(inputs, values))
+
+    @property
+    def learned(self) -> bool:
+        """Whether it was learned from the fields, which lifts are not."""
+        return self.chosen.learned
 
     def take_rest(self) -> Array:
         """Hand out, once, what is left of the training fields: what a backbone has to learn."""

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.estimators._candidates import Kernel, mean_norm
+from skphys.estimators._candidates import Kernel
+from skphys.estimators._ridge import mean_norm
 from skphys.grids import Components, Grid, grid_parts
 
 Array = NDArray[np.float64]
@@ -45,10 +46,10 @@ def choose(tried: Mapping[str, Any], grid: Grid | Components) -> tuple[str, str]
     grid : Grid or Components
         Where the fields live.
     """
+    if len(tried) == 1:
+        return next(iter(tried)), "as asked"
     errors = {name: each.error for name, each in tried.items()}
     lifts = [name for name, each in tried.items() if not each.learned]
-    if not lifts:
-        return next(iter(tried)), "as asked"
     best = min(lifts, key=errors.__getitem__)
     for name, each in tried.items():
         part = each.error / errors[best] if errors[best] > 0.0 else np.inf

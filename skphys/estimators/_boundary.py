@@ -58,16 +58,18 @@ class BoundaryEnforcedOperator(Constrained):
         faces, as in the released code of BOON; with "kernel_block" it is the matrix between all
         channels, which on one axis decouples boundary and interior exactly. An operator with the
         parameter gets the boundary's values as inputs as well, with "lift", too. "auto" is "lift"
-        for such an operator and for skorch nets, "project" for other backbones, and for nets that
-        are to learn beside no background. The kernels are there to be asked for: they were not the
-        most accurate in any of our comparisons.
+        for such an operator, for skorch nets, and where a background is asked for, "project" for
+        other backbones, and for nets that are to learn beside no background. The kernels are there
+        to be asked for: they were not the most accurate in any of our comparisons.
     background : str or regressor, default="auto"
-        What the backbone need not learn, with "lift". "none": nothing. "values": the prescribed
-        values, continued into the interior, as far as leaves least of the training fields.
+        What the backbone need not learn, with "lift"; other methods have none. "none": nothing.
+        "values": the prescribed values, continued into the interior, as far as leaves least of the
+        training fields.
         "smooth": slopes, too. "linear": the affine map of numeric inputs and boundary values that
         ridge regression finds. "kernel": kernel ridge regression on them; for fields that few
-        numbers decide, inside their range. Or a regressor of fields, which gets the inputs and
-        the boundary values as columns, and is cloned. What was learned is judged, and taken off,
+        numbers decide, inside their range. Or a regressor of fields, which is cloned; it gets
+        numeric inputs and boundary values as columns, in their units, and with their names if X is
+        a DataFrame of pandas. What was learned is judged, and taken off,
         by its leave-one-out residuals (of a regressor: of folds). "auto" takes the first of
         "linear" and "kernel" that leaves a thousandth, or nothing but noise, of what a lift leaves;
         else that of the first three that leaves least.
@@ -84,7 +86,8 @@ class BoundaryEnforcedOperator(Constrained):
         Data that the backbone was not trained on, for ``uncertainty="residual"``; required there
         for a frozen backbone.
     drop_value_columns : bool, default=False
-        Keep the columns that conditions take their values from away from the backbone.
+        Keep the columns that conditions take their values from away from the backbone; those of a
+        callable if it has an attribute `columns` with their names or positions.
     random_state : int, RandomState instance or None, default=None
         Handed to the backbone's own random states in fit; None leaves them alone.
 
@@ -101,7 +104,8 @@ class BoundaryEnforcedOperator(Constrained):
         in what it leaves: rounding, noise, or with ``background="auto"`` what kernel ridge
         regression cannot halve. Then no backbone is trained, `estimator_` predicts zero, and the
         standard deviations are those of the background's leave-one-out errors. Where one is trained
-        they are added to what it states.
+        they are added to what it states; to what members behind a lift state, their residuals on
+        the training fields are.
     constraints_ : list of (str, BoundaryConstraint)
         The conditions with the names of their faces.
     grid_ : Grid or Components
@@ -141,6 +145,10 @@ class BoundaryEnforcedOperator(Constrained):
     for four small Fourier operators on the heat rod: to move the end alone left 1 % to 10 % more
     error, and smooth correlations over 3 % of the rod or more carried the correction into the
     interior, where it does not belong.
+
+    A derivative's stencil holds exactly, in mean and draws. True fields miss it: the root mean
+    square by which the training fields do is part of the standard deviations, shared by the two
+    points that weigh most in it. With "project" the backbone is taken at its word.
 
     With ``members="moments"`` the members say how the interior goes with the boundary. Of many
     trees that is worth much (on the heat rod with known end values a forest's error fell to a
@@ -186,7 +194,7 @@ class BoundaryEnforcedOperator(Constrained):
         "random_state": ["random_state"],
     }
 
-    _HOLD_OUT = "uncertainty='residual'"
+    _HOLD_OUT = _RESIDUAL = "uncertainty='residual'"
     _PARTS, _PART = "boundary", "faces of the boundary"
 
     def __init__(
@@ -274,16 +282,20 @@ class BoundaryEnforcedOperator(Constrained):
     def _told(self, regressor: Any, constraints: ConstraintSet) -> BoundaryBackbone:
         """Return a backbone that is told about the boundary, if that is the method."""
         tell_grid(regressor, self.grid)
+        asked = not isinstance(self.background, str) or self.background not in (AUTO, "none")
         mesh = only_projects(self.grid, self.method)
         method = PROJECT if mesh or not constraints.named else self.method
         if method == AUTO:
-            method = BEST if can_be_told(regressor, constraints, BEST) else PROJECT
-        elif method != PROJECT:
+            told = asked or can_be_told(regressor, constraints, BEST)
+            method = BEST if told else PROJECT
+        if method != PROJECT:
             check_embedding(regressor, constraints, method)
+        if asked and method != BEST:
+            raise ValueError(_no_background(self.background, self.method, mesh))
         settle = method != PROJECT or self.members == "each"
         settle = settle and self.uncertainty != "residual"  # which is not of members
-        told = self.drop_value_columns, method, settle, self.background
-        return BoundaryBackbone(regressor, constraints, *told)
+        options = self.drop_value_columns, method, settle, self.background
+        return BoundaryBackbone(regressor, constraints, *options)
 
     def _notes(self) -> tuple[str, ...]:
         told = f"method {self.method_!r}"
@@ -328,6 +340,17 @@ class BoundaryEnforcedOperator(Constrained):
         moved = super().on_grid(grid)
         moved.background_ = moved._backbone.background
         return moved
+
+
+def _no_background(background: Any, method: str, mesh: bool) -> str:
+    """Say why there is no background, and what to do."""
+    why = f"method={method!r} has none"
+    if method == AUTO:
+        why = "a Mesh has none" if mesh else "there is no face with a condition"
+    return (
+        f"background={background!r} is what a backbone need not learn with method='lift', but "
+        f"{why}. Leave background at 'auto', or take method='lift' on a Grid."
+    )
 
 
 class SettledErrors(ErrorModel):

@@ -81,6 +81,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     _PART: ClassVar[str]  # what its parts are called in errors
     _HOLD_OUT: ClassVar[str] = "error_model='calibrated'"  # what makes fit hold fields out
+    _RESIDUAL: ClassVar[str] = "error_model='residual'"  # what takes residuals for the uncertainty
     _PARTS: ClassVar[str]  # the parameter whose parts have names: ``<parameter>__<name>__<key>``
 
     # Set in fit, together with their public parts.
@@ -223,7 +224,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         given = None if self.calibration is None else self._calibration_data(layout, seen)
         if _takes_residuals(errors, layout, len((given or training)[1])):
             spread, data = residual_spread(backbone, layout, *training, given)
-            fitted = errors.alone(spread)
+            fitted = errors.alone(np.hypot(spread, backbone.stencil_std))
             return fitted, conformity_scores(fitted, data)
         if given is None and not self._holds_out(errors, backbone, layout, training[0]):
             return errors, []
@@ -799,6 +800,6 @@ def _warn_unit_variance(estimator: Constrained) -> None:
     warn_user(
         f"The backbone of {type(estimator).__name__} states no uncertainty; unit variance is taken "
         f"at every point, so standard deviations, covariances and samples have no scale. Use "
-        f"error_model='residual', an ensemble (EnsembleRegressor, or n_members of our nets), or a "
+        f"{estimator._RESIDUAL}, an ensemble (EnsembleRegressor, or n_members of our nets), or a "
         f"probabilistic backbone."
     )

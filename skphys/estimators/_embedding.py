@@ -17,14 +17,17 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
-from skphys.conditioning import Diagonal, Gaussian, condition
 from skphys.constraints import ConstraintSet, EqualitySystem
 from skphys.estimators._backbone import Backbone, tell_net, with_hook
 from skphys.estimators._background import Background
+from skphys.estimators._on_grid import interpolated
 from skphys.estimators._packed import boundary_batch, embed_boundary
-from skphys.estimators._regridded import RegriddedBackground, at_points
+from skphys.estimators._regridded import RegriddedBackground
+from skphys.estimators._stencil_error import stencil_std, student
+from skphys.estimators._told_errors import settled, with_error
 from skphys.estimators._zero_field import ZeroField
 from skphys.grids import grid_parts
 from skphys.neural import BoundaryBatch
@@ -38,14 +41,12 @@ from skphys.predictive import (
     last_step,
     predict_distribution,
     transformed,
-    with_variance,
 )
 
 HOOK = "boundary"
 LIFT, PROJECT = "lift", "project"
 KERNELS = ("kernel", "kernel_block")
-UNSTATED = 0.1  # error of a net that states none, as a part of what a background left it
-FLOOR = 1e-6  # smallest variance of a point that moves, as a part of the field's mean variance
+AT_ONCE = 2**20  # values of fields that are asked for at once
 
 
 def check_embedding(regressor: Any, constraints: ConstraintSet, method: str) -> None:
@@ -143,6 +144,9 @@ class BoundaryBackbone(Backbone):
 
     def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> BoundaryBackbone:
         """Fit the regressor to what the background leaves, with the boundary's values in X."""
+        fields = y.reshape(len(y), -1)
+        self.stencil_std = stencil_std(self._system(X, None), fields)
+        self.learned = self.stencil_std, self.constraints.grid
         if self.method == PROJECT:
             return super().fit(X, y, **fit_params)
         batch = self._batch(X)
@@ -157,7 +161,24 @@ class BoundaryBackbone(Backbone):
             fit_params = {**fit_params, hook: batch}
         elif self.method in KERNELS:
             self.regressor = tell_net(self.regressor, self.constraints.grid, batch.embedding)
-        return super().fit(X, y, **fit_params)
+        super().fit(X, y, **fit_params)
+        if self.background is not None and not self.background.learned:
+            self.background.std_ = self._left_by_members(X, fields)
+        return self
+
+    def _left_by_members(self, X: Any, y: np.ndarray) -> np.ndarray:
+        """Return the root mean square of what members leave of fields that they were trained on.
+
+        Few members agree on more than they know, above all where a lift decides.
+        """
+        squares, step = np.zeros(y.shape[1]), max(1, AT_ONCE // y.shape[1])
+        for start in range(0, len(y), step):
+            some = np.arange(start, min(start + step, len(y)))
+            told = self._ask_told(_safe_indexing(X, some), None, want_cov=False)
+            if told.member_means is None:
+                return squares
+            squares += np.sum((y[some] - told.mean) ** 2, axis=0)
+        return student(len(y)) * np.sqrt(squares / len(y))
 
     def ask(
         self, X: Any, values: Mapping[str, Any] | None = None, *, want_cov: bool = True
@@ -171,18 +192,20 @@ class BoundaryBackbone(Backbone):
             prediction = self._ask_told(X, values, want_cov)
         if prediction.member_means is None or not self._settles(prediction):
             return prediction
-        return _settled(prediction, self._system(X, values))
+        return settled(prediction, self._system(X, values))
 
     def _ask_told(self, X: Any, values: Mapping[str, Any] | None, want_cov: bool) -> Prediction:
         batch = self._batch(X, values)
         if self.background is not None:
             batch = replace(batch, embedding=self.background.told(batch.embedding))
         prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
-        if self.background is None:
+        if self.background is not None:
+            background = self.background(numeric_inputs(X, self.constraints), batch.values)
+            prediction = prediction.affine(self.background.units, background)
+            prediction = with_error(prediction, self.background.std_, self.background.grid)
+        if not prediction.states_uncertainty:
             return prediction
-        background = self.background(numeric_inputs(X, self.constraints), batch.values)
-        prediction = prediction.affine(self.background.units, background)
-        return _with_error(prediction, self.background.std_, self.background.grid)
+        return with_error(prediction, self.stencil_std, self.constraints.grid)
 
     @property
     def untold(self) -> bool:
@@ -200,6 +223,7 @@ class BoundaryBackbone(Backbone):
     def on_grid(self, constraints: ConstraintSet) -> BoundaryBackbone:
         """Return the backbone on the grid of other constraints, with the same weights."""
         moved = super().on_grid(constraints)
+        moved.stencil_std = interpolated(*self.learned, constraints.grid)
         if self.background is not None:
             embedding = embed_boundary(constraints.named, constraints.grid, self.method)
             moved.background = self.background.on_grid(embedding, constraints.grid)
@@ -212,7 +236,7 @@ class BoundaryBackbone(Backbone):
         grid, fields = self.constraints.grid, y.reshape(len(y), -1)
         inputs = numeric_inputs(X, self.constraints)
         background = Background(batch.embedding, grid, self.wanted)
-        background.fit(inputs, batch.values, fields)
+        background.fit(inputs, batch.values, fields, input_names(X, self.constraints))
         norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(grid)]
         rest = background.take_rest()
         if not background.explained_ and rescale:
@@ -234,66 +258,6 @@ class BoundaryBackbone(Backbone):
         )
 
 
-def _with_error(prediction: Prediction, std: np.ndarray, grid: Any) -> Prediction:
-    """Add the error of a background to what a regressor states.
-
-    One that states nothing errs alike at all points, also where the background is sure.
-    """
-    if not std.any():
-        return prediction
-    stated = prediction.standard_deviation()
-    if stated is None:
-        usual = [np.sqrt(np.mean(std[part] ** 2)) for _, part in grid_parts(grid)]
-        std = np.hypot(std, UNSTATED * at_points(usual, grid))
-        return replace(prediction, std=np.broadcast_to(std, prediction.mean.shape))
-    cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds
-    if means is not None:
-        stds = np.broadcast_to(np.hypot(0.0 if stds is None else stds, std), means.shape)
-        return Prediction.of_members(means, stds, prediction.constraints)
-    total = np.hypot(stated, std)
-    cov = None if cov is None else with_variance(cov, total**2)
-    return replace(prediction, std=total, cov=cov)
-
-
-def _settled(prediction: Prediction, system: EqualitySystem) -> Prediction:
-    """Move each member by itself onto exact rows, with independent points.
-
-    The members then differ only where the rows leave them free. Where they nearly obey the rows
-    already, what they differ by along the rows is rounding, and says nothing of the interior, so
-    it must not get into their covariance.
-
-    Parameters
-    ----------
-    prediction : Prediction
-        With members.
-    system : EqualitySystem
-        What holds, without noise.
-
-    Returns
-    -------
-    Prediction
-        With other members, their average, and standard deviations as stated by each member.
-    """
-    assert prediction.member_means is not None
-    if system.rows.shape[0] == 0:
-        return prediction
-    means, metric = prediction.member_means.copy(), _metric(prediction)
-    for fields, known in system.by_known():
-        prior = Gaussian(means[:, fields], Diagonal(metric[fields]))
-        means[:, fields] = condition(prior, known.rows, known.values).mean
-    return replace(prediction, mean=means.mean(axis=0), member_means=means, std=None)
-
-
-def _metric(prediction: Prediction) -> np.ndarray:
-    """Return the marginal variances, of shape (n_samples, n_points), all above zero."""
-    assert prediction.member_means is not None
-    variance = prediction.member_means.var(axis=0)
-    if prediction.member_stds is not None:
-        variance = variance + np.mean(prediction.member_stds**2, axis=0)
-    scale = variance.mean(axis=1, keepdims=True)
-    return np.where(scale > 0.0, np.maximum(variance, FLOOR * scale), 1.0)
-
-
 def _ask(regressor: Any, X: Any, batch: BoundaryBatch, want_cov: bool) -> Prediction:
     """Ask a regressor that was told about the boundary in fit, if it could be told."""
     if not has_fit_parameter(last_step(regressor), HOOK):
@@ -311,16 +275,27 @@ def numeric_inputs(X: Any, constraints: ConstraintSet) -> np.ndarray:
 
     Columns that are whole fields stay together, even if a value is taken from one of them.
     """
-    if np.prod(X.shape[1:]) % grid_parts(constraints.grid)[0][0].n_points:
-        X = constraints.hide(X)
-    if hasattr(X, "select_dtypes"):
-        X = X.select_dtypes("number")
+    X = _inputs(X, constraints)
     if sparse.issparse(X):
         return np.empty((X.shape[0], 0))
     try:
         return np.asarray(X, dtype=np.float64).reshape(len(X), -1)
     except (TypeError, ValueError):
         return np.empty((len(X), 0))
+
+
+def input_names(X: Any, constraints: ConstraintSet) -> list[str] | None:
+    """Return the names of these columns, if X is a DataFrame of pandas that names them."""
+    if not hasattr(X, "select_dtypes"):
+        return None
+    names = list(_inputs(X, constraints).columns)
+    return names if all(isinstance(name, str) for name in names) else None
+
+
+def _inputs(X: Any, constraints: ConstraintSet) -> Any:
+    if np.prod(X.shape[1:]) % grid_parts(constraints.grid)[0][0].n_points:
+        X = constraints.hide(X)
+    return X.select_dtypes("number") if hasattr(X, "select_dtypes") else X
 
 
 class _Asked:

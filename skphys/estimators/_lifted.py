@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero, mean_norm
+from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero
+from skphys.estimators._ridge import mean_norm
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryEmbedding, SmoothLift
 
@@ -18,6 +21,7 @@ Array = NDArray[np.float64]
 AUTO = "auto"
 ROUNDING = 1e-13  # what is left of fields below this part of their size is rounding
 DECAYS = (np.inf, 0.3, 0.1, 0.03)  # of lifts, in parts of an axis
+FEW = 20  # fields up to which the choice of ridges from left-out errors makes these too small
 VALUES, ALL = ("dirichlet",), ("dirichlet", "neumann", "robin", "periodic")
 
 
@@ -47,7 +51,7 @@ class Lifted:
     def fit(self, seen: Seen, y: Array) -> Lifted:
         """Learn fields, and what is left of each of them from the others."""
         self.candidate.fit(seen.features, seen.groups, y)
-        told, tried = y - self.candidate.left_out, []
+        told, tried = y - self._left_out(seen, y), []
         for decay in self.decays:
             rest = y - self.lift(seen.embedding, seen.grid, decay).correct(told, seen.values)
             tried.append((_spread(rest), -decay, rest))
@@ -55,6 +59,17 @@ class Lifted:
         self.decay = -decay
         del self.candidate.left_out
         return self
+
+    def _left_out(self, seen: Seen, y: Array) -> Array:
+        """Return what is left of each field; of few fields by learning anew without it."""
+        if len(y) > FEW or not isinstance(self.candidate, Affine | Kernel):
+            return self.candidate.left_out
+        left_out, features = y.copy(), seen.features
+        for i in range(len(y)) if len(y) > 1 else ():
+            others = np.arange(len(y)) != i
+            one = copy(self.candidate).fit(features[others], seen.groups, y[others])
+            left_out[i] -= one(features[[i]])[0]
+        return left_out
 
     def __call__(self, seen: Seen) -> Array:
         """Return the fields of other samples."""
@@ -109,7 +124,9 @@ class Seen:
         return groups + [slice(n + face.start, n + face.stop) for face in faces]
 
 
-def candidates(wanted: Any, grid: Grid | Components) -> dict[str, Lifted]:
+def candidates(
+    wanted: Any, grid: Grid | Components, names: Sequence[str] | None = None
+) -> dict[str, Lifted]:
     """Return the candidates by name: those of ours, all of them for "auto", or the user's."""
     ours = {
         "values": Lifted(Zero(), VALUES),
@@ -122,7 +139,7 @@ def candidates(wanted: Any, grid: Grid | Components) -> dict[str, Lifted]:
         return ours
     if isinstance(wanted, str):
         return {wanted: ours[wanted]}
-    return {type(wanted).__name__: Lifted(Refitted(wanted), VALUES, (np.inf,))}
+    return {type(wanted).__name__: Lifted(Refitted(wanted, names), VALUES, (np.inf,))}
 
 
 def _field_size(n_inputs: int, grid: Grid | Components) -> int:

@@ -76,8 +76,10 @@ def more_features(regressor: Any, moved: Any, constraints: ConstraintSet, n_feat
     for key in constraints.columns:
         if isinstance(key, int) and key >= 0:
             raise ValueError(
-                f"X holds other columns on the new grid, so Column({key}) is not what it was. "
-                f"Count value columns from the end, Column(-1), or name them in a DataFrame."
+                f"X holds fields of other sizes on the new grid, so Column({key}) is not what it "
+                f"was. Fit with value columns behind the fields, and count them from the end: "
+                f"Column({key - n_features}) instead of Column({key}). Or fit on a DataFrame, and "
+                f"name them."
             )
     return int(after - before)
 

@@ -107,21 +107,23 @@ def _packed(
     """Return the values of all faces side by side, (n_samples, n_values)."""
     n_samples = X.shape[0]
     declared = [(name, c) for name, c in constraints if name not in given]
-    values = boundary_values(declared, grid, X, feature_names)
+    values = boundary_values(declared, grid, X, feature_names, unknown=True)
     packed = [np.empty((n_samples, 0))]
     for name, constraint in constraints:
         if constraint.kind == "periodic":
             continue
         if name in given:
             packed.append(_over_face(given[name], constraint, grid, n_samples))
-            if not np.isfinite(packed[-1]).all():
-                raise ValueError(
-                    f"constraint_values[{name!r}] is not finite for every field; a value that is "
-                    f"not known (NaN) needs method='project'."
-                )
         else:
             face = values[name].reshape(len(values[name]), -1)
             packed.append(np.broadcast_to(face, (n_samples, face.shape[1])))
+        unknown = np.isnan(packed[-1]).any(axis=1).sum()
+        if unknown:
+            raise ValueError(
+                f"The value of {name!r} is not known (NaN) for {unknown} of {n_samples} field(s), "
+                f"but a backbone that is told of the boundary needs all of them. Fill them in, or "
+                f"take method='project', which leaves such a face of a field as predicted."
+            )
     return np.concatenate(packed, axis=1)
 
 

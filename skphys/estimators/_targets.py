@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ Part = tuple[ConstraintSet, FieldTable, np.ndarray]
 
 
 def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
-    """Warn, once for each constraint, if true fields could not violate it as the targets do.
+    """Warn, once for all constraints, if true fields could not violate them as the targets do.
 
     Raises the errors of constraints that cannot be stated for the training data.
     """
@@ -48,9 +48,9 @@ def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
             before = found.get(name, (0.0, 0.0))
             found[name] = max(excess, before[0]), max(size, before[1])
     named = dict(layout.constraints.named)
-    for name, (excess, size) in found.items():
-        if excess > 0.0:
-            _warn(name, size, _cause(named[name], layout, X, y))
+    sizes = {name: size for name, (excess, size) in found.items() if excess > 0.0}
+    if sizes:
+        _warn(sizes, {_cause(named[name], layout, X, y): None for name in sizes})
 
 
 def _violations(
@@ -156,10 +156,12 @@ def warn_if_outside(layout: Layout, X: Any) -> None:
     warn_user(f"The training table: {fault} {hint}")
 
 
-def _warn(name: str, size: float, cause: str) -> None:
+def _warn(sizes: Mapping[str, float], causes: Iterable[str]) -> None:
+    missed = ", ".join(f"{name!r} by up to {size:.3g}" for name, size in sizes.items())
+    whose = "its" if len(sizes) == 1 else "their"
     warn_user(
-        f"The training targets violate constraint {name!r} by up to {size:.3g}, more than its "
-        f"discretization explains. {cause}",
+        f"The training targets violate constraint {missed}, more than {whose} discretization "
+        f"explains. {' '.join(causes)}",
     )
 
 

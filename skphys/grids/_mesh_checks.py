@@ -110,8 +110,14 @@ def _as_part(
     if callable(part):
         if face_points is None:
             raise ValueError(f"boundary[{name!r}] is a callable of face_points, which are missing.")
-        chosen = np.zeros(len(ends), dtype=bool)
-        chosen[ends] = part(face_points[ends])
+        chosen, said = np.zeros(len(ends), dtype=bool), np.asarray(part(face_points[ends]))
+        if said.dtype != bool or said.shape != (ends.sum(),):
+            raise ValueError(
+                f"boundary[{name!r}] is called with the middles of the {ends.sum()} faces that "
+                f"have an outside, and must say True or False of each; got dtype {said.dtype} and "
+                f"shape {said.shape}. Compare, such as points[:, 0] == 0."
+            )
+        chosen[ends] = said
     else:
         chosen = np.asarray(part)
     if chosen.dtype == bool and chosen.shape == ends.shape:
@@ -119,7 +125,8 @@ def _as_part(
     if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not chosen.size:
         raise ValueError(
             f"boundary[{name!r}] must hold numbers of faces, at least one, or be a boolean mask of "
-            f"shape ({len(ends)},), or a callable that makes one of the faces' points."
+            f"shape ({len(ends)},), or a callable that makes one of the faces' points; got dtype "
+            f"{chosen.dtype} and shape {chosen.shape}."
         )
     inside = (chosen < 0) | (chosen >= len(ends)) | ~ends[np.clip(chosen, 0, len(ends) - 1)]
     if inside.any():

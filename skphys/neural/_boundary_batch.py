@@ -75,6 +75,12 @@ class BoundaryEmbedding:
         """Number of values of all faces together."""
         return max((face.values.stop for face in self.faces), default=0)
 
+    @property
+    def value_names(self) -> list[str]:
+        """Names of the values: of their faces, with numbers where a face has several."""
+        sizes = [(face.name, face.values.stop - face.values.start) for face in self.faces]
+        return [f"{n}_{i}" if size > 1 else n for n, size in sizes for i in range(size)]
+
     def same_points(self, other: BoundaryEmbedding) -> bool:
         """Say whether another embedding of this boundary is on the same points."""
         return all(

@@ -96,7 +96,9 @@ def count_channels(n_features: int, sample_shape: tuple[int, ...] | None, grid: 
         raise ValueError(
             f"X has {n_features} column(s), not a multiple of the {grid.n_points} points of a "
             f"field in y. Give whole channels, (n_samples, n_channels * n_points); "
-            f"skphys.preprocessing.GridFeatures makes channels of parameters and coordinates."
+            f"skphys.preprocessing.GridFeatures makes channels of parameters and coordinates, and "
+            f"drop_value_columns=True of a constrained estimator keeps columns with the values of "
+            f"a boundary away."
         )
     return n_features // grid.n_points
 

@@ -8,6 +8,7 @@ import pytest
 from backbones import Stored, WithStd
 from scipy.linalg import null_space
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import Ridge
 
 from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor
 from skphys.conditioning import Diagonal, Gaussian, condition
@@ -330,3 +331,16 @@ def test_meshes_have_no_rows():
     mesh = Mesh([0.5, 1.5], [1.0, 1.0], [[0, 1]])
     with pytest.raises(TypeError, match="DivergenceFree needs Grids; 'u' has a Mesh"):
         DivergenceFree().rows(flow_on(mesh))
+
+
+def test_one_warning_for_all_constraints():
+    """Noise on a flow violates its law and all of its walls; that is one cause."""
+    flow = make_lid_driven_cavity(6, n_points=9, t=0.1, refinement=1, random_state=0)
+    noise = 0.3 * np.random.default_rng(0).standard_normal(flow.target.shape)
+    walls = boundary_constraints(flow.boundary, flow.grid)
+    both = [("flow", DivergenceFree()), *walls]
+    model = ConservationConstrainedRegressor(Ridge(), both, flow.grid, error_model="stated")
+    with pytest.warns(UserWarning, match="violate constraint 'flow' by up to") as found:
+        model.fit(flow.data, flow.target + noise)
+    assert len(found) == 1
+    assert all(f"{name!r} by up to" in str(found[0].message) for name, _ in walls)

@@ -214,6 +214,13 @@ def test_errors_of_marks(boundary, message):
         Mesh(**LINE, face_points=[0.0])
 
 
+@pytest.mark.parametrize("said", [lambda p: p[:, 0], lambda p: True, lambda p: [0, 1, 1]])
+def test_a_callable_must_say_yes_or_no_of_each_face(said):
+    """Coordinates taken for a mask would mark nearly all faces; one True did all of them."""
+    with pytest.raises(ValueError, match=r"middles of the 2 faces .* True or False of each; got"):
+        Mesh(**LINE, face_points=ENDS, boundary={"low": said})
+
+
 @pytest.mark.parametrize(
     ("condition", "options", "message"),
     [

@@ -30,10 +30,11 @@ from skphys.constraints import (
     boundary_constraints,
 )
 from skphys.estimators._background import Background
-from skphys.estimators._candidates import RIDGES, Affine, Zero
+from skphys.estimators._candidates import Affine, Zero
 from skphys.estimators._embedding import numeric_inputs
 from skphys.estimators._lifted import ALL, DECAYS, VALUES, Lifted
 from skphys.estimators._packed import boundary_batch, embed_boundary
+from skphys.estimators._ridge import RIDGES
 from skphys.grids import Axis, Components, Grid, resample
 from skphys.neural import SmoothLift
 
@@ -458,7 +459,7 @@ def test_few_samples(n_samples):
 def test_values_that_are_not_finite():
     X, y = tabular()
     model = lifted(Ridge(), X, y)
-    with pytest.raises(ValueError, match=r"'x_left'\] is not finite"):
+    with pytest.raises(ValueError, match=r"'x_left' is not known .NaN. for 30 of 30"):
         model.predict(X, constraint_values={"x_left": np.full(30, np.nan)})
 
 
