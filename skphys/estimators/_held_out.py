@@ -93,8 +93,8 @@ def _folds(layout: Layout, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     if n_fields < 2:
         raise ValueError(
             f"An error model that learns out of fold needs at least two fields whose rows of X "
-            f"differ; got {n_fields} of n_samples={X.shape[0]}. Give calibration=(X, y), or take the "
-            f"errors as they are stated."
+            f"differ; got {n_fields} of n_samples={X.shape[0]}. Give calibration=(X, y), or "
+            f"take the errors as they are stated."
         )
     folds = GroupKFold(min(5, n_fields), shuffle=True, random_state=0)
     return list(folds.split(fields, groups=fields))
