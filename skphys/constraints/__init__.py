@@ -14,6 +14,7 @@ from skphys.constraints.equality import LinearEquality
 from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
 from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
 from skphys.constraints.nonlinear import NonlinearConstraint, NonlinearEquality
+from skphys.constraints.over_step import OverStep
 from skphys.constraints.smoothness import Smoothness
 
 # isort: split
@@ -51,6 +52,7 @@ __all__ = [
     "Neumann",
     "NonlinearConstraint",
     "NonlinearEquality",
+    "OverStep",
     "Periodic",
     "Robin",
     "Smoothness",

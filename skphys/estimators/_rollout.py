@@ -1,0 +1,358 @@
+"""A one-step operator stepped forward, with what must hold imposed at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import (
+    _check_method_params,
+    _num_samples,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from skphys.constraints import Constraint, InequalityConstraint, NonlinearConstraint
+from skphys.estimators._conservation import ConservationConstrainedRegressor
+from skphys.estimators._random import set_random_states
+from skphys.estimators._steps import Steps, check_departure, training_range
+from skphys.grids import Components, Grid, Mesh
+from skphys.predictive import (
+    FieldRegressorMixin,
+    Prediction,
+    constraints_imposed,
+    final_estimator,
+    fit_backbone,
+    predict_distribution,
+    predict_mean,
+    seeded,
+)
+
+ALL: Any = slice(None)
+MAX_SEED = np.iinfo(np.int32).max
+
+
+class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
+    """Fields over time, by an operator from a field to the next that is applied again and again.
+
+    X holds the field at the start, and y the fields after 1, 2, ... steps. The operator learns from
+    all pairs of a field and the next. In `predict` it steps from its own fields, and whatever must
+    hold is imposed at every step, so that errors in it do not add up.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The one-step operator: any regressor of fields. Its X holds the field before the step in
+        the first `n_points` columns, and behind it the other columns of X. One that is constrained
+        itself, such as a `BoundaryEnforcedOperator`, is so at every step.
+    n_steps : int, default=None
+        How many steps `predict` takes; None takes as many as y has. It may be set after fit.
+    constraints : constraint, list of them or of (str, constraint), default=None
+        What must hold for each field, as in `ConservationConstrainedRegressor`, around which the
+        estimator is then put. Values come from the columns that the operator sees. What balances
+        over a step is an `OverStep`.
+    grid : Grid, Mesh or Components, default=None
+        The points of one field, without time. None says that y holds one step, of unit cells.
+    by_step : dict of str to list of (str or int), default=None
+        Columns of X that hold a value for each step, such as the rates of a heater, by the name
+        of the one column that takes their place at a step. In an array these columns come last,
+        in the order of the dict.
+    n_draws : int, default=20
+        How many rollouts of drawn fields the standard deviations are taken from.
+    persistent : bool, default=True
+        Whether a draw repeats its random numbers at each step: an operator that errs in one
+        direction does so again at the next step, and an ensemble's member stays itself. Otherwise
+        the errors of different steps are independent, and partly average out.
+    push_forward : int, default=0
+        How often the operator is fitted again, each time also on the fields that it predicts
+        itself one step into the training data, with the true fields after them ([1]_, section 3.1).
+    max_departure : float or None, default=3.0
+        A rollout is stopped by an error when a field leaves the range of the training fields by
+        more than so many times the width of that range, for each component. None never stops.
+    random_state : int, RandomState instance or None, default=None
+        Seeds every parameter of the estimator that is, or ends in, ``random_state``.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted one-step operator, with its constraints.
+    grid_ : Grid, Mesh or Components
+        The points of one field.
+    n_steps_fitted_ : int
+        The number of steps in y.
+    range_ : tuple of ndarray of shape (n_points,)
+        The least and the largest values of the training fields, the same within a component.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features; only if X has string names.
+
+    See Also
+    --------
+    skphys.constraints.OverStep : Budgets over a step.
+    ConservationConstrainedRegressor : What is put around the estimator.
+
+    Notes
+    -----
+    `predict` steps the mean: each step starts from the mean of the one before. Standard deviations
+    are root mean squares of the drawn rollouts around it. A draw starts from the field in X, and at
+    each step is drawn from what the operator states of the field it has come to. The draws
+    are those of a fixed seed.
+
+    References
+    ----------
+    .. [1] J. Brandstetter, D. Worrall, M. Welling. Message passing neural PDE solvers. ICLR 2022,
+       arXiv 2202.03376.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from skphys import RolloutRegressor
+    >>> from skphys.constraints import ConservationLaw, OverStep
+    >>> from skphys.grids import Axis, Grid
+    >>> ring = Grid(x=Axis.periodic(0.0, 1.0, 16))
+    >>> start = np.random.default_rng(0).normal(size=(30, 16)) + 1.0
+    >>> y = np.hstack([np.roll(start, k, axis=1) for k in (1, 2, 3)])
+    >>> law = OverStep(ConservationLaw(over="x", inflow=0.0))
+    >>> model = RolloutRegressor(Ridge(), 100, law, ring).fit(start, y)
+    >>> fields = model.predict(start[:2]).reshape(2, 100, 16)
+    >>> bool(np.allclose(fields.mean(axis=2), start[:2].mean(axis=1, keepdims=True), rtol=1e-12))
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "n_steps": [Interval(Integral, 1, None, closed="left"), None],
+        "constraints": [
+            Constraint,
+            InequalityConstraint,
+            NonlinearConstraint,
+            list,
+            tuple,
+            None,
+        ],
+        "grid": [Grid, Mesh, Components, None],
+        "by_step": [Mapping, None],
+        "n_draws": [Interval(Integral, 2, None, closed="left")],
+        "persistent": ["boolean"],
+        "push_forward": [Interval(Integral, 0, None, closed="left")],
+        "max_departure": [Interval(Real, 0, None, closed="left"), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        n_steps: int | None = None,
+        constraints: Any = None,
+        grid: Grid | Mesh | Components | None = None,
+        *,
+        by_step: Mapping[str, Sequence[str | int]] | None = None,
+        n_draws: int = 20,
+        persistent: bool = True,
+        push_forward: int = 0,
+        max_departure: float | None = 3.0,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_steps = n_steps
+        self.constraints = constraints
+        self.grid = grid
+        self.by_step = by_step
+        self.n_draws = n_draws
+        self.persistent = persistent
+        self.push_forward = push_forward
+        self.max_departure = max_departure
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)  # the estimator checks its own parameters
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> RolloutRegressor:
+        """Fit the one-step operator on all pairs of a field and the next.
+
+        Parameters
+        ----------
+        X : {array-like, DataFrame} of shape (n_samples, n_features)
+            The fields at the start in the first `n_points` columns, then whatever else there is:
+            columns that are kept through the steps, and those of `by_step`.
+        y : array-like of shape (n_samples, n_steps * n_points) or (n_samples,)
+            The fields after each step, in C order over (step, point).
+        **fit_params : dict
+            Passed to the estimator's fit, or routed to it with metadata routing enabled; those
+            with one entry a sample are repeated for each step.
+
+        Returns
+        -------
+        self : RolloutRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X, y, the grid and `by_step` do not fit each other.
+        """
+        y = self._check_targets(y)  # first: scikit-learn forgets the names of X in it
+        X = self._check_X(X, reset=True)
+        check_consistent_length(X, y)
+        grid = self._grid_of(y)
+        steps = Steps(grid.n_points, self.by_step or {}, X)
+        fields = np.concatenate([steps.start(X), y.reshape(len(y), -1)], axis=1, dtype=np.float64)
+        fields = fields.reshape(len(y), -1, grid.n_points)
+        pairs = [(steps.table(X, k, fields[:, k]), fields[:, k + 1]) for k in range(_last(fields))]
+        params = self._routed(fit_params)
+        model = self._fit_on(pairs, params)
+        for _ in range(self.push_forward):
+            later = [
+                (steps.table(X, k + 1, _rows(model, pairs[k][0])), fields[:, k + 2])
+                for k in range(_last(fields) - 1)
+            ]
+            model = self._fit_on([*pairs, *later], params)
+        self.estimator_, self.grid_, self._steps = model, grid, steps
+        self.n_steps_fitted_, self.range_ = len(pairs), training_range(fields, grid)
+        return self
+
+    def _check_X(self, X: Any, reset: bool) -> Any:
+        """Check an array in full; of a data frame, whose columns keep their types, the names."""
+        if hasattr(X, "iloc") and all(isinstance(n, str) for n in getattr(X, "columns", [0])):
+            return validate_data(self, X, reset=reset, skip_check_array=True)
+        return validate_data(self, X, reset=reset)
+
+    def _grid_of(self, y: np.ndarray) -> Any:
+        """Return the grid of one field, after a check that y holds whole steps."""
+        width = y.size // len(y)
+        if self.grid is None:
+            return Grid.unit(width)
+        if width % self.grid.n_points:
+            raise ValueError(
+                f"y has {width} column(s), which is no multiple of the {self.grid.n_points} points "
+                f"of the grid: y must hold the fields after each step, and the grid one field."
+            )
+        return self.grid
+
+    def _fit_on(self, pairs: Sequence[tuple[Any, np.ndarray]], params: dict[str, Any]) -> Any:
+        """Return the operator, with its constraints, fitted on tables and the fields after."""
+        model = clone(self.estimator)
+        if self.constraints is not None:
+            model = ConservationConstrainedRegressor(model, self.constraints, self.grid)
+        seed = set_random_states(model, self.random_state)
+        tables, after = zip(*pairs, strict=True)
+        table, y = Steps.stacked(tables), np.concatenate(after)
+        y = y.ravel() if self._target_ndim == 1 else y
+        samples = np.tile(np.arange(len(after[0])), len(pairs))
+        params = _check_method_params(tables[0], params, indices=samples)
+        with seeded(final_estimator(model), seed):  # a net has no random_state of its own
+            return fit_backbone(model, table, y, **params)
+
+    def _fields(self, X: Any, want: str, **options: Any) -> Iterator[tuple[Any, Any, Any]]:
+        yield ALL, ALL, _Rollouts(self, self._checked(X))
+
+    def _stated(self, X: Any, want: str, **options: Any) -> Prediction:
+        """Return the members, which are the drawn rollouts."""
+        return Prediction.of_members(_Rollouts(self, self._checked(X)).draws)
+
+    def _predict_distribution(self, X: Any, *, rows: str, want_cov: bool) -> Prediction:
+        """Return the mean's rollout, with the drawn ones as members if an uncertainty is stated."""
+        rollouts = _Rollouts(self, self._checked(X))
+        try:
+            draws = rollouts.draws
+        except _NothingStated:
+            return Prediction(rollouts.mean)
+        return Prediction(rollouts.mean, rollouts.std(), member_means=draws)
+
+    def _checked(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self._check_X(X, reset=False)
+
+    def _roll(self, X: Any, step: Callable[[Any, int], np.ndarray]) -> np.ndarray:
+        """Return the fields (n_samples, n_steps * n_points) that repeated steps lead to."""
+        n_steps = self.n_steps_fitted_ if self.n_steps is None else self.n_steps
+        field, found = self._steps.start(X), []
+        for k in range(n_steps):
+            field = step(self._steps.table(X, k, field), k)
+            if self.max_departure is not None:
+                check_departure(field, self.range_, self.max_departure, k + 1)
+            found.append(field)
+        return np.concatenate(found, axis=1)
+
+    def _as_fitted(self, array: Any, axis: int = 1) -> np.ndarray:
+        """Drop the axis of points if there is one step of fields that had none in fit."""
+        return super()._as_fitted(array, axis) if array.shape[axis] == 1 else array
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that targets may be fields."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class _NothingStated(ValueError):
+    """The one-step operator states no uncertainty."""
+
+
+class _Rollouts:
+    """The rollout of the mean and those of draws, made when they are asked for."""
+
+    def __init__(self, model: RolloutRegressor, X: Any) -> None:
+        self.model, self.X = model, X
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        operator = self.model.estimator_
+        return self.model._roll(self.X, lambda table, k: _rows(operator, table))
+
+    @cached_property
+    def draws(self) -> np.ndarray:
+        return self.sample(self.model.n_draws, 0)
+
+    def std(self) -> np.ndarray:
+        return np.sqrt(np.mean((self.draws - self.mean) ** 2, axis=0))
+
+    def dense(self) -> np.ndarray:
+        away = self.draws - self.mean
+        return np.einsum("dni,dnj->nij", away, away) / len(away)
+
+    def sample(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+        """Return rollouts of shape (n_samples, n_fields, n_steps * n_points)."""
+        rng = check_random_state(random_state)
+        return np.stack([self._drawn(int(seed)) for seed in rng.randint(MAX_SEED, size=n_samples)])
+
+    def _drawn(self, seed: int) -> np.ndarray:
+        operator, rng = self.model.estimator_, check_random_state(seed)
+
+        def step(table: Any, k: int) -> np.ndarray:
+            again = seed if self.model.persistent else int(rng.randint(MAX_SEED))
+            return _draw(operator, table, again)
+
+        return self.model._roll(self.X, step)
+
+
+def _last(fields: np.ndarray) -> int:
+    """Return the number of pairs of a field and the next."""
+    return fields.shape[1] - 1
+
+
+def _rows(model: Any, X: Any) -> np.ndarray:
+    """Return the mean after one step, one field a row."""
+    return np.asarray(predict_mean(model, X), dtype=np.float64).reshape(_num_samples(X), -1)
+
+
+def _draw(model: Any, X: Any, seed: int) -> np.ndarray:
+    """Return one draw of each field after one step; of an ensemble, all of the same member."""
+    if isinstance(model, FieldRegressorMixin):
+        return np.asarray(model.sample_y(X, 1, seed)).reshape(_num_samples(X), -1)
+    with constraints_imposed():
+        stated = predict_distribution(model, X, rows="fields", want_cov=True)
+    if not stated.states_uncertainty:
+        raise _NothingStated(
+            f"{type(model).__name__}, the one-step operator in RolloutRegressor, states no "
+            f"uncertainty; use a probabilistic regressor, an EnsembleRegressor of it, or "
+            f"constraints, whose error model learns one."
+        )
+    return np.asarray(stated.distribution().sample(1, seed))[0]
