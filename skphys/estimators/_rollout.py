@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -21,8 +21,9 @@ from sklearn.utils.validation import (
 
 from skphys.constraints import Constraint, InequalityConstraint, NonlinearConstraint
 from skphys.estimators._conservation import ConservationConstrainedRegressor
+from skphys.estimators._held_out import FEWEST_FIELDS
 from skphys.estimators._random import set_random_states
-from skphys.estimators._steps import Steps, check_departure, training_range
+from skphys.estimators._steps import Rollouts, Steps, check_departure, stacked, training_range
 from skphys.grids import Components, Grid, Mesh
 from skphys.predictive import (
     FieldRegressorMixin,
@@ -70,6 +71,10 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         Whether a draw repeats its random numbers at each step: an operator that errs in one
         direction does so again at the next step, and an ensemble's member stays itself. Otherwise
         the errors of different steps are independent, and partly average out.
+    held_out : float, default=0.2
+        Share of the rows of X whose errors, under `constraints`, teach the error model: the
+        operator is fitted without them, and then again with all rows. 0, or fewer than ten rows,
+        leaves it to the error model, which then knows pairs of a field and the next, not rollouts.
     push_forward : int, default=0
         How often the operator is fitted again, each time also on the fields that it predicts
         itself one step into the training data, with the true fields after them ([1]_, section 3.1).
@@ -143,6 +148,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         "by_step": [Mapping, None],
         "n_draws": [Interval(Integral, 2, None, closed="left")],
         "persistent": ["boolean"],
+        "held_out": [Interval(Real, 0, 1, closed="left")],
         "push_forward": [Interval(Integral, 0, None, closed="left")],
         "max_departure": [Interval(Real, 0, None, closed="left"), None],
         "random_state": ["random_state"],
@@ -158,6 +164,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         by_step: Mapping[str, Sequence[str | int]] | None = None,
         n_draws: int = 20,
         persistent: bool = True,
+        held_out: float = 0.2,
         push_forward: int = 0,
         max_departure: float | None = 3.0,
         random_state: Any = None,
@@ -169,6 +176,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self.by_step = by_step
         self.n_draws = n_draws
         self.persistent = persistent
+        self.held_out = held_out
         self.push_forward = push_forward
         self.max_departure = max_departure
         self.random_state = random_state
@@ -205,17 +213,9 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         steps = Steps(grid.n_points, self.by_step or {}, X)
         fields = np.concatenate([steps.start(X), y.reshape(len(y), -1)], axis=1, dtype=np.float64)
         fields = fields.reshape(len(y), -1, grid.n_points)
-        pairs = [(steps.table(X, k, fields[:, k]), fields[:, k + 1]) for k in range(_last(fields))]
-        params = self._routed(fit_params)
-        model = self._fit_on(pairs, params)
-        for _ in range(self.push_forward):
-            later = [
-                (steps.table(X, k + 1, _rows(model, pairs[k][0])), fields[:, k + 2])
-                for k in range(_last(fields) - 1)
-            ]
-            model = self._fit_on([*pairs, *later], params)
+        model = self._fitted_operator(Rollouts(steps, X, fields), self._routed(fit_params))
         self.estimator_, self.grid_, self._steps = model, grid, steps
-        self.n_steps_fitted_, self.range_ = len(pairs), training_range(fields, grid)
+        self.n_steps_fitted_, self.range_ = fields.shape[1] - 1, training_range(fields, grid)
         return self
 
     def _check_X(self, X: Any, reset: bool) -> Any:
@@ -236,19 +236,40 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         return self.grid
 
-    def _fit_on(self, pairs: Sequence[tuple[Any, np.ndarray]], params: dict[str, Any]) -> Any:
-        """Return the operator, with its constraints, fitted on tables and the fields after."""
-        model = clone(self.estimator)
-        if self.constraints is not None:
-            model = ConservationConstrainedRegressor(model, self.constraints, self.grid)
+    def _fitted_operator(self, data: Rollouts, params: dict[str, Any]) -> Any:
+        """Return the operator, fitted on all rollouts, that knows how it errs on left-out ones."""
+        n = len(data.fields)
+        if self.constraints is None:
+            return self._pushed(self.estimator, data, np.arange(n), params)
+        model = ConservationConstrainedRegressor(self.estimator, self.constraints, self.grid)
+        n_left = round(self.held_out * n)
+        if n_left < 1 or n < FEWEST_FIELDS:
+            return self._pushed(model, data, np.arange(n), params)
+        # The pairs of one rollout are alike, so whole rollouts are left out.
+        left, known = np.split(np.random.default_rng(0).permutation(n), [n_left])
+        model.calibration = stacked(data.take(left).pairs())
+        judged = self._pushed(model, data, known, params)
+        model.calibration, model.error_model = None, "stated"
+        judged.estimator_ = self._pushed(model, data, np.arange(n), params).estimator_
+        return judged
+
+    def _pushed(self, model: Any, data: Rollouts, rows: np.ndarray, params: Any) -> Any:
+        """Fit on the pairs of true fields, then also on those after predicted fields."""
+        data = data.take(rows)
+        fitted = self._fit_on(model, data.pairs(), rows, params)
+        for _ in range(self.push_forward):
+            pushed = data.pushed(partial(_rows, fitted))
+            fitted = self._fit_on(model, [*data.pairs(), *pushed], rows, params)
+        return fitted
+
+    def _fit_on(self, model: Any, pairs: Any, rows: np.ndarray, params: dict[str, Any]) -> Any:
+        """Return a clone, fitted on pairs that each hold the same rows of X."""
+        model = clone(model)
         seed = set_random_states(model, self.random_state)
-        tables, after = zip(*pairs, strict=True)
-        table, y = Steps.stacked(tables), np.concatenate(after)
-        y = y.ravel() if self._target_ndim == 1 else y
-        samples = np.tile(np.arange(len(after[0])), len(pairs))
-        params = _check_method_params(tables[0], params, indices=samples)
+        table, y = stacked(pairs)
+        params = _check_method_params(table, params, indices=np.tile(rows, len(pairs)))
         with seeded(final_estimator(model), seed):  # a net has no random_state of its own
-            return fit_backbone(model, table, y, **params)
+            return fit_backbone(model, table, y.ravel() if self._target_ndim == 1 else y, **params)
 
     def _fields(self, X: Any, want: str, **options: Any) -> Iterator[tuple[Any, Any, Any]]:
         yield ALL, ALL, _Rollouts(self, self._checked(X))
@@ -331,11 +352,6 @@ class _Rollouts:
             return _draw(operator, table, again)
 
         return self.model._roll(self.X, step)
-
-
-def _last(fields: np.ndarray) -> int:
-    """Return the number of pairs of a field and the next."""
-    return fields.shape[1] - 1
 
 
 def _rows(model: Any, X: Any) -> np.ndarray:

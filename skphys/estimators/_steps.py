@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,7 @@ class Steps:
         The training data, from which positions are found.
     """
 
-    def __init__(
-        self, n_points: int, by_step: Mapping[str, Sequence[str | int]], X: Any
-    ) -> None:
+    def __init__(self, n_points: int, by_step: Mapping[str, Sequence[str | int]], X: Any) -> None:
         if X.shape[1] < n_points:
             raise ValueError(
                 f"X has {X.shape[1]} column(s), but a field has {n_points} points: the first "
@@ -63,14 +62,52 @@ class Steps:
             )
         return keys[step]
 
-    @staticmethod
-    def stacked(tables: Sequence[Any]) -> Any:
-        """Return tables below one another."""
-        if not hasattr(tables[0], "iloc"):
-            return np.concatenate(tables)
-        import pandas as pd  # they are its tables
 
-        return pd.concat(tables, ignore_index=True)
+@dataclass(frozen=True)
+class Rollouts:
+    """True fields over time, to learn single steps from.
+
+    Attributes
+    ----------
+    steps : Steps
+        How tables of steps are made.
+    X : array or DataFrame of shape (n_samples, n_features)
+        The starts.
+    fields : ndarray of shape (n_samples, 1 + n_steps, n_points)
+        The fields at the start and after each step.
+    """
+
+    steps: Steps
+    X: Any
+    fields: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Rollouts:
+        """Return some of them."""
+        return Rollouts(self.steps, _safe_indexing(self.X, rows), self.fields[rows])
+
+    def pairs(self) -> list[tuple[Any, np.ndarray]]:
+        """Return for each step what the operator sees, and the fields after it."""
+        before, after = self.fields[:, :-1], self.fields[:, 1:]
+        return [
+            (self.steps.table(self.X, k, before[:, k]), after[:, k]) for k in range(after.shape[1])
+        ]
+
+    def pushed(self, predict: Callable[[Any], np.ndarray]) -> list[tuple[Any, np.ndarray]]:
+        """Return pairs from what is predicted of a step to the true fields after the next."""
+        return [
+            (self.steps.table(self.X, k + 1, predict(table)), self.fields[:, k + 2])
+            for k, (table, _) in enumerate(self.pairs()[:-1])
+        ]
+
+
+def stacked(pairs: Sequence[tuple[Any, np.ndarray]]) -> tuple[Any, np.ndarray]:
+    """Return all tables below one another, and all fields."""
+    tables, after = zip(*pairs, strict=True)
+    if not hasattr(tables[0], "iloc"):
+        return np.concatenate(tables), np.concatenate(after)
+    import pandas as pd  # they are its tables
+
+    return pd.concat(tables, ignore_index=True), np.concatenate(after)
 
 
 def training_range(fields: np.ndarray, grid: Any) -> tuple[np.ndarray, np.ndarray]:
