@@ -176,8 +176,10 @@ class OverStep(Constraint):
             Standard deviations.
         """
         noise = np.asarray(self.law.noise_std(None, self._both(grid)), dtype=np.float64)
+        if noise.size == 1:
+            return noise
         kept = self._stated(grid)[2]
-        return noise[..., kept] if noise.ndim and noise.shape[-1] == kept.size else noise
+        return noise[..., kept] if noise.shape[-1] == kept.size else noise
 
     def check_axes(self, names: Sequence[str]) -> None:
         """Raise if the law names an axis that there is not.

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 )
 
 from skphys.constraints import Constraint, InequalityConstraint, NonlinearConstraint
+from skphys.estimators._base_errors import BaseErrorModel
 from skphys.estimators._conservation import ConservationConstrainedRegressor
 from skphys.estimators._held_out import FEWEST_FIELDS
 from skphys.estimators._random import set_random_states
@@ -71,6 +72,9 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         Whether a draw repeats its random numbers at each step: an operator that errs in one
         direction does so again at the next step, and an ensemble's member stays itself. Otherwise
         the errors of different steps are independent, and partly average out.
+    error_model : str or BaseErrorModel, default="auto"
+        How the operator errs, as in `ConservationConstrainedRegressor`. What "auto" learns may be a
+        mixture with many members, which is slow over thousands of steps; "residual" is one Gaussian.
     held_out : float, default=0.2
         Share of the rows of X whose errors, under `constraints`, teach the error model: the
         operator is fitted without them, and then again with all rows. 0, or fewer than ten rows,
@@ -148,6 +152,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         "by_step": [Mapping, None],
         "n_draws": [Interval(Integral, 2, None, closed="left")],
         "persistent": ["boolean"],
+        "error_model": [str, BaseErrorModel],
         "held_out": [Interval(Real, 0, 1, closed="left")],
         "push_forward": [Interval(Integral, 0, None, closed="left")],
         "max_departure": [Interval(Real, 0, None, closed="left"), None],
@@ -164,6 +169,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         by_step: Mapping[str, Sequence[str | int]] | None = None,
         n_draws: int = 20,
         persistent: bool = True,
+        error_model: str | BaseErrorModel = "auto",
         held_out: float = 0.2,
         push_forward: int = 0,
         max_departure: float | None = 3.0,
@@ -176,6 +182,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self.by_step = by_step
         self.n_draws = n_draws
         self.persistent = persistent
+        self.error_model = error_model
         self.held_out = held_out
         self.push_forward = push_forward
         self.max_departure = max_departure
@@ -241,9 +248,11 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         n = len(data.fields)
         if self.constraints is None:
             return self._pushed(self.estimator, data, np.arange(n), params)
-        model = ConservationConstrainedRegressor(self.estimator, self.constraints, self.grid)
+        model = ConservationConstrainedRegressor(
+            self.estimator, self.constraints, self.grid, error_model=self.error_model
+        )
         n_left = round(self.held_out * n)
-        if n_left < 1 or n < FEWEST_FIELDS:
+        if n_left < 1 or n < FEWEST_FIELDS or self.error_model in ("stated", "identity"):
             return self._pushed(model, data, np.arange(n), params)
         # The pairs of one rollout are alike, so whole rollouts are left out.
         left, known = np.split(np.random.default_rng(0).permutation(n), [n_left])
