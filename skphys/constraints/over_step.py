@@ -78,7 +78,7 @@ class OverStep(Constraint):
         return (*self.law.value_parameters, "input_field")
 
     @property
-    def noise(self) -> Any:  # type: ignore[override]
+    def noise(self) -> Any:
         """That of the law."""
         return self.law.noise
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import (
     _check_method_params,
-    _num_samples,
     check_consistent_length,
     check_is_fitted,
     validate_data,
@@ -24,16 +22,14 @@ from skphys.estimators._base_errors import BaseErrorModel
 from skphys.estimators._conservation import ConservationConstrainedRegressor
 from skphys.estimators._held_out import FEWEST_FIELDS
 from skphys.estimators._random import set_random_states
-from skphys.estimators._steps import Rollouts, Steps, check_departure, stacked, training_range
+from skphys.estimators._stepper import NothingStatedError, Stepper, do_persist, next_mean
+from skphys.estimators._steps import Rollouts, Steps, stacked, training_range
 from skphys.grids import Components, Grid, Mesh
 from skphys.predictive import (
     FieldRegressorMixin,
     Prediction,
-    constraints_imposed,
     final_estimator,
     fit_backbone,
-    predict_distribution,
-    predict_mean,
     seeded,
 )
 
@@ -68,13 +64,14 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         in the order of the dict.
     n_draws : int, default=20
         How many rollouts of drawn fields the standard deviations are taken from.
-    persistent : bool, default=True
+    persistent : bool or "auto", default="auto"
         Whether a draw repeats its random numbers at each step: an operator that errs in one
         direction does so again at the next step, and an ensemble's member stays itself. Otherwise
-        the errors of different steps are independent, and partly average out.
+        the errors of different steps are independent, and partly average out. "auto" takes what has
+        the smaller CRPS on the rollouts that were held out, and repeats them where there are none.
     error_model : str or BaseErrorModel, default="auto"
         How the operator errs, as in `ConservationConstrainedRegressor`. What "auto" learns may be a
-        mixture with many members, which is slow over thousands of steps; "residual" is one Gaussian.
+        mixture of many members, slow over thousands of steps; "residual" is one Gaussian.
     held_out : float, default=0.2
         Share of the rows of X whose errors, under `constraints`, teach the error model: the
         operator is fitted without them, and then again with all rows. 0, or fewer than ten rows,
@@ -94,6 +91,8 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         The fitted one-step operator, with its constraints.
     grid_ : Grid, Mesh or Components
         The points of one field.
+    persistent_ : bool
+        Whether draws repeat their random numbers.
     n_steps_fitted_ : int
         The number of steps in y.
     range_ : tuple of ndarray of shape (n_points,)
@@ -151,7 +150,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         "grid": [Grid, Mesh, Components, None],
         "by_step": [Mapping, None],
         "n_draws": [Interval(Integral, 2, None, closed="left")],
-        "persistent": ["boolean"],
+        "persistent": ["boolean", StrOptions({"auto"})],
         "error_model": [str, BaseErrorModel],
         "held_out": [Interval(Real, 0, 1, closed="left")],
         "push_forward": [Interval(Integral, 0, None, closed="left")],
@@ -168,7 +167,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         *,
         by_step: Mapping[str, Sequence[str | int]] | None = None,
         n_draws: int = 20,
-        persistent: bool = True,
+        persistent: bool | str = "auto",
         error_model: str | BaseErrorModel = "auto",
         held_out: float = 0.2,
         push_forward: int = 0,
@@ -220,8 +219,10 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         steps = Steps(grid.n_points, self.by_step or {}, X)
         fields = np.concatenate([steps.start(X), y.reshape(len(y), -1)], axis=1, dtype=np.float64)
         fields = fields.reshape(len(y), -1, grid.n_points)
-        model = self._fitted_operator(Rollouts(steps, X, fields), self._routed(fit_params))
-        self.estimator_, self.grid_, self._steps = model, grid, steps
+        data = Rollouts(steps, X, fields)
+        operator, persistent = self._fitted_operator(data, self._routed(fit_params))
+        self.estimator_, self.grid_, self._steps = operator, grid, steps
+        self.persistent_ = persistent
         self.n_steps_fitted_, self.range_ = fields.shape[1] - 1, training_range(fields, grid)
         return self
 
@@ -243,31 +244,36 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         return self.grid
 
-    def _fitted_operator(self, data: Rollouts, params: dict[str, Any]) -> Any:
-        """Return the operator, fitted on all rollouts, that knows how it errs on left-out ones."""
-        n = len(data.fields)
+    def _fitted_operator(self, data: Rollouts, params: dict[str, Any]) -> tuple[Any, bool]:
+        """Return the operator, fitted on all rollouts, and whether its errors persist.
+
+        How it errs is learned on whole rollouts that are left out: the pairs of one are alike.
+        """
+        n, all_rows = len(data.fields), np.arange(len(data.fields))
+        persistent = True if self.persistent == "auto" else bool(self.persistent)
         if self.constraints is None:
-            return self._pushed(self.estimator, data, np.arange(n), params)
+            return self._pushed(self.estimator, data, all_rows, params), persistent
         model = ConservationConstrainedRegressor(
             self.estimator, self.constraints, self.grid, error_model=self.error_model
         )
         n_left = round(self.held_out * n)
         if n_left < 1 or n < FEWEST_FIELDS or self.error_model in ("stated", "identity"):
-            return self._pushed(model, data, np.arange(n), params)
-        # The pairs of one rollout are alike, so whole rollouts are left out.
+            return self._pushed(model, data, all_rows, params), persistent
         left, known = np.split(np.random.default_rng(0).permutation(n), [n_left])
         model.calibration = stacked(data.take(left).pairs())
         judged = self._pushed(model, data, known, params)
+        if self.persistent == "auto":
+            persistent = do_persist(judged, data.take(left), self.n_draws)
         model.calibration, model.error_model = None, "stated"
-        judged.estimator_ = self._pushed(model, data, np.arange(n), params).estimator_
-        return judged
+        judged.estimator_ = self._pushed(model, data, all_rows, params).estimator_
+        return judged, persistent
 
     def _pushed(self, model: Any, data: Rollouts, rows: np.ndarray, params: Any) -> Any:
         """Fit on the pairs of true fields, then also on those after predicted fields."""
         data = data.take(rows)
         fitted = self._fit_on(model, data.pairs(), rows, params)
         for _ in range(self.push_forward):
-            pushed = data.pushed(partial(_rows, fitted))
+            pushed = data.pushed(partial(next_mean, fitted))
             fitted = self._fit_on(model, [*data.pairs(), *pushed], rows, params)
         return fitted
 
@@ -292,7 +298,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         rollouts = _Rollouts(self, self._checked(X))
         try:
             draws = rollouts.draws
-        except _NothingStated:
+        except NothingStatedError:
             return Prediction(rollouts.mean)
         return Prediction(rollouts.mean, rollouts.std(), member_means=draws)
 
@@ -300,16 +306,10 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self._check_X(X, reset=False)
 
-    def _roll(self, X: Any, step: Callable[[Any, int], np.ndarray]) -> np.ndarray:
-        """Return the fields (n_samples, n_steps * n_points) that repeated steps lead to."""
+    @property
+    def _stepper(self) -> Stepper:
         n_steps = self.n_steps_fitted_ if self.n_steps is None else self.n_steps
-        field, found = self._steps.start(X), []
-        for k in range(n_steps):
-            field = step(self._steps.table(X, k, field), k)
-            if self.max_departure is not None:
-                check_departure(field, self.range_, self.max_departure, k + 1)
-            found.append(field)
-        return np.concatenate(found, axis=1)
+        return Stepper(self.estimator_, self._steps, n_steps, self.range_, self.max_departure)
 
     def _as_fitted(self, array: Any, axis: int = 1) -> np.ndarray:
         """Drop the axis of points if there is one step of fields that had none in fit."""
@@ -322,20 +322,15 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-class _NothingStated(ValueError):
-    """The one-step operator states no uncertainty."""
-
-
 class _Rollouts:
     """The rollout of the mean and those of draws, made when they are asked for."""
 
     def __init__(self, model: RolloutRegressor, X: Any) -> None:
-        self.model, self.X = model, X
+        self.model, self.X, self.stepper = model, X, model._stepper
 
     @cached_property
     def mean(self) -> np.ndarray:
-        operator = self.model.estimator_
-        return self.model._roll(self.X, lambda table, k: _rows(operator, table))
+        return self.stepper.mean(self.X)
 
     @cached_property
     def draws(self) -> np.ndarray:
@@ -350,34 +345,4 @@ class _Rollouts:
 
     def sample(self, n_samples: int, random_state: Any = None) -> np.ndarray:
         """Return rollouts of shape (n_samples, n_fields, n_steps * n_points)."""
-        rng = check_random_state(random_state)
-        return np.stack([self._drawn(int(seed)) for seed in rng.randint(MAX_SEED, size=n_samples)])
-
-    def _drawn(self, seed: int) -> np.ndarray:
-        operator, rng = self.model.estimator_, check_random_state(seed)
-
-        def step(table: Any, k: int) -> np.ndarray:
-            again = seed if self.model.persistent else int(rng.randint(MAX_SEED))
-            return _draw(operator, table, again)
-
-        return self.model._roll(self.X, step)
-
-
-def _rows(model: Any, X: Any) -> np.ndarray:
-    """Return the mean after one step, one field a row."""
-    return np.asarray(predict_mean(model, X), dtype=np.float64).reshape(_num_samples(X), -1)
-
-
-def _draw(model: Any, X: Any, seed: int) -> np.ndarray:
-    """Return one draw of each field after one step; of an ensemble, all of the same member."""
-    if isinstance(model, FieldRegressorMixin):
-        return np.asarray(model.sample_y(X, 1, seed)).reshape(_num_samples(X), -1)
-    with constraints_imposed():
-        stated = predict_distribution(model, X, rows="fields", want_cov=True)
-    if not stated.states_uncertainty:
-        raise _NothingStated(
-            f"{type(model).__name__}, the one-step operator in RolloutRegressor, states no "
-            f"uncertainty; use a probabilistic regressor, an EnsembleRegressor of it, or "
-            f"constraints, whose error model learns one."
-        )
-    return np.asarray(stated.distribution().sample(1, seed))[0]
+        return self.stepper.draws(self.X, n_samples, random_state, self.model.persistent_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,7 @@ class Steps:
         rest = _safe_indexing(X, self.kept, axis=1)
         if not hasattr(X, "iloc"):
             return np.column_stack([fields, rest, *now.values()])
-        import pandas as pd  # X is one of its tables
-
+        pd = import_module("pandas")  # X is one of its tables
         named = pd.DataFrame(fields, columns=X.columns[: self.n_points])
         return pd.concat([named, rest.reset_index(drop=True).assign(**now)], axis=1)
 
@@ -105,8 +105,7 @@ def stacked(pairs: Sequence[tuple[Any, np.ndarray]]) -> tuple[Any, np.ndarray]:
     tables, after = zip(*pairs, strict=True)
     if not hasattr(tables[0], "iloc"):
         return np.concatenate(tables), np.concatenate(after)
-    import pandas as pd  # they are its tables
-
+    pd = import_module("pandas")  # they are its tables
     return pd.concat(tables, ignore_index=True), np.concatenate(after)
 
 
