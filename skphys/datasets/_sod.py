@@ -228,6 +228,7 @@ def make_sod(
 def _tubes(params: dict[str, Floats], edges: Floats, gamma: float) -> tuple[Floats, Floats]:
     """Return fields (B, 3, n_points), and what came in and went out at the ends, (3, B, 2)."""
     x0, t = params["x0"], params["t"]
-    tubes = Riemann(*(params[n] for n in ("rho_left", "p_left", "rho_right", "p_right")), gamma)
+    states = {name: params[name] for name in ("rho_left", "p_left", "rho_right", "p_right")}
+    tubes = Riemann(**states, gamma=gamma)
     at_ends = tubes.passed(t, edges[[0, -1]] - x0)
     return tubes.averages(t, edges - x0), at_ends.transpose(1, 0, 2)

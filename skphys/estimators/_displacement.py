@@ -100,8 +100,9 @@ def displaceable(where: Where, rows: Any = None) -> dict[str, tuple[str, ...]]:
 
     A displacement needs points that have an order: those of a mesh and of cells that only count
     points have none. Components on one grid are displaced together, as the density, the momentum
-    and the energy at a shock are; on several grids they are not. It leaves an end of an axis alone where most of the
-    points are fixed one by one by `rows` (n_rows, n_points), as a Dirichlet condition does.
+    and the energy at a shock are; on several grids they are not. It leaves an end of an axis alone
+    where most of the points are fixed one by one by `rows` (n_rows, n_points), as a Dirichlet
+    condition does.
     """
     found: dict[str, tuple[str, ...]] = {}
     for name, (position, axis) in _coordinates(where).items():
