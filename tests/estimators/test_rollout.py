@@ -266,17 +266,16 @@ def test_an_operator_that_states_nothing_has_no_std():
 
 def test_parameters_search_and_repr():
     X, y = carried(30, 2)
-    model = RolloutRegressor(Ridge(), None, KEPT, RING, error_model="stated")
+    model = RolloutRegressor(Ridge(), None, KEPT, RING, error_model="residual")
     assert model.get_params()["constraints__law__over"] == "x"
     search = GridSearchCV(model, {"estimator__alpha": [1e-6, 1e4], "push_forward": [0, 1]}, cv=3)
     assert search.fit(X, y).best_params_["estimator__alpha"] == 1e-6
     assert "Ridge" in estimator_html_repr(model)
-    outer = ConservationConstrainedRegressor(
-        search.best_estimator_, None, Grid(t=[1.0, 2.0], **RING.axes), error_model="stated"
-    )
-    law = ConservationLaw(over="x", total=2.0)
-    found = outer.set_params(constraints=law).fit(X, y - X.mean(1, keepdims=True) + 2).predict(X)
-    assert conservation_error(found, law, outer.grid).max() < 1e-12
+    law = ConservationLaw(over="x", total=lambda X: X.mean(axis=1))
+    times = Grid(t=[1.0, 2.0], **RING.axes)
+    outer = ConservationConstrainedRegressor(search.best_estimator_, law, times)
+    found = outer.set_params(error_model="stated").fit(X, y).predict(X)
+    assert conservation_error(found, law, times, X).max() < 1e-12
 
 
 def test_random_state_reaches_the_operator():
