@@ -28,7 +28,6 @@ from skphys.constraints import (
     OverStep,
 )
 from skphys.grids import Axis, Components, Grid
-from skphys.metrics import conservation_error
 
 N = 12
 RING = Grid(x=Axis.periodic(0.0, 1.0, N))
@@ -266,16 +265,24 @@ def test_an_operator_that_states_nothing_has_no_std():
 
 def test_parameters_search_and_repr():
     X, y = carried(30, 2)
-    model = RolloutRegressor(Ridge(), None, KEPT, RING, error_model="residual")
+    model = RolloutRegressor(Ridge(), None, KEPT, RING, error_model="stated")
     assert model.get_params()["constraints__law__over"] == "x"
     search = GridSearchCV(model, {"estimator__alpha": [1e-6, 1e4], "push_forward": [0, 1]}, cv=3)
     assert search.fit(X, y).best_params_["estimator__alpha"] == 1e-6
     assert "Ridge" in estimator_html_repr(model)
-    law = ConservationLaw(over="x", total=lambda X: X.mean(axis=1))
+
+
+def test_a_rollout_is_a_backbone():
+    """Its fields over time are conditioned once more, with the draws as members."""
+    X, y = carried(30, 2)
+    y += 0.1 * np.random.default_rng(1).normal(size=y.shape)
+    law = ConservationLaw(over="x", total=lambda X: X.mean(axis=1), noise=1e-9)
     times = Grid(t=[1.0, 2.0], **RING.axes)
-    outer = ConservationConstrainedRegressor(search.best_estimator_, law, times)
-    found = outer.set_params(error_model="stated").fit(X, y).predict(X)
-    assert conservation_error(found, law, times, X).max() < 1e-12
+    inside = RolloutRegressor(GP, grid=RING, n_draws=60)
+    outer = ConservationConstrainedRegressor(inside, law, times, error_model="stated").fit(X, y)
+    mean, std = outer.predict(X, return_std=True)
+    assert np.abs(mean.reshape(30, 2, N).mean(axis=2) - X.mean(axis=1)[:, None]).max() < 1e-8
+    assert 0.0 < std.min() and std.mean() < inside.fit(X, y).predict_std(X).mean()
 
 
 def test_random_state_reaches_the_operator():
