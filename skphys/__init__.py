@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ConservationConstrainedRegressor,
         EnsembleRegressor,
         PointwiseRegressor,
+        RolloutRegressor,
         make_constrained_pipeline,
     )
     from .neural import AttentiveNeuralProcessRegressor, FNORegressor
@@ -42,6 +43,7 @@ __all__ = [
     "EnsembleRegressor",
     "FNORegressor",
     "PointwiseRegressor",
+    "RolloutRegressor",
     "make_constrained_pipeline",
     "conditioning",
     "constraints",
@@ -63,6 +65,7 @@ _HOMES = {
     "EnsembleRegressor": "estimators",
     "FNORegressor": "neural",
     "PointwiseRegressor": "estimators",
+    "RolloutRegressor": "estimators",
     "make_constrained_pipeline": "estimators",
 }
 _PUBLIC = frozenset(__all__)

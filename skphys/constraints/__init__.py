@@ -15,6 +15,7 @@ from skphys.constraints.fluxes import AdvectiveFlux, DiffusiveFlux, LinearFlux
 from skphys.constraints.hierarchy import Hierarchy
 from skphys.constraints.inequality import Bounds, InequalityConstraint, Monotone
 from skphys.constraints.nonlinear import NonlinearConstraint, NonlinearEquality
+from skphys.constraints.over_step import OverStep
 from skphys.constraints.regions import RegionTotals
 from skphys.constraints.smoothness import Smoothness
 
@@ -54,6 +55,7 @@ __all__ = [
     "Neumann",
     "NonlinearConstraint",
     "NonlinearEquality",
+    "OverStep",
     "Periodic",
     "RegionTotals",
     "Robin",

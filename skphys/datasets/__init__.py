@@ -18,6 +18,7 @@ from skphys.datasets._heat_robin import make_heat_robin
 from skphys.datasets._heat_rod import make_heat_rod
 from skphys.datasets._lid_driven_cavity import make_lid_driven_cavity
 from skphys.datasets._porous_medium import make_porous_medium
+from skphys.datasets._sod import make_sod
 from skphys.datasets._stefan import make_stefan
 from skphys.datasets._stokes import make_stokes
 from skphys.datasets._vortices import vorticity
@@ -29,6 +30,7 @@ __all__ = [
     "make_context_target",
     "make_diffusion",
     "make_porous_medium",
+    "make_sod",
     "make_stefan",
     "make_stokes",
     "make_heat_rod",

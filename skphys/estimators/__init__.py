@@ -9,6 +9,7 @@ from skphys.estimators._layout import PredictedFields
 from skphys.estimators._make import make_constrained_pipeline
 from skphys.estimators._pointwise import PointwiseRegressor
 from skphys.estimators._report import ConstraintReport
+from skphys.estimators._rollout import RolloutRegressor
 
 __all__ = [
     "BaseErrorModel",
@@ -20,6 +21,7 @@ __all__ = [
     "HeldOut",
     "PointwiseRegressor",
     "PredictedFields",
+    "RolloutRegressor",
     "impose",
     "make_constrained_pipeline",
 ]

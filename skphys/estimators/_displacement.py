@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from skphys.estimators._covariances import Where
-from skphys.grids import Axis, Components, Grid
+from skphys.grids import Axis, Components, Grid, shared_grid
 
 # How far a point moves, by its position from 0 to 1 along the axis: all points alike, or none at
 # the left end, the right end, both.
@@ -98,9 +98,11 @@ class Displacement:
 def displaceable(where: Where, rows: Any = None) -> dict[str, tuple[str, ...]]:
     """Return the profiles along each axis by which fields can be displaced.
 
-    A displacement needs points that have an order: those of a mesh, of several components and of
-    cells that only count points have none. It leaves an end of an axis alone where most of the
-    points are fixed one by one by `rows` (n_rows, n_points), as a Dirichlet condition does.
+    A displacement needs points that have an order: those of a mesh and of cells that only count
+    points have none. Components on one grid are displaced together, as the density, the momentum
+    and the energy at a shock are; on several grids they are not. It leaves an end of an axis alone
+    where most of the points are fixed one by one by `rows` (n_rows, n_points), as a Dirichlet
+    condition does.
     """
     found: dict[str, tuple[str, ...]] = {}
     for name, (position, axis) in _coordinates(where).items():
@@ -132,8 +134,8 @@ def has_places(where: Where) -> bool:
 
 def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:
     """Return the positions of the points along each axis: of an axis, or of nodes and queries."""
-    grid = where.grid
-    if not isinstance(grid, Grid) or _only_counts(grid):
+    grid = _grid_of(where)
+    if grid is None or _only_counts(grid):
         return {}
     if where.interpolation is None:
         return {name: (axis.points, axis) for name, axis in grid.axes.items()}
@@ -142,6 +144,12 @@ def _coordinates(where: Where) -> dict[str, tuple[np.ndarray, Axis]]:
     ((name, axis),) = grid.axes.items()
     queries = where.interpolation @ axis.points
     return {name: (np.append(axis.points, queries), axis)}
+
+
+def _grid_of(where: Where) -> Grid | None:
+    """Return the grid, or that which all components share; None if there is none."""
+    grid = where.grid
+    return shared_grid(grid) if isinstance(grid, Grid | Components) else None
 
 
 def _only_counts(grid: Grid) -> bool:
@@ -202,11 +210,21 @@ def axis_last(
 
 
 def _shape(where: Where, n_points: int) -> tuple[int, ...]:
-    return where.grid.shape if where.interpolation is None else (n_points,)
+    if where.interpolation is not None:
+        return (n_points,)
+    grid = where.grid
+    if not isinstance(grid, Components):
+        return tuple(grid.shape)
+    return (len(grid.grids), *next(iter(grid.grids.values())).shape)
 
 
 def _position(where: Where, name: str) -> int:
-    return list(where.grid.names).index(name) if where.interpolation is None else 0
+    if where.interpolation is not None:
+        return 0
+    grid = where.grid
+    if not isinstance(grid, Components):
+        return list(grid.names).index(name)
+    return 1 + list(next(iter(grid.grids.values())).names).index(name)
 
 
 def log_steps(factor: float) -> Any:

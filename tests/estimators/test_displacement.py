@@ -132,7 +132,8 @@ def test_what_has_no_order_is_not_displaced():
     mesh = Mesh([0.5, 1.5, 3.0], [1.0, 1.0, 2.0], [(0, 1), (1, 2)])
     for grid in (
         mesh,
-        Components(u=Grid(x=X_NODES), v=Grid(x=X_NODES)),
+        Components(u=Grid(x=X_NODES), v=Grid(x=[0.0, 1.0, 2.0])),
+        Components(u=mesh, v=mesh),
         Grid.unit(7),
         Grid(x=[0.0, 1.0]),
     ):
@@ -140,6 +141,22 @@ def test_what_has_no_order_is_not_displaced():
     assert displaceable(Where(Grid(x=Axis(X_NODES, period=4.0)))) == {"x": ("shift",)}
     only_x = displaceable(Where(Grid(t=[0.0, 1.0], x=X_NODES)))
     assert set(only_x) == {"x"}
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+def test_components_on_one_grid_move_together(profile):
+    """Each as a field of its own, and rows of one component read that one moved."""
+    alone, x = Where(Grid(t=[0.0, 1.0], x=X_NODES)), Grid(t=[0.0, 1.0], x=X_NODES)
+    where = Where(Components(u=x, v=x))
+    assert displaceable(where) == {**displaceable(alone)}
+    fields, n = RNG.normal(size=(3, 2 * x.n_points)), x.n_points
+    move = Displacement("x", profile, 0.1)
+    moved = move.moved(fields, where, 0.15)
+    for part in (slice(0, n), slice(n, None)):
+        np.testing.assert_array_equal(moved[:, part], move.moved(fields[:, part], alone, 0.15))
+    rows = RNG.normal(size=(2, 2 * n))
+    pulled = move.pulled(rows, where, np.array([0.15, -0.3]))
+    np.testing.assert_allclose(fields @ pulled[0].T, moved @ rows.T, atol=1e-12)
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.0, 4.0])
