@@ -71,7 +71,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     drop_value_columns: bool
     random_state: Any
     # Where a subclass does not make them parameters, they are as here.
-    project_samples: bool = False
+    inequality_posterior: str = "auto"
 
     _PART: ClassVar[str]  # what its parts are called in errors
     _HOLD_OUT: ClassVar[str] = "error_model='calibrated'"  # what makes fit hold fields out
@@ -338,11 +338,16 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return super()._as_fitted(array, axis) if self._layout.rows == "fields" else array
 
     def _posteriors(
-        self, X: Any, constraint_values: Mapping[str, Any] | None = None, spread: bool = True
+        self,
+        X: Any,
+        constraint_values: Mapping[str, Any] | None = None,
+        spread: bool = True,
+        inequalities: str | None = None,
     ) -> Iterator[tuple[PredictedFields, Any]]:
         """Yield the fields of X, each batch with what is predicted and after all constraints.
 
-        `spread` says that more than the mean will be asked for.
+        `spread` says that more than the mean will be asked for, `inequalities` what they do if
+        that is not what `inequality_posterior` says.
         """
         if not isinstance(constraint_values, Mapping | None):
             raise TypeError(
@@ -355,14 +360,15 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             if spread and not errors.has_scale(fields.prediction):
                 _warn_unit_variance(self)
                 spread = False
-            yield fields, errors.posterior(fields, self.project_samples)
+            yield fields, errors.posterior(fields, inequalities or self.inequality_posterior)
 
     def _fields(  # type: ignore[override]
         self, X: Any, want: str, constraint_values: Mapping[str, Any] | None = None
     ) -> Iterator[tuple[Any, Any, Any]]:
         X = self._checked(X)
         spread = want not in ("mean", "scaled")
-        for fields, field in self._posteriors(X, constraint_values, spread):
+        known = "projected" if want == "scaled" else None  # as held-out fields are scored
+        for fields, field in self._posteriors(X, constraint_values, spread, known):
             with naming(fields):
                 yield fields.index, fields.shown, field
 

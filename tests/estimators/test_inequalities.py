@@ -136,7 +136,7 @@ def test_samples_are_projected_on_request(name, members):
     if name == "forest" and members == "each":
         pytest.skip("trees are points")
     model, X = fitted(
-        BACKBONES[name], error_model=ErrorModel(members=members), project_samples=True
+        BACKBONES[name], error_model=ErrorModel(members=members), inequality_posterior="projected"
     )
     draws = model.sample_y(X[:3], 4, random_state=0)
     assert draws.shape == (3, N, 4)
@@ -148,7 +148,7 @@ def test_samples_are_projected_on_request(name, members):
 def test_projected_samples_keep_the_noise_of_a_total():
     listed = [("mass", ConservationLaw(total=Column(1), noise=0.05)), ("positive", Bounds(0.0))]
     plain, X = fitted(WithStd(), listed)
-    model, _ = fitted(WithStd(), listed, project_samples=True)
+    model, _ = fitted(WithStd(), listed, inequality_posterior="projected")
     mass = GRID.weights() @ model.sample_y(X[:1], 500)[0] - X[0, 1]
     assert 0.02 < mass.std() < 0.08
     # where a draw obeys already it is left alone
@@ -269,7 +269,7 @@ def test_long_tables(name, nodes, length, stefan):
         listed,
         grid,
         error_model=ErrorModel(correlation_length=length),
-        project_samples=True,
+        inequality_posterior="projected",
     ).fit(stefan.data, stefan.target)
     own = X_NODES if nodes is None else np.sort(np.append(X_NODES, [0.013, 0.4321, 0.987]))
     query = pd.DataFrame([(t, x) for t in (0.02, 0.08) for x in own], columns=["t", "x"])

@@ -84,7 +84,7 @@ class TwoWays(BaseErrorModel):
 class TwoWaysUneven(TwoWays):
     """The same, with weights that differ between fields."""
 
-    def posterior(self, fields, project_samples=False):
+    def posterior(self, fields, inequalities="projected"):
         members = super().posterior(fields).members
         weight = np.linspace(0.1, 0.9, len(fields.prediction.mean))
         return Mixture(members, np.stack([weight, 1.0 - weight]))

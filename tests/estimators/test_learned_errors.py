@@ -166,7 +166,7 @@ def test_bounds(error_model, backbone):
     assert relative_miss(mean, W[None], NEW[:, 2:]).max() < 1e-12
     draws = fitted.sample_y(NEW, 5)
     assert relative_miss(draws[..., 3], W[None], NEW[:, 2:]).max() < 1e-12
-    fitted.project_samples = True
+    fitted.inequality_posterior = "projected"
     draws = fitted.sample_y(NEW[:3], 4)
     assert draws.min() >= 0.21 - 1e-8
     assert max(relative_miss(draws[..., d], W[None], NEW[:3, 2:]).max() for d in range(4)) < 1e-10

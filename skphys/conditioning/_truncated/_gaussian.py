@@ -86,15 +86,10 @@ class Truncated:
         draw = self._by_pairs if self.independent else self._by_bounces
         drawn = draw(n_each, chains, random)
         drawn = drawn.reshape(-1, *self.start.shape)[:n_samples]
-        return self._snapped(self.conditioned.kept(drawn))
+        return self.snapped(self.conditioned.kept(drawn))
 
-    def clip(self, fields: Array) -> Array:
-        """Cut fields (..., n_fields, n_points) off at the bounds of their points."""
-        low, high = self.ends
-        return np.clip(fields, low, high)
-
-    def _snapped(self, drawn: Array) -> Array:
-        """Take rounding beyond bounds away from points that are free to be at them."""
+    def snapped(self, drawn: Array) -> Array:
+        """Return fields (..., n_fields, n_points) without rounding beyond bounds of points."""
         low, high = self.ends
         rounding = 1e-13 * (np.abs(drawn) + np.abs(self.start))
         out = np.where((drawn < low) & (drawn >= low - rounding), low, drawn)
@@ -102,17 +97,9 @@ class Truncated:
 
     @cached_property
     def ends(self) -> tuple[Array, Array]:
-        """The bounds of each point, (n_fields, n_points) each, infinite where there are none."""
-        low = np.full(self.start.shape, -np.inf)
-        high = -low
-        alone = np.flatnonzero(np.diff(self.H.indptr) == 1)
-        at = self.H.indptr[alone]
-        points, factor = self.H.indices[at], self.H.data[at]
-        first, second = self.lower[:, alone] / factor, self.upper[:, alone] / factor
-        every = (slice(None), points)
-        np.maximum.at(low, every, np.minimum(first, second))
-        np.minimum.at(high, every, np.maximum(first, second))
-        return low, high
+        """The bounds of each point, as `point_bounds` finds them."""
+        low, high = point_bounds(self.H, self.lower, self.upper)
+        return np.broadcast_to(low, self.start.shape), np.broadcast_to(high, self.start.shape)
 
     def _by_pairs(self, n_each: int, n_chains: int, random: Random) -> Array:
         """Draw independent points."""
@@ -177,10 +164,37 @@ class Truncated:
         product = (self.H @ gaussian.mean.T).T
         open_ = free & (self.lower < self.upper)
         slacks = [product - self.lower, self.upper - product]
-        kept = [np.flatnonzero((open_ & (s < 2.0 * REACH * std)).any(axis=0)) for s in slacks]
+        away = np.abs((self.H @ (self.start - gaussian.mean).T).T) + 3.0 * REACH * std
+        kept = [np.flatnonzero((open_ & (s < away)).any(axis=0)) for s in slacks]
         C = sparse.vstack([self.H[kept[0]], -self.H[kept[1]]]).tocsr()
         slack = [np.where(open_, s, np.inf)[:, k] for s, k in zip(slacks, kept, strict=True)]
         return C, np.concatenate(slack, axis=1)
+
+
+def point_bounds(H: sparse.csr_array, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Return what rows with a single entry say of its point, infinite where nothing.
+
+    Parameters
+    ----------
+    H : csr_array of shape (n_inequalities, n_points)
+        Rows of ``lower <= H u <= upper``.
+    lower, upper : ndarray of shape (n_fields, n_inequalities)
+        Their bounds.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_fields, n_points)
+        Bounds of the points.
+    """
+    low = np.full((len(lower), H.shape[1]), -np.inf)
+    high = -low
+    alone = np.flatnonzero(np.diff(H.indptr) == 1)
+    at = H.indptr[alone]
+    points, factor = H.indices[at], H.data[at]
+    first, second = lower[:, alone] / factor, upper[:, alone] / factor
+    np.maximum.at(low, (slice(None), points), np.minimum(first, second))
+    np.minimum.at(high, (slice(None), points), np.maximum(first, second))
+    return low, high
 
 
 def _products(C: sparse.csr_array, fields: Array) -> Array:
