@@ -66,8 +66,10 @@ default="auto"
         they hold and nothing elsewhere: the mean, standard deviations, quantiles and covariances
         are those of 256 draws of a fixed seed. "projected" is faster: the mean, and each draw, is
         moved to the nearest field that obeys; standard deviations and quantiles stay those before
-        the inequalities. "auto" truncates fields of at most 512 rows of inequalities, or of 20,000
-        points with independent errors, bounds, and no two equalities at a point. Under nonlinear
+        the inequalities, cut off at bounds. "auto" truncates where training fields stay inside,
+        and projects where more than 2 % of what is bounded lies at its bound, which no truncated
+        Gaussian does; it also projects fields with more than 256 rows of inequalities, unless they
+        are bounds of points with independent errors, of which there may be 20,000. Under nonlinear
         laws all is projected.
     constrain_training : bool, default=False
         Train the backbone through the equalities: its loss is that of the conditioned mean and

@@ -41,7 +41,7 @@ from skphys.estimators._naming import naming
 from skphys.estimators._on_grid import check_restated, more_features, rename
 from skphys.estimators._random import set_random_states
 from skphys.estimators._report import ConstraintReport, joined, report
-from skphys.estimators._targets import warn_if_outside, warn_if_violated
+from skphys.estimators._targets import touches_bounds, warn_if_outside, warn_if_violated
 from skphys.estimators._warn import warn_user
 from skphys.grids import ColumnGrid, Components, Grid
 from skphys.metrics import points_inside
@@ -81,6 +81,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     _layout: Layout
     _backbone: Backbone
     error_model_: BaseErrorModel
+    _touching: bool = False  # whether training fields have parts that lie at bounds
     _scores: Sequence[np.ndarray]  # conformity scores of held-out fields, (n_outputs,) each
 
     @abstractmethod
@@ -113,6 +114,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             regressor = tell_net(regressor, grid)
         backbone = self._told(regressor, layout.constraints)
         warn_if_violated(layout, X, y)
+        touching = touches_bounds(layout, X, y)
         X = layout.completed(X)
         routed = self._routed(fit_params)
         seed = set_random_states(regressor, self.random_state)
@@ -123,6 +125,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             self.__dict__.pop(name, None)
             self.__dict__.update({name: vars(seen)[name]} if name in vars(seen) else {})
         self._target_ndim = y.ndim
+        self._touching = touching or any(map(_touches, chain(backbone.regressor)))
         return self._hold(layout, backbone, errors, scores)
 
     def _hold(
@@ -355,12 +358,16 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"got {type(constraint_values).__name__}."
             )
         errors = self.error_model_
+        if inequalities is None:
+            inequalities = self.inequality_posterior
+            if inequalities == "auto" and self._touching:
+                inequalities = "projected"
         batches = self._layout.batches(X, self._backbone, constraint_values, errors.correlated)
         for fields in batches:
             if spread and not errors.has_scale(fields.prediction):
                 _warn_unit_variance(self)
                 spread = False
-            yield fields, errors.posterior(fields, inequalities or self.inequality_posterior)
+            yield fields, errors.posterior(fields, inequalities)
 
     def _fields(  # type: ignore[override]
         self, X: Any, want: str, constraint_values: Mapping[str, Any] | None = None
@@ -772,6 +779,11 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             tags.target_tags.multi_output = False
             tags.input_tags.sparse = False
         return tags
+
+
+def _touches(part: Any) -> bool:
+    """Say whether fields that an estimator was fitted on lie at its bounds in parts."""
+    return isinstance(part, Constrained) and part._touching
 
 
 def _constrains_itself(regressor: Any) -> bool:

@@ -23,7 +23,7 @@ from skphys.conditioning import (
 from skphys.constraints import EqualitySystem, InequalitySystem, NonlinearSystem
 
 POSTERIORS = ("auto", "truncated", "projected")  # of inequality_posterior
-MOST, MOST_POINTS = 512, 20_000  # inequalities, and independent points, that "auto" truncates
+MOST, MOST_POINTS = 256, 20_000  # inequalities, and independent points, that "auto" truncates
 MAX_VALUES = 1 << 22  # float64 values of draws that are projected at once: 32 MiB
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 FIRST, TURN = 4, 0.5 * np.pi  # turns before the first draw, and how far each goes
-MANY = 64  # bounces for each inequality after which a turn is given up
+MANY = 32  # bounces for each inequality after which a turn is given up
+SHORTER = 8.0  # times, that turns of a field are then, so narrow is what is left of it
 TINY = np.finfo(np.float64).tiny
 Array = np.ndarray
 
@@ -55,33 +56,38 @@ class Bounces:
             Draws fields (n_chains, n_fields, n_points) of mean 0.
         """
         x = np.broadcast_to(start, (n_chains, *start.shape))
-        drawn = np.empty((n_each, *x.shape))
-        for k in range(1 - FIRST, n_each):
-            x = self._turn(x, velocity())
-            if k >= 0:
+        drawn, angle = np.empty((n_each, *x.shape)), np.full(len(start), TURN)
+        for k in range(-FIRST, n_each):
+            x, ended = self._turn(x, velocity(), angle)
+            if k < 0:
+                angle = np.where(ended.all(axis=0), angle, angle / SHORTER)
+            else:
                 drawn[k] = x
         return drawn
 
-    def _turn(self, x: Array, v: Array) -> Array:
-        """Return where fields are after a turn; one that bounces too often stays."""
+    def _turn(self, x: Array, v: Array, angle: Array) -> tuple[Array, Array]:
+        """Return where fields are after a turn, and which have done it; one that bounces too often stays."""
         n_sides = self.slack.shape[1]
         p, q = (self.toward(a).reshape(-1, n_sides) for a in (x, v))
-        field = np.tile(np.arange(x.shape[1]), len(x))
+        at, field = np.arange(len(p)), np.tile(np.arange(x.shape[1]), len(x))
         pushed, ends = np.zeros(p.shape), np.zeros(len(p), dtype=bool)
-        at, left = np.arange(len(p)), np.full(len(p), TURN)
+        slack, left = self.slack[field], angle[field]
         for _ in range(MANY * max(1, n_sides)):
-            time, side = _first(self.slack[field], p, q, left)
-            ends[at[time >= left]] = True
-            on = np.flatnonzero(time < left)
-            if not len(on):
+            time, side = _first(slack, p, q, left)
+            on = time < left
+            if not on.all():
+                ends[at[~on]] = True
+                moving = (at, field, slack, p, q, left, time, side)
+                at, field, slack, p, q, left, time, side = (a[on] for a in moving)
+            if not len(at):
                 break
-            field, at, time, side = field[on], at[on], time[on], side[on]
-            p, q = _rotated(p[on], q[on], time)
-            left = left[on] - time
+            p, q = _rotated(p, q, time)
+            left = left - time
             pushed[at, side] += np.sin(left) * self._reflect(q, field, side)
         moved = (pushed.reshape(*x.shape[:2], 1, n_sides) @ self.pushes)[..., 0, :]
-        turned = np.cos(TURN) * x + np.sin(TURN) * v + moved
-        return np.where(ends.reshape(*x.shape[:2], 1), turned, x)
+        turned = np.cos(angle)[:, None] * x + np.sin(angle)[:, None] * v + moved
+        ended = ends.reshape(x.shape[:2])
+        return np.where(ended[..., None], turned, x), ended
 
     def _reflect(self, q: Array, field: Array, side: Array) -> Array:
         """Turn velocities back from the sides they have met; return how much of `pushes` that is."""
@@ -97,9 +103,7 @@ def _first(slack: Array, p: Array, q: Array, left: Array) -> tuple[Array, Array]
     It does where it ends outside, or where it turns back on the way, out of bounds.
     """
     end, rate = _rotated(p, q, left)
-    meets = (q < 0) & (rate > 0)
-    meets &= p * p + q * q > slack * slack
-    meets |= slack + end <= 0
+    meets = (q < 0) & (rate > 0) & (np.hypot(p, q) > np.abs(slack)) | (end <= -slack)
     field, which = np.nonzero(meets)
     s, p, q = slack[field, which], p[field, which], q[field, which]
     ratio = np.clip(-s / np.maximum(np.hypot(p, q), TINY), -1.0, 1.0)

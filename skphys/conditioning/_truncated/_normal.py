@@ -26,13 +26,13 @@ def truncated_normal(low: np.ndarray, high: np.ndarray, uniform: np.ndarray) -> 
     with np.errstate(invalid="ignore"):
         upper = low + high > 0.0  # which loses digits; the other tail is its mirror image
     a, b = np.where(upper, -high, low), np.where(upper, -low, high)
-    least = ndtr(a)
+    uniform, least = np.where(upper, 1.0 - uniform, uniform), ndtr(a)
     found = ndtri(least + uniform * (ndtr(b) - least))
     far = b < -FAR
     if far.any():
         with np.errstate(invalid="ignore", over="ignore"):
             width = np.expm1(b * (b - a))  # -1 where the interval is wide
-            tail = b - np.log1p(uniform * width) / b
+            tail = b - np.log1p((1.0 - uniform) * width) / b
         found = np.where(far, tail, found)
     found = np.clip(found, a, b)
     return np.where(upper, -found, found)
