@@ -64,13 +64,13 @@ default="auto"
     inequality_posterior : {"auto", "truncated", "projected"}, default="auto"
         What inequalities make of the distribution. "truncated" is the conditioned Gaussian where
         they hold and nothing elsewhere: the mean, standard deviations, quantiles and covariances
-        are those of 256 draws of a fixed seed. "projected" is faster: the mean, and each draw, is
-        moved to the nearest field that obeys; standard deviations and quantiles stay those before
-        the inequalities, cut off at bounds. "auto" truncates where training fields stay inside,
-        and projects where more than 2 % of what is bounded lies at its bound, which no truncated
-        Gaussian does; it also projects fields with more than 256 rows of inequalities, unless they
-        are bounds of points with independent errors, of which there may be 20,000. Under nonlinear
-        laws all is projected.
+        are those of 256 draws of a fixed seed. "projected" moves the mean, and each draw, to the
+        nearest field that obeys; standard deviations stay those before the inequalities, and
+        intervals are cut off at bounds. "auto" truncates what the backbone states, and projects
+        if the error model has learned from true fields, which obey already; if more than 2 % of
+        what is bounded lies at its bound in training fields, which no truncated Gaussian does; and
+        fields with more than 256 rows of inequalities, unless they are bounds of points with
+        independent errors, of which there may be 20,000. Under nonlinear laws all is projected.
     constrain_training : bool, default=False
         Train the backbone through the equalities: its loss is that of the conditioned mean and
         standard deviation. Needs a regressor whose fit has a parameter

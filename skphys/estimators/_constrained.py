@@ -81,7 +81,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     _layout: Layout
     _backbone: Backbone
     error_model_: BaseErrorModel
-    _touching: bool = False  # whether training fields have parts that lie at bounds
+    _projects: bool = False  # what inequality_posterior="auto" comes to
     _scores: Sequence[np.ndarray]  # conformity scores of held-out fields, (n_outputs,) each
 
     @abstractmethod
@@ -120,13 +120,15 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         seed = set_random_states(regressor, self.random_state)
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
             backbone.fit(X, y, **routed)
-            errors, scores = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
+            learned, scores = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             self.__dict__.update({name: vars(seen)[name]} if name in vars(seen) else {})
         self._target_ndim = y.ndim
-        self._touching = touching or any(map(_touches, chain(backbone.regressor)))
-        return self._hold(layout, backbone, errors, scores)
+        # Errors of true fields are those of fields that obey; truncated, they would do so twice.
+        self._projects = touching or learned is not errors
+        self._projects |= any(map(_projects, chain(backbone.regressor)))
+        return self._hold(layout, backbone, learned, scores)
 
     def _hold(
         self,
@@ -360,7 +362,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         errors = self.error_model_
         if inequalities is None:
             inequalities = self.inequality_posterior
-            if inequalities == "auto" and self._touching:
+            if inequalities == "auto" and self._projects:
                 inequalities = "projected"
         batches = self._layout.batches(X, self._backbone, constraint_values, errors.correlated)
         for fields in batches:
@@ -781,9 +783,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def _touches(part: Any) -> bool:
-    """Say whether fields that an estimator was fitted on lie at its bounds in parts."""
-    return isinstance(part, Constrained) and part._touching
+def _projects(part: Any) -> bool:
+    """Say whether a nested estimator would project on its inequalities."""
+    return isinstance(part, Constrained) and part._projects
 
 
 def _constrains_itself(regressor: Any) -> bool:
