@@ -63,11 +63,12 @@ class BaseErrorModel(BaseEstimator, ABC):
       first prediction where there are such data: those of `calibration`, or without them, if
       `needs_held_out` is set, predictions of the training fields by backbones that were fitted on
       the other folds.
-    - `posterior` conditions each of the Gaussians on the system and truncates it to where the
-      inequalities hold, or moves its mean there, as `inequalities` says. Override it for a posterior of another form: it must return an object with
-      `mean`, `std()`, `dense()` and `sample(n_samples, random_state)`, such as a
-      :class:`~skphys.conditioning.Gaussian` or a :class:`~skphys.conditioning.Mixture`, and every
-      draw of it must obey the equalities. `impose` does that for Gaussians.
+    - `posterior` conditions each of the Gaussians on the system, and truncates it to where the
+      inequalities hold, or moves its mean there, as `inequalities` says. Override it for a
+      posterior of another form: it must return an object with `mean`, `std()`, `dense()` and
+      ``sample(n_samples, random_state)``, such as a :class:`~skphys.conditioning.Gaussian` or a
+      :class:`~skphys.conditioning.Mixture`, and every draw of it must obey the equalities. `impose`
+      does that for Gaussians.
 
     An error model works on data alone. It never sees the backbone, nor the estimator around it. It
     has parameters as any estimator has: with an ``__init__`` that only assigns them, a search

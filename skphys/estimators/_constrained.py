@@ -407,10 +407,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         y_mean : ndarray of shape (n_samples, n_points)
             The conditioned means; (n_samples,) in a long table or if y was 1-D in fit.
         y_std : ndarray of the same shape
-            Only if `return_std`. Of the Gaussian before the inequalities.
+            Only if `return_std`.
         y_cov : ndarray of shape (n_samples, n_points, n_points)
-            Only if `return_cov`; (n_samples, n_samples) in a long table. Of the Gaussian before
-            the inequalities.
+            Only if `return_cov`; (n_samples, n_samples) in a long table.
 
         Raises
         ------
@@ -558,7 +557,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_points, n_quantiles)
             In the order of `quantiles`; (n_samples, n_quantiles) in a long table or if y was 1-D in
-            fit. Where inequalities have moved the mean, they move with it.
+            fit. Under inequalities those of the truncated posterior; where that is projected, they
+            move with the mean, and end at bounds.
 
         Raises
         ------
@@ -604,9 +604,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         *,
         constraint_values: Mapping[str, Any] | None = None,
     ) -> np.ndarray:
-        """Draw fields; every draw obeys the equalities (with noise: to within the noise).
-
-        With ``project_samples=True`` every draw obeys the inequalities as well.
+        """Draw fields; every draw obeys all constraints (with noise: to within the noise).
 
         Parameters
         ----------

@@ -60,8 +60,8 @@ def quantiles(field: Any, shown: Any, levels: Array) -> Array:
 
 def within(field: Any, shown: Any, values: Array) -> Array:
     """Cut values (..., n_fields, n_outputs) off at the bounds of their points."""
-    low, high = getattr(field, "ends", (None, None))
-    if low is None or np.ndim(low) == 0:
+    low, high = getattr(field, "ends", (-np.inf, np.inf))
+    if np.ndim(low) == 0:
         return values
     return np.clip(values, low[:, shown], high[:, shown])
 

@@ -373,9 +373,7 @@ def test_after_inequalities_mixtures_move_with_the_mean(rng):
     X[:, 1] = 0.1
     free = told(error_model=TwoWays())
     listed = [LAW, Bounds(lower=0.0)]
-    bounded = told(
-        constraints=listed, error_model=TwoWays(), inequality_posterior="projected"
-    )
+    bounded = told(constraints=listed, error_model=TwoWays(), inequality_posterior="projected")
     moved = (bounded.predict(X) - free.predict(X))[..., None]
     assert abs(moved).max() > 0.01
     expected = np.maximum(free.predict_quantiles(X) + moved, 0.0)

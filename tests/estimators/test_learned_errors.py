@@ -158,7 +158,7 @@ def test_two_laws(error_model):
 @pytest.mark.parametrize("backbone", [KNN, WithStd()], ids=lambda b: type(b).__name__)
 @pytest.mark.parametrize("error_model", ["auto", ErrorModel(displacement=0.05)], ids=repr)
 def test_bounds(error_model, backbone):
-    """Means obey bounds and law; draws the law, and with project_samples all."""
+    """Means obey bounds and law; and so do draws."""
     laws = [LAW, Bounds(0.21)]
     fitted = model(error_model, backbone, laws, calibration=(X, Y)).fit(X, Y)
     mean = fitted.predict(NEW)

@@ -66,7 +66,7 @@ class Bounces:
         return drawn
 
     def _turn(self, x: Array, v: Array, angle: Array) -> tuple[Array, Array]:
-        """Return where fields are after a turn, and which have done it; one that bounces too often stays."""
+        """Return where fields are after a turn; what bounces too often stays. And which do not."""
         n_sides = self.slack.shape[1]
         p, q = (self.toward(a).reshape(-1, n_sides) for a in (x, v))
         at, field = np.arange(len(p)), np.tile(np.arange(x.shape[1]), len(x))
@@ -90,7 +90,7 @@ class Bounces:
         return np.where(ended[..., None], turned, x), ended
 
     def _reflect(self, q: Array, field: Array, side: Array) -> Array:
-        """Turn velocities back from the sides they have met; return how much of `pushes` that is."""
+        """Turn velocities back from the sides they have met; return by how much of `pushes`."""
         own = field if len(self.among) > 1 else 0 * field
         across = -2.0 * q[np.arange(len(q)), side] / self.among[own, side, side]
         q += across[:, None] * self.among[own, side]

@@ -124,7 +124,9 @@ class Truncated:
         step = max(1, MAX_STATE // (n_chains * len(row)))
         for i in range(0, n_fields, step):
             some = [np.ascontiguousarray(a[:, i : i + step]) for a in wide]
-            draws = Pairs(*some, row, weight).sample(n_each, n_chains, random.again())
+            mean, variance, low, high, start = some
+            pairs = Pairs(mean, variance, low, high, start, row, weight)
+            draws = pairs.sample(n_each, n_chains, random.again())
             out[:, :, i : i + step] = np.moveaxis(draws[:, :n_points], 1, -1)
         return out
 
@@ -192,8 +194,8 @@ def point_bounds(H: sparse.csr_array, lower: Array, upper: Array) -> tuple[Array
     at = H.indptr[alone]
     points, factor = H.indices[at], H.data[at]
     first, second = lower[:, alone] / factor, upper[:, alone] / factor
-    np.maximum.at(low, (slice(None), points), np.minimum(first, second))
-    np.minimum.at(high, (slice(None), points), np.maximum(first, second))
+    np.maximum.at(low.T, points, np.minimum(first, second).T)
+    np.minimum.at(high.T, points, np.maximum(first, second).T)
     return low, high
 
 
