@@ -38,7 +38,7 @@ class Projected:
         The projected mean.
     source : Gaussian or Mixture, optional
         What is drawn from, by default `field`.
-    ends : tuple of ndarray of shape (n_samples, n_points)
+    ends : tuple of ndarray of shape (n_samples, n_points), optional
         The bounds of the points, which no interval leaves.
     """
 
@@ -47,7 +47,7 @@ class Projected:
         field: Gaussian | Mixture,
         mean: np.ndarray,
         source: Gaussian | Mixture | None = None,
-        ends: Any = (-np.inf, np.inf),
+        ends: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         self.field = field
         self.mean = mean

@@ -60,10 +60,8 @@ def quantiles(field: Any, shown: Any, levels: Array) -> Array:
 
 def within(field: Any, shown: Any, values: Array) -> Array:
     """Cut values (..., n_fields, n_outputs) off at the bounds of their points."""
-    low, high = getattr(field, "ends", (-np.inf, np.inf))
-    if np.ndim(low) == 0:
-        return values
-    return np.clip(values, low[:, shown], high[:, shown])
+    ends = getattr(field, "ends", None)
+    return values if ends is None else np.clip(values, *(end[:, shown] for end in ends))
 
 
 def log_density(field: Any, shown: Any, truth: Array) -> Array:
