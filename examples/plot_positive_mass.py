@@ -6,7 +6,7 @@ A density is never negative, but a regressor does not know that: just ahead of a
 overshoots below zero. Cutting the negative values off is the common cure, and it adds mass that was
 never there. :class:`~skphys.constraints.Bounds` together with a
 :class:`~skphys.constraints.ConservationLaw` finds the most probable field that is positive *and*
-has the right mass, and on request does so for every sample.
+has the right mass, and does so for every sample.
 
 The task: predict how a gas has spread in a porous medium, from its exponent ``m`` and the time
 ``t``, from 40 simulations. How much gas there is, is known: a column ``mass``.
@@ -82,8 +82,9 @@ backbones = {
 # ---------
 #
 # The backbone alone; the law; the law with negative values cut off; the same, scaled to the right
-# mass; and both constraints. Each is a pair of a mean and of samples. ``project_samples=True``
-# makes the samples obey the bounds, too.
+# mass; and both constraints. Each is a pair of a mean and of samples. The fields
+# are empty in parts, which a truncated Gaussian is not: ``inequality_posterior="projected"``, which
+# "auto" comes to here, moves the mean and each sample to the nearest field that obeys.
 
 law, positive = ConservationLaw(over="x", total="mass"), Bounds(lower=0.0)
 ALONE, LAW, CLIPPED = "backbone alone", "law", "law, clipped"
@@ -104,7 +105,7 @@ def predict(constraints, backbone, data):
         constraints=constraints,
         grid=grid,
         drop_value_columns=True,
-        project_samples=True,
+        inequality_posterior="projected",
         **backbone,
     ).fit(X_train[columns], y_train)
     draws = model.sample_y(X_test[columns], N_SAMPLES, random_state=0)

@@ -25,6 +25,9 @@ from skphys.conditioning._nonlinear._condition import UnmetLawError, condition_n
 from skphys.conditioning._nonlinear._condition import condition_members as condition_members
 from skphys.conditioning._nonlinear._tangent import Tangent
 from skphys.conditioning._structured import Kronecker, OrnsteinUhlenbeck
+from skphys.conditioning._truncated._drawn import Drawn as Drawn
+from skphys.conditioning._truncated._gaussian import Truncated as Truncated
+from skphys.conditioning._truncated._gaussian import point_bounds as point_bounds
 
 __all__ = [
     "Conditioned",

@@ -19,7 +19,7 @@ Queries = tuple[sparse.csr_array, sparse.csr_array]
 class InequalityConstraint(BaseEstimator):
     """Linear inequalities ``lower <= H u <= upper`` on a field ``u``, stated on any grid.
 
-    They are met by the predicted mean, and by samples on request, together with every equality.
+    They are met by the predicted mean and by samples, together with every equality.
     To add one of your own, write a subclass with an ``__init__`` that only assigns its parameters:
 
     - `rows` states ``H`` on a grid.
@@ -109,10 +109,10 @@ class Bounds(InequalityConstraint):
 
     Notes
     -----
-    The mean is the most probable field that obeys the bounds and all equalities; it is not cut off
-    at the bounds, which would change the mass. Standard deviations stay those of the Gaussian
-    before the inequalities. Points without variance do not move; where one of them is out of
-    bounds, nothing can be done, and predict raises a ValueError.
+    The Gaussian is truncated, or its mean is projected: `inequality_posterior` of the estimator
+    says which. Nothing is just cut off at the bounds, which would change the mass. Points without
+    variance do not move; where one of them is out of bounds, nothing can be done, and predict
+    raises a ValueError.
 
     Examples
     --------

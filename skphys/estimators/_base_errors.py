@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skphys.conditioning import Covariance, Gaussian, Mixture, condition
+from skphys.conditioning import Covariance, Drawn, Gaussian, Mixture, condition
 from skphys.constraints import EqualitySystem
 from skphys.estimators._layout import PredictedFields
 from skphys.estimators._naming import naming
-from skphys.estimators._projected import Projected, on_law, projected
+from skphys.estimators._projected import Projected, on_law, within
 from skphys.estimators._white_noise import (
     condition_apart,
     condition_field,
@@ -63,11 +63,12 @@ class BaseErrorModel(BaseEstimator, ABC):
       first prediction where there are such data: those of `calibration`, or without them, if
       `needs_held_out` is set, predictions of the training fields by backbones that were fitted on
       the other folds.
-    - `posterior` conditions each of the Gaussians on the system and moves its mean to where the
-      inequalities hold. Override it for a posterior of another form: it must return an object with
-      `mean`, `std()`, `dense()` and `sample(n_samples, random_state)`, such as a
-      :class:`~skphys.conditioning.Gaussian` or a :class:`~skphys.conditioning.Mixture`, and every
-      draw of it must obey the equalities. `impose` does that for Gaussians.
+    - `posterior` conditions each of the Gaussians on the system, and truncates it to where the
+      inequalities hold, or moves its mean there, as `inequalities` says. Override it for a
+      posterior of another form: it must return an object with `mean`, `std()`, `dense()` and
+      ``sample(n_samples, random_state)``, such as a :class:`~skphys.conditioning.Gaussian` or a
+      :class:`~skphys.conditioning.Mixture`, and every draw of it must obey the equalities. `impose`
+      does that for Gaussians.
 
     An error model works on data alone. It never sees the backbone, nor the estimator around it. It
     has parameters as any estimator has: with an ``__init__`` that only assigns them, a search
@@ -126,17 +127,17 @@ class BaseErrorModel(BaseEstimator, ABC):
             What is predicted, and what must hold.
         """
 
-    def posterior(self, fields: PredictedFields, project_samples: bool = False) -> Any:
+    def posterior(self, fields: PredictedFields, inequalities: str = "projected") -> Any:
         """Return the fields after all constraints.
 
         Parameters
         ----------
         fields : PredictedFields
             What is predicted, and what must hold.
-        project_samples : bool, default=False
-            Whether draws are projected on the inequalities.
+        inequalities : {"auto", "truncated", "projected"}, default="projected"
+            What becomes of the distribution under inequalities, as `inequality_posterior` says.
         """
-        return impose(self.prior(fields), fields, project_samples=project_samples)
+        return impose(self.prior(fields), fields, inequalities=inequalities)
 
 
 def impose(
@@ -145,9 +146,9 @@ def impose(
     *,
     metric: Any = None,
     weights: np.ndarray | None = None,
-    project_samples: bool = False,
-) -> Gaussian | Mixture | Projected:
-    """Condition each Gaussian on the equalities, and project its mean on the inequalities.
+    inequalities: str = "projected",
+) -> Gaussian | Mixture | Projected | Drawn:
+    """Condition each Gaussian on the equalities, and truncate it to the inequalities.
 
     Linear equalities come first, in one step; what they leave is conditioned on nonlinear ones.
 
@@ -163,8 +164,8 @@ def impose(
     weights : ndarray of shape (n_gaussians, n_fields), optional
         How likely each is; without them all weigh alike. The mean of the mixture is projected then,
         not that of each Gaussian.
-    project_samples : bool, default=False
-        Whether draws are projected on the inequalities.
+    inequalities : {"auto", "truncated", "projected"}, default="projected"
+        Whether Gaussians are truncated, or their means and draws projected.
     """
     prior = gaussians_of(prior)
     if fields.nonlinear is not None and weights is not None:
@@ -195,8 +196,8 @@ def impose(
             for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields
                 yielding = noise_between(prior[k], fields.noise, fields.where.independent())
                 moving[k] = Gaussian(conditioned[k].mean, yielding)
-            also = fields.inequalities, project_samples, weights, fields.nonlinear, middle
-            return projected(moving, conditioned, systems, *also)
+            also = fields.inequalities, inequalities, weights, fields.nonlinear, middle
+            return within(moving, conditioned, systems, *also)
     if middle is not None:
         return middle
     return conditioned[0] if len(conditioned) == 1 else Mixture(conditioned, weights)

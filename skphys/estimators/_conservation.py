@@ -18,6 +18,7 @@ from skphys.estimators._backbone import Backbone
 from skphys.estimators._base_errors import BaseErrorModel
 from skphys.estimators._constrained import Constrained
 from skphys.estimators._error_model import NAMES, ErrorModel
+from skphys.estimators._projected import POSTERIORS
 from skphys.estimators._through import TrainedThrough, check_trainable
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
 
@@ -26,9 +27,8 @@ class ConservationConstrainedRegressor(Constrained):
     """Wrap any regressor so that its predicted fields obey conservation laws exactly.
 
     The backbone's prediction is taken as a Gaussian field and conditioned on the constraints: mean,
-    standard deviation, covariance and samples all obey them. Inequalities, such as `Bounds`, move
-    the mean on to the most probable field that obeys everything; standard deviation and
-    covariance stay those of the Gaussian before the inequalities.
+    standard deviation, covariance and samples all obey them. Inequalities, such as `Bounds`,
+    truncate the Gaussian: mean, intervals and samples obey everything.
 
     Parameters
     ----------
@@ -61,9 +61,16 @@ default="auto"
         frozen backbone cannot make.
     drop_value_columns : bool, default=False
         Keep the columns that constraints take their values from away from the backbone.
-    project_samples : bool, default=False
-        Let `sample_y` project each draw on the inequalities. Projected draws obey everything, but
-        they are not draws of the truncated Gaussian: they gather at the bounds.
+    inequality_posterior : {"auto", "truncated", "projected"}, default="auto"
+        What inequalities make of the distribution. "truncated" is the conditioned Gaussian where
+        they hold and nothing elsewhere: the mean, standard deviations, quantiles and covariances
+        are those of 256 draws of a fixed seed. "projected" moves the mean, and each draw, to the
+        nearest field that obeys; standard deviations stay those before the inequalities, and
+        intervals are cut off at bounds. "auto" truncates what the backbone states, and projects
+        if the error model has learned from true fields, which obey already; if more than 2 % of
+        what is bounded lies at its bound in training fields, which no truncated Gaussian does; and
+        fields with more than 256 rows of inequalities, unless they are bounds of points with
+        independent errors, of which there may be 20,000. Under nonlinear laws all is projected.
     constrain_training : bool, default=False
         Train the backbone through the equalities: its loss is that of the conditioned mean and
         standard deviation. Needs a regressor whose fit has a parameter
@@ -140,7 +147,7 @@ default="auto"
         "error_model": [StrOptions(set(NAMES)), BaseErrorModel],
         "calibration": [tuple, list, None],
         "drop_value_columns": ["boolean"],
-        "project_samples": ["boolean"],
+        "inequality_posterior": [StrOptions(set(POSTERIORS))],
         "constrain_training": ["boolean"],
         "random_state": ["random_state"],
     }
@@ -156,7 +163,7 @@ default="auto"
         error_model: str | BaseErrorModel = "auto",
         calibration: tuple[Any, Any] | None = None,
         drop_value_columns: bool = False,
-        project_samples: bool = False,
+        inequality_posterior: str = "auto",
         constrain_training: bool = False,
         random_state: Any = None,
     ) -> None:
@@ -166,7 +173,7 @@ default="auto"
         self.error_model = error_model
         self.calibration = calibration
         self.drop_value_columns = drop_value_columns
-        self.project_samples = project_samples
+        self.inequality_posterior = inequality_posterior
         self.constrain_training = constrain_training
         self.random_state = random_state
 

@@ -47,7 +47,7 @@ from skphys.estimators._naming import naming
 from skphys.estimators._on_grid import check_restated, more_features, rename
 from skphys.estimators._random import set_random_states
 from skphys.estimators._report import ConstraintReport, joined, report
-from skphys.estimators._targets import warn_if_outside, warn_if_violated
+from skphys.estimators._targets import touches_bounds, warn_if_outside, warn_if_violated
 from skphys.estimators._warn import warn_user
 from skphys.grids import ColumnGrid, Components, Grid
 from skphys.metrics import points_inside
@@ -77,7 +77,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     drop_value_columns: bool
     random_state: Any
     # Where a subclass does not make them parameters, they are as here.
-    project_samples: bool = False
+    inequality_posterior: str = "auto"
 
     _PART: ClassVar[str]  # what its parts are called in errors
     _HOLD_OUT: ClassVar[str] = "error_model='calibrated'"  # what makes fit hold fields out
@@ -88,6 +88,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     _layout: Layout
     _backbone: Backbone
     error_model_: BaseErrorModel
+    _projects: bool = False  # what inequality_posterior="auto" comes to
     _scores: Sequence[np.ndarray]  # conformity scores of held-out fields, (n_outputs,) each
 
     @abstractmethod
@@ -120,17 +121,21 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             regressor = tell_net(regressor, grid)
         backbone = self._told(regressor, layout.constraints)
         warn_if_violated(layout, X, y)
+        touching = touches_bounds(layout, X, y)
         X = layout.completed(X)
         routed = self._routed(fit_params)
         seed = set_random_states(regressor, self.random_state)
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
             backbone.fit(X, y, **routed)
-            errors, scores = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
+            learned, scores = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             self.__dict__.update({name: vars(seen)[name]} if name in vars(seen) else {})
         self._target_ndim = y.ndim
-        return self._hold(layout, backbone, errors, scores)
+        # Errors of true fields are those of fields that obey; truncated, they would do so twice.
+        self._projects = touching or learned is not errors
+        self._projects |= any(map(_projects, chain(backbone.regressor)))
+        return self._hold(layout, backbone, learned, scores)
 
     def _hold(
         self,
@@ -348,11 +353,16 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return super()._as_fitted(array, axis) if self._layout.rows == "fields" else array
 
     def _posteriors(
-        self, X: Any, constraint_values: Mapping[str, Any] | None = None, spread: bool = True
+        self,
+        X: Any,
+        constraint_values: Mapping[str, Any] | None = None,
+        spread: bool = True,
+        inequalities: str | None = None,
     ) -> Iterator[tuple[PredictedFields, Any]]:
         """Yield the fields of X, each batch with what is predicted and after all constraints.
 
-        `spread` says that more than the mean will be asked for.
+        `spread` says that more than the mean will be asked for, `inequalities` what they do if
+        that is not what `inequality_posterior` says.
         """
         if not isinstance(constraint_values, Mapping | None):
             raise TypeError(
@@ -360,19 +370,24 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"got {type(constraint_values).__name__}."
             )
         errors = self.error_model_
+        if inequalities is None:
+            inequalities = self.inequality_posterior
+            if inequalities == "auto" and self._projects:
+                inequalities = "projected"
         batches = self._layout.batches(X, self._backbone, constraint_values, errors.correlated)
         for fields in batches:
             if spread and not errors.has_scale(fields.prediction):
                 _warn_unit_variance(self)
                 spread = False
-            yield fields, errors.posterior(fields, self.project_samples)
+            yield fields, errors.posterior(fields, inequalities)
 
     def _fields(  # type: ignore[override]
         self, X: Any, want: str, constraint_values: Mapping[str, Any] | None = None
     ) -> Iterator[tuple[Any, Any, Any]]:
         X = self._checked(X)
         spread = want not in ("mean", "scaled")
-        for fields, field in self._posteriors(X, constraint_values, spread):
+        known = "projected" if want == "scaled" else None  # as held-out fields are scored
+        for fields, field in self._posteriors(X, constraint_values, spread, known):
             with naming(fields):
                 yield fields.index, fields.shown, field
 
@@ -402,10 +417,9 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         y_mean : ndarray of shape (n_samples, n_points)
             The conditioned means; (n_samples,) in a long table or if y was 1-D in fit.
         y_std : ndarray of the same shape
-            Only if `return_std`. Of the Gaussian before the inequalities.
+            Only if `return_std`.
         y_cov : ndarray of shape (n_samples, n_points, n_points)
-            Only if `return_cov`; (n_samples, n_samples) in a long table. Of the Gaussian before
-            the inequalities.
+            Only if `return_cov`; (n_samples, n_samples) in a long table.
 
         Raises
         ------
@@ -558,7 +572,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_points, n_quantiles)
             In the order of `quantiles`; (n_samples, n_quantiles) in a long table or if y was 1-D in
-            fit. Where inequalities have moved the mean, they move with it.
+            fit. Under inequalities those of the truncated posterior; where that is projected, they
+            move with the mean, and end at bounds.
 
         Raises
         ------
@@ -604,9 +619,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         *,
         constraint_values: Mapping[str, Any] | None = None,
     ) -> np.ndarray:
-        """Draw fields; every draw obeys the equalities (with noise: to within the noise).
-
-        With ``project_samples=True`` every draw obeys the inequalities as well.
+        """Draw fields; every draw obeys all constraints (with noise: to within the noise).
 
         Parameters
         ----------
@@ -781,6 +794,11 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             tags.target_tags.multi_output = False
             tags.input_tags.sparse = False
         return tags
+
+
+def _projects(part: Any) -> bool:
+    """Say whether a nested estimator would project on its inequalities."""
+    return isinstance(part, Constrained) and part._projects
 
 
 def _constrains_itself(regressor: Any) -> bool:

@@ -395,7 +395,7 @@ class ErrorModel(BaseErrorModel):
     def _way(self, prediction: Prediction) -> str:
         return "moments" if self.members == "auto" else self.members
 
-    def posterior(self, fields: PredictedFields, project_samples: bool = False) -> Any:
+    def posterior(self, fields: PredictedFields, inequalities: str = "projected") -> Any:
         """Return the fields after all constraints."""
         identity = self.covariance == "identity"
         if identity or (self.parts_ is None and self.displacement in ("auto", None)):
@@ -403,10 +403,10 @@ class ErrorModel(BaseErrorModel):
             independent = fields.where.independent(self.correlation_length)
             prior = gaussians(said, self._way(said), independent)
             metric = fields.where.independent() if identity else None
-            return impose(prior, fields, metric=metric, project_samples=project_samples)
-        return self.mixture(fields, project_samples)[0]
+            return impose(prior, fields, metric=metric, inequalities=inequalities)
+        return self.mixture(fields, inequalities)[0]
 
-    def mixture(self, fields: PredictedFields, project_samples: bool = False) -> tuple[Any, Any]:
+    def mixture(self, fields: PredictedFields, inequalities: str = "projected") -> tuple[Any, Any]:
         """Return the fields after all constraints, and how likely the law's values were.
 
         The second, of shape (n_fields,), is the log of a density, but for a constant.
@@ -416,7 +416,7 @@ class ErrorModel(BaseErrorModel):
         evidence = np.logaddexp.reduce(logs, axis=0)
         weights = np.exp(logs - evidence)
         priors = [_wider(gaussian, root) for gaussian, _, root in found]
-        return impose(priors, fields, weights=weights, project_samples=project_samples), evidence
+        return impose(priors, fields, weights=weights, inequalities=inequalities), evidence
 
     def on_grid(self, old: Any, new: Any) -> ErrorModel:
         """Return the error model on another grid than the one it learned on."""

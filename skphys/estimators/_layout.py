@@ -31,6 +31,7 @@ from skphys.predictive import Prediction
 
 ALL: Any = slice(None)
 MAX_VALUES = 1 << 25  # float64 values held at once while conditioning: 256 MiB
+DRAWS = 256  # of a field under inequalities
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ class FieldRows:
             laws = NonlinearSystem.stacked([laws, *handed_laws])
         held = _values_per_field(prediction, system, correlated)
         held += 0 if laws is None else 3 * laws.size(grid.n_points)
+        if also.names:  # draws, and what pushes fields back
+            held += (2 * DRAWS + 2 * min(len(also.names), DRAWS)) * grid.n_points
         step = max(1, MAX_VALUES // held)
         for start in range(0, max(size, 1), step):
             part = slice(start, start + step)

@@ -1,4 +1,4 @@
-"""Fields that obey inequalities besides: the most probable ones, and draws on request."""
+"""Fields that obey inequalities besides: by draws of what is truncated, or by projections."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from typing import Any
 import numpy as np
 
 from skphys.conditioning import (
+    Drawn,
     Gaussian,
     Middle,
     Mixture,
+    Truncated,
     condition_members,
     condition_nonlinear,
+    point_bounds,
     project,
     project_nonlinear,
 )
 from skphys.constraints import EqualitySystem, InequalitySystem, NonlinearSystem
 
+POSTERIORS = ("auto", "truncated", "projected")  # of inequality_posterior
+MOST, MOST_POINTS = 256, 20_000  # inequalities, and independent points, that "auto" truncates
 MAX_VALUES = 1 << 22  # float64 values of draws that are projected at once: 32 MiB
 
 
@@ -28,14 +33,38 @@ class Projected:
     Parameters
     ----------
     field : Gaussian or Mixture
-        The field before the inequalities. Its standard deviations, covariance and draws stand.
+        The field before the inequalities. Its standard deviations and covariance stand.
     mean : ndarray of shape (n_samples, n_points)
         The projected mean.
+    source : Gaussian or Mixture, optional
+        What is drawn from, by default `field`.
+    ends : tuple of ndarray of shape (n_samples, n_points), optional
+        The bounds of the points, which no interval leaves.
     """
 
-    def __init__(self, field: Gaussian | Mixture, mean: np.ndarray) -> None:
+    def __init__(
+        self,
+        field: Gaussian | Mixture,
+        mean: np.ndarray,
+        source: Gaussian | Mixture | None = None,
+        ends: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
         self.field = field
         self.mean = mean
+        self.source = field if source is None else source
+        self.ends = ends
+
+    def sample(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+        """Draw fields, of shape (n_samples, n_fields, n_points).
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of draws of each field.
+        random_state : int, Generator, RandomState or None
+            Source of the normals.
+        """
+        return self.source.sample(n_samples, random_state)
 
     def __getattr__(self, name: str) -> Any:
         """Hand on what else the field can do."""
@@ -148,21 +177,21 @@ def project_fields(
     )
 
 
-def projected(
+def within(
     priors: Sequence[Gaussian],
     conditioned: Sequence[Gaussian],
     systems: Sequence[EqualitySystem],
     inequalities: InequalitySystem,
-    project_samples: bool,
+    posterior: str,
     weights: np.ndarray | None = None,
     law: NonlinearSystem | None = None,
     on_law: Projected | None = None,
-) -> Projected:
-    """Project the mean of each Gaussian in its own metric, then average.
+) -> Drawn | Projected:
+    """Truncate each Gaussian, or project its mean in its own metric and average.
 
     With weights the mean of the mixture is projected, in the metric of the first Gaussian: a
     mixture may have many members, and each projection is a problem of its own. So it is under a
-    nonlinear law, which the mean of fields that obey it does not.
+    nonlinear law, which the mean of fields that obey it does not; nothing is truncated there.
 
     Parameters
     ----------
@@ -172,8 +201,8 @@ def projected(
         The equalities of each.
     inequalities : InequalitySystem
         What has to hold besides.
-    project_samples : bool
-        Whether draws are projected too.
+    posterior : {"auto", "truncated", "projected"}
+        Which; "auto" is "truncated" up to a size.
     weights : ndarray of shape (n_gaussians, n_samples), optional
         Of a mixture.
     law : NonlinearSystem, optional
@@ -182,15 +211,54 @@ def projected(
         The mixture with its mean on the law, from which that is projected.
     """
     parts = list(zip(priors, conditioned, systems, strict=True))
-    fields = list(conditioned)
-    if project_samples:
-        fields = [ProjectedDraws(p, c, s, inequalities, law) for p, c, s in parts]
-    field = fields[0] if len(fields) == 1 else Mixture(fields, weights)
-    if (weights is not None or law is not None) and len(fields) > 1:
+    field = conditioned[0] if len(parts) == 1 else Mixture(conditioned, weights)
+    if posterior != "projected" and law is None:
+        start = None
+        if weights is not None and len(parts) > 1:
+            middle_of = Gaussian(field.mean, priors[0].covariance)
+            values = systems[0].values
+            start = project_fields(middle_of, field.mean, systems[0], inequalities, values)
+        members = [_truncated(p, c, s, inequalities, start) for p, c, s in parts]
+        if posterior == "truncated" or all(map(_small, members)):
+            return Drawn(field, members, weights)
+    draws = [ProjectedDraws(p, c, s, inequalities, law) for p, c, s in parts]
+    source = draws[0] if len(parts) == 1 else Mixture(draws, weights)
+    if (weights is not None or law is not None) and len(parts) > 1:
         middle: Any = on_law or field
         parts = [(Gaussian(field.mean, priors[0].covariance), middle, systems[0])]
     means = [project_fields(p, c.mean, s, inequalities, s.values, law) for p, c, s in parts]
-    return Projected(field, np.mean(means, axis=0) if len(means) > 1 else means[0])
+    ends = point_bounds(inequalities.rows, inequalities.lower, inequalities.upper)
+    return Projected(field, np.mean(means, axis=0) if len(means) > 1 else means[0], source, ends)
+
+
+def _truncated(
+    prior: Gaussian,
+    conditioned: Gaussian,
+    system: EqualitySystem,
+    inequalities: InequalitySystem,
+    start: np.ndarray | None,
+) -> Truncated:
+    """Truncate a Gaussian; its draws begin at fields that obey, by default its projected mean."""
+    if start is None:
+        start = project_fields(prior, conditioned.mean, system, inequalities, system.values)
+    return Truncated(
+        prior,
+        conditioned,
+        system.rows,
+        system.values,
+        system.noise,
+        inequalities.rows,
+        inequalities.lower,
+        inequalities.upper,
+        start,
+    )
+
+
+def _small(truncated: Truncated) -> bool:
+    """Say whether draws of a truncated Gaussian take no more time than a user would wait."""
+    if truncated.independent:
+        return truncated.start.shape[1] <= MOST_POINTS
+    return truncated.H.shape[0] <= MOST
 
 
 def on_law(

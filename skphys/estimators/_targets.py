@@ -20,6 +20,7 @@ from skphys.estimators._warn import warn_user
 from skphys.grids import ColumnGrid, IncompleteFieldError
 
 ROUNDING = 1e-6  # targets are often stored in float32
+SHARE = 0.02  # of values at bounds that is more than chance
 
 
 Part = tuple[ConstraintSet, FieldTable, np.ndarray]
@@ -51,6 +52,26 @@ def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
     sizes = {name: size for name, (excess, size) in found.items() if excess > 0.0}
     if sizes:
         _warn(sizes, {_cause(named[name], layout, X, y): None for name in sizes})
+
+
+def touches_bounds(layout: Layout, X: Any, y: np.ndarray) -> bool:
+    """Say whether training fields lie at their bounds in parts, or it is not known.
+
+    Such fields have empty or full parts, which a truncated Gaussian has not.
+    """
+    if isinstance(layout, FieldRows):
+        stated = layout.constraints
+        parts = [(stated, stated.table(X), y.reshape(X.shape[0], -1))]
+    else:
+        parts = _complete_fields(layout, X, y)
+    at, number = 0, 0
+    for stated, table, fields in parts:
+        system = stated.inequalities(table)
+        product, size = (system.rows @ fields.T).T, np.abs(fields).max(axis=1, keepdims=True)
+        for slack in (product - system.lower, system.upper - product):
+            at += int((slack <= ROUNDING * size).sum())
+            number += int(np.isfinite(slack).sum())
+    return at > SHARE * number or not parts
 
 
 def _violations(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from skphys.conditioning import Dense, Diagonal, Gaussian, Mixture
+from skphys.conditioning import Dense, Diagonal, Drawn, Gaussian, Mixture
 from skphys.predictive._prediction import Array
 
 DRAWS = 1000  # of each field, for bands that hold it as a whole
@@ -32,7 +32,7 @@ def mixture_at(field: Any, shown: Any) -> Mixture | None:
     Where inequalities have moved the mean, the members move with it.
     """
     inner = getattr(field, "field", field)
-    if not isinstance(inner, Mixture):
+    if not isinstance(inner, Mixture) or isinstance(field, Drawn):
         return None
     shape = field.mean.shape
     moved = (field.mean - inner.mean)[:, shown]
@@ -49,9 +49,19 @@ def mixture_at(field: Any, shown: Any) -> Mixture | None:
 def quantiles(field: Any, shown: Any, levels: Array) -> Array:
     """Return quantiles of the marginals, of shape (n_fields, n_outputs, n_levels)."""
     mixture = mixture_at(field, shown)
-    if mixture is not None:
-        return np.moveaxis(mixture.quantile(levels), 0, -1)
-    return field.mean[:, shown, None] + shown_std(field, shown)[..., None] * ndtri(levels)
+    if isinstance(field, Drawn):
+        found = field.quantile(levels)[..., shown]
+    elif mixture is not None:
+        found = mixture.quantile(levels)
+    else:
+        found = field.mean[:, shown] + ndtri(levels)[:, None, None] * shown_std(field, shown)
+    return np.moveaxis(within(field, shown, found), 0, -1)
+
+
+def within(field: Any, shown: Any, values: Array) -> Array:
+    """Cut values (..., n_fields, n_outputs) off at the bounds of their points."""
+    ends = getattr(field, "ends", None)
+    return values if ends is None else np.clip(values, *(end[:, shown] for end in ends))
 
 
 def log_density(field: Any, shown: Any, truth: Array) -> Array:
@@ -95,7 +105,7 @@ def widest_deviations(field: Any, shown: Any, as_gaussian: bool) -> Array:
     mean, std = field.mean[:, shown], shown_std(field, shown)
     counts = std > SURE * std.max(axis=1, keepdims=True, initial=0.0)
     unit = np.where(counts, std, np.inf)
-    drawn = field
+    drawn = field if isinstance(field, Drawn) else getattr(field, "field", field)
     if as_gaussian and isinstance(getattr(field, "field", field), Mixture):
         drawn = Gaussian(field.mean, Dense(field.dense()))
     n_draws = max(1, min(DRAWS, MAX_VALUES // max(1, field.mean.size)))
@@ -133,11 +143,11 @@ def band(
     elif simultaneous:
         widest = widest_deviations(field, shown, not mixture)
         factor = np.quantile(widest, coverage, axis=0)[:, None]
-    elif mixture and isinstance(getattr(field, "field", field), Mixture):
+    elif mixture and (isinstance(field, Drawn) or mixture_at(field, shown) is not None):
         ends = quantiles(field, shown, 0.5 + np.array([-0.5, 0.5]) * coverage)
         return ends[..., 0], ends[..., 1]
     else:
         factor = ndtri(0.5 + 0.5 * coverage)
     with np.errstate(invalid="ignore"):
         half = np.where(np.isinf(factor), np.inf, factor * shown_std(field, shown))
-    return mean - half, mean + half
+    return within(field, shown, mean - half), within(field, shown, mean + half)

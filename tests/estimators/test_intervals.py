@@ -84,7 +84,7 @@ class TwoWays(BaseErrorModel):
 class TwoWaysUneven(TwoWays):
     """The same, with weights that differ between fields."""
 
-    def posterior(self, fields, project_samples=False):
+    def posterior(self, fields, inequalities="projected"):
         members = super().posterior(fields).members
         weight = np.linspace(0.1, 0.9, len(fields.prediction.mean))
         return Mixture(members, np.stack([weight, 1.0 - weight]))
@@ -383,10 +383,11 @@ def test_after_inequalities_mixtures_move_with_the_mean(rng):
     X, y = data(6, rng)
     X[:, 1] = 0.1
     free = told(error_model=TwoWays())
-    bounded = told(constraints=[LAW, Bounds(lower=0.0)], error_model=TwoWays())
+    listed = [LAW, Bounds(lower=0.0)]
+    bounded = told(constraints=listed, error_model=TwoWays(), inequality_posterior="projected")
     moved = (bounded.predict(X) - free.predict(X))[..., None]
     assert abs(moved).max() > 0.01
-    expected = free.predict_quantiles(X) + moved
+    expected = np.maximum(free.predict_quantiles(X) + moved, 0.0)
     assert_allclose(bounded.predict_quantiles(X), expected, atol=1e-7)
     assert_allclose(bounded.log_prob(X, y), free.log_prob(X, y - moved[..., 0]), rtol=1e-6)
 

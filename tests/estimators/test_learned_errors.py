@@ -158,7 +158,7 @@ def test_two_laws(error_model):
 @pytest.mark.parametrize("backbone", [KNN, WithStd()], ids=lambda b: type(b).__name__)
 @pytest.mark.parametrize("error_model", ["auto", ErrorModel(displacement=0.05)], ids=repr)
 def test_bounds(error_model, backbone):
-    """Means obey bounds and law; draws the law, and with project_samples all."""
+    """Means obey bounds and law; and so do draws."""
     laws = [LAW, Bounds(0.21)]
     fitted = model(error_model, backbone, laws, calibration=(X, Y)).fit(X, Y)
     mean = fitted.predict(NEW)
@@ -166,7 +166,7 @@ def test_bounds(error_model, backbone):
     assert relative_miss(mean, W[None], NEW[:, 2:]).max() < 1e-12
     draws = fitted.sample_y(NEW, 5)
     assert relative_miss(draws[..., 3], W[None], NEW[:, 2:]).max() < 1e-12
-    fitted.project_samples = True
+    fitted.inequality_posterior = "projected"
     draws = fitted.sample_y(NEW[:3], 4)
     assert draws.min() >= 0.21 - 1e-8
     assert max(relative_miss(draws[..., d], W[None], NEW[:3, 2:]).max() for d in range(4)) < 1e-10

@@ -101,7 +101,7 @@ def test_a_mixture_within_bounds_is_on_the_law(members):
     constraints = [MASS, ENERGY, Bounds(lower=0.19)]
     backbone = WithMembers(3) if members.members == "each" else WithStd()
     model = ConservationConstrainedRegressor(
-        backbone, constraints, grid, error_model=members, project_samples=True
+        backbone, constraints, grid, error_model=members, inequality_posterior="projected"
     ).fit(X, y)
     fields, draws = model.predict(TEST), model.sample_y(TEST[:2], 3)
     assert min(fields.min(), draws.min()) >= 0.19 - 1e-9
@@ -120,7 +120,7 @@ def test_bounds_boundaries_and_both_laws_together():
     face = BoundaryConstraint(Dirichlet(Column(4)), "x", "left")
     constraints = [MASS, ENERGY, face, Bounds(lower=0.19)]
     model = ConservationConstrainedRegressor(
-        WithStd(), constraints, grid, error_model="stated", project_samples=True
+        WithStd(), constraints, grid, error_model="stated", inequality_posterior="projected"
     )
     model.fit(np.column_stack([X, y[:, 0]]), y)
     table = np.column_stack([TEST, TRUTH[:, 0]])

@@ -54,7 +54,7 @@ class TwoScales(BaseErrorModel):
         variances = np.ones(n_points), np.linspace(1.0, 3.0, n_points) ** 2
         return [Gaussian(mean, Diagonal(variance)) for variance in variances]
 
-    def posterior(self, fields, project_samples=False):
+    def posterior(self, fields, inequalities="projected"):
         system = fields.system
         parts = [condition(g, system.rows, system.values) for g in self.prior(fields)]
         miss = np.abs(fields.prediction.mean @ system.rows.T - system.values).max(axis=1)

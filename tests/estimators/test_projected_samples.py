@@ -20,7 +20,7 @@ def test_each_draw_obeys(n_times, noise):
     X, y = rng.uniform(size=(6, 1)), np.abs(rng.normal(size=(6, grid.n_points)))
     law = ConservationLaw("x", total=0.8, noise=noise)
     model = ConservationConstrainedRegressor(
-        WithStd(), [law, Bounds(lower=0.0)], grid, project_samples=True
+        WithStd(), [law, Bounds(lower=0.0)], grid, inequality_posterior="projected"
     ).fit(X, y)
     draws = model.sample_y(X[:2], 3)
     assert draws.min() >= -1e-9

@@ -153,11 +153,11 @@ def test_every_field_may_be_unknown_in_predict_but_not_in_fit():
 def test_other_constraints_hold_where_a_value_is_not_known():
     law = ConservationLaw("x", total=levels)
     both = [law, LinearEquality(np.eye(9)[:1], 0.5), Bounds(lower=-1.0), Smoothness("x")]
-    fitted = model(both, project_samples=True).fit(with_holes(), Y)
+    fitted = model(both, inequality_posterior="projected").fit(with_holes(), Y)
     u = fitted.predict(with_holes())
     np.testing.assert_allclose(u[:, 0], 0.5, rtol=1e-12)
     assert (fitted.sample_y(with_holes(), 3) >= -1.0 - 1e-9).all()
-    reference = model([*both[1:]]).fit(X, Y).predict(X)
+    reference = model([*both[1:]], inequality_posterior="projected").fit(X, Y).predict(X)
     np.testing.assert_allclose(u[UNKNOWN], reference[UNKNOWN], rtol=1e-9)
 
 

@@ -1,0 +1,1 @@
+"""Gaussians truncated by linear inequalities, by draws."""
