@@ -274,9 +274,9 @@ def test_nested_estimators_take_it_from_the_outermost():
         WithStd(), law, LINE, error_model=ErrorModel(correlation_length=0.2)
     )
     np.testing.assert_allclose(outer.predict(X), single.fit(X, y).predict(X), rtol=1e-12)
-    wrong = ConservationConstrainedRegressor(clone(single), None, LINE).fit(X, y)
+    wrong = ConservationConstrainedRegressor(clone(single), None, LINE)
     with pytest.raises(ValueError, match="outermost"):
-        wrong.predict(X)
+        wrong.fit(X, y).predict(X)
 
 
 def test_a_search_finds_the_length():
