@@ -61,7 +61,9 @@ def ignition(temperature, ratio, times):
 def reactors(n, rng):
     """Return what is known of states, their mass fractions and temperatures."""
     rows, fractions, temperatures = [], [], []
-    for temperature, ratio in zip(rng.uniform(1050, 1400, n), rng.uniform(0.5, 2.0, n), strict=True):
+    for temperature, ratio in zip(
+        rng.uniform(1050, 1400, n), rng.uniform(0.5, 2.0, n), strict=True
+    ):
         mix(temperature, ratio)
         fresh = E @ gas.Y[kept]
         times = np.sort(10.0 ** rng.uniform(-5.5, -3.0, 12))
@@ -93,7 +95,8 @@ print(f"{len(X_train)} states to learn from, Cantera {per_state * 1e6:.0f} µs a
 net = make_pipeline(
     StandardScaler(),
     TransformedTargetRegressor(
-        MLPRegressor(hidden_layer_sizes=(32, 32), solver="lbfgs", max_iter=400, random_state=0), transformer=StandardScaler()
+        MLPRegressor(hidden_layer_sizes=(32, 32), solver="lbfgs", max_iter=400, random_state=0),
+        transformer=StandardScaler(),
     ),
 )
 model = ConservationConstrainedRegressor(
