@@ -6,6 +6,7 @@ A regressor takes the place of stiff chemistry: from the temperature and equival
 fresh hydrogen-air mixture, and the time since, to the mass fractions of nine species. Reactions
 make species of species, but no atoms: the mass of each element stays what it was. Neither does a
 net know that, nor does clipping at zero and dividing by the sum, the usual mend, restore it.
+Cantera makes the data; the extra ``docs`` installs it.
 """
 
 # %%
@@ -96,7 +97,13 @@ KNOWN = ["T_fresh", "ratio", "log_time"]
 net = make_pipeline(
     StandardScaler(),
     TransformedTargetRegressor(
-        MLPRegressor(hidden_layer_sizes=(32, 32), solver="lbfgs", max_iter=400, random_state=0),
+        MLPRegressor(
+            hidden_layer_sizes=(64, 64),
+            activation="tanh",
+            solver="lbfgs",
+            max_iter=400,
+            random_state=0,
+        ),
         transformer=StandardScaler(),
     ),
 )
@@ -155,21 +162,23 @@ for name, way in ways.items():
 # One ignition
 # ------------
 #
-# Nitrogen hardly reacts. The net alone has it wander, dividing by the sum hands on to it what all
-# others miss, and the law holds it where it is.
+# Nitrogen does not react here. The net alone has it wander, dividing by the sum hands on to it what
+# all others miss, and the law holds it where it is. A mechanism as small as this one needs no net:
+# Cantera is as fast.
 
 log_times = np.linspace(-5.5, -3.0, 120)
 mix(1150.0, 1.0)
 query = pd.DataFrame({"T_fresh": 1150.0, "ratio": 1.0, "log_time": log_times})
 query[ELEMENTS] = E @ gas.Y[kept]
 Y_true, _ = ignition(1150.0, 1.0, 10.0**log_times)
+curves = {"Cantera": Y_true} | {name: way(query) for name, way in ways.items()}
 figure, axes = plt.subplots(1, 4, figsize=(13, 3.3), layout="constrained")
-for ax, name in zip(axes, ["H2", "O2", "OH", "N2"], strict=True):
-    k = SPECIES.index(name)
-    ax.semilogx(10.0**log_times, Y_true[:, k], "k", lw=4, alpha=0.3, label="Cantera")
-    for (label, way), style in zip(ways.items(), ("C1-", "C2--", "C0-"), strict=True):
-        ax.semilogx(10.0**log_times, way(query)[:, k], style, lw=1.2, label=label)
-    ax.set(title=name, xlabel="time / s")
-axes[0].set_ylabel("mass fraction")
+for (name, Y), style in zip(curves.items(), ("0.7", "C1-", "C2--", "C0-"), strict=True):
+    for ax, species in zip(axes, ["O2", "OH", "N2"], strict=False):
+        ax.semilogx(10.0**log_times, Y[:, SPECIES.index(species)], style, label=name)
+        ax.set(title=f"mass fraction of {species}", xlabel="time / s")
+    oxygen = Y @ E[1] / query["O"] - 1.0
+    axes[3].semilogx(10.0**log_times, 100.0 * oxygen, style)
+axes[3].set(title="error of all oxygen / %", xlabel="time / s")
 axes[0].legend()
 figure.savefig("combustion.png", dpi=110)
