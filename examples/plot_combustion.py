@@ -164,7 +164,7 @@ for name, way in ways.items():
 #
 # Nitrogen does not react here. The net alone has it wander, dividing by the sum hands on to it what
 # all others miss, and the law holds it where it is. A mechanism as small as this one needs no net:
-# Cantera is as fast.
+# Cantera is faster.
 
 log_times = np.linspace(-5.5, -3.0, 120)
 mix(1150.0, 1.0)

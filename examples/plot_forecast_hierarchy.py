@@ -157,13 +157,13 @@ figure, (bars, line) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained
 for k, (name, values) in enumerate(errors.items()):
     bars.bar(np.arange(len(parts)) + 0.2 * (k - 1.5), values, 0.2, label=name)
 bars.set_xticks(np.arange(len(parts)), parts)
-bars.set_ylabel("error / day-to-day change")
-bars.legend(ncols=2, loc="lower right")
+bars.set(ylabel="error / day-to-day change", ylim=(0.0, 0.85))
+bars.legend(ncols=2)
 days = np.arange(30)
 line.fill_between(days, low[:30, 0], high[:30, 0], color="C3", alpha=0.2, label="90 % interval")
 for name, style in {"one by one": "C0--", "bottom up": "C1:", "with the law": "C3-"}.items():
     line.plot(days, found[name][:30, 0], style, label=name)
 line.plot(days, y[test[:30], 0], "k.", label="load")
-line.set(xlabel="day", ylabel="MW", title="country")
-line.legend(fontsize="small")
+line.set(xlabel="day", ylabel="MW", title="country", ylim=(None, 3900))
+line.legend(ncols=3, loc="upper center")
 figure.savefig("forecast_hierarchy.png", dpi=110)
