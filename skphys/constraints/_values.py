@@ -214,3 +214,14 @@ def _for_all_fields(spec: Any, shapes: Shapes, name: str) -> np.ndarray:
         f"{name} has shape {array.shape}, but {meant}. For one value a sample use a column of X, "
         f"a callable of X, or predict(X, constraint_values=...)."
     )
+
+
+def check_noise(noise: np.ndarray, values: np.ndarray, name: str, declared: Any) -> None:
+    """Raise a ValueError unless each value that is known has a standard deviation."""
+    wrong = ~((np.isfinite(noise) & (noise >= 0)) | np.isnan(values))
+    if wrong.any():
+        raise ValueError(
+            f"noise of constraint {name!r} is a standard deviation: it must be finite and not "
+            f"negative where the value is known; got {declared!r}, which is "
+            f"{np.broadcast_to(noise, wrong.shape)[wrong][0]} there."
+        )
