@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skphys.constraints._equalities import stacked_noise
-from skphys.constraints._values import FieldTable, check_noise, one_a_field, resolve_value
+from skphys.constraints._values import FieldTable, noise_error, one_a_field, resolve_value
 from skphys.constraints.nonlinear import NonlinearConstraint
 
 
@@ -62,7 +62,10 @@ class NonlinearStatement:
     def noise(self, table: FieldTable, values: np.ndarray) -> np.ndarray:
         """Return the noise's standard deviation, of shape (n_samples, n_rows)."""
         noise = self._resolved(self.constraint.noise, table, "noise")
-        check_noise(noise, values, self.name, self.constraint.noise)
+        wrong = ~((np.isfinite(noise) & (noise >= 0)) | np.isnan(values))
+        if wrong.any():
+            found = np.broadcast_to(noise, wrong.shape)[wrong]
+            raise noise_error(found, self.name, self.constraint.noise)
         return np.broadcast_to(np.nan_to_num(noise), (table.n_fields, self.n_rows))
 
     def _resolved(self, spec: Any, table: FieldTable, parameter: str) -> np.ndarray:

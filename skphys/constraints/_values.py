@@ -216,12 +216,9 @@ def _for_all_fields(spec: Any, shapes: Shapes, name: str) -> np.ndarray:
     )
 
 
-def check_noise(noise: np.ndarray, values: np.ndarray, name: str, declared: Any) -> None:
-    """Raise a ValueError unless each value that is known has a standard deviation."""
-    wrong = ~((np.isfinite(noise) & (noise >= 0)) | np.isnan(values))
-    if wrong.any():
-        raise ValueError(
-            f"noise of constraint {name!r} is a standard deviation: it must be finite and not "
-            f"negative where the value is known; got {declared!r}, which is "
-            f"{np.broadcast_to(noise, wrong.shape)[wrong][0]} there."
-        )
+def noise_error(found: np.ndarray, name: str, declared: Any) -> ValueError:
+    """Say that these are no standard deviations of values that are known."""
+    return ValueError(
+        f"noise of constraint {name!r} is a standard deviation: it must be finite and not negative "
+        f"where the value is known; got {declared!r}, which is {found[0]} there."
+    )
