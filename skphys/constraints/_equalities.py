@@ -16,6 +16,7 @@ from skphys.constraints._rows import Rows, compact, entries, stack
 from skphys.constraints._values import (
     FieldTable,
     columns_of,
+    noise_error,
     one_a_field,
     resolve_value,
 )
@@ -222,11 +223,10 @@ class Statement:
                 f"noise of constraint {self.name!r} has shape {noise.shape}; pass a number, or one "
                 f"for each of its {self.n_rows} rows."
             )
-        if not ((np.isfinite(noise) & (noise >= 0)) | np.isnan(values)).all():
-            raise ValueError(
-                f"noise of constraint {self.name!r} is a standard deviation: it must be finite and "
-                f"not negative; got {self.constraint.noise!r}."
-            )
+        wrong = ~((np.isfinite(noise) & (noise >= 0)) | np.isnan(values))
+        if wrong.any():
+            found = np.broadcast_to(noise, wrong.shape)[wrong]
+            raise noise_error(found, self.name, self.constraint.noise)
         return noise if noise.ndim > 1 else np.broadcast_to(noise, (self.n_rows,))
 
     def _noise_of(self, fields: np.ndarray | None, table: FieldTable) -> np.ndarray:

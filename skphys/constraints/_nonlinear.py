@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skphys.constraints._equalities import stacked_noise
-from skphys.constraints._values import FieldTable, one_a_field, resolve_value
+from skphys.constraints._values import FieldTable, noise_error, one_a_field, resolve_value
 from skphys.constraints.nonlinear import NonlinearConstraint
 
 
@@ -59,14 +59,13 @@ class NonlinearStatement:
             values = self._resolved(getattr(self.constraint, parameter), table, parameter)
         return np.broadcast_to(values, (table.n_fields, self.n_rows))
 
-    def noise(self, table: FieldTable) -> np.ndarray:
-        """Return the noise's standard deviation, of shape (n_samples or 1, n_rows)."""
+    def noise(self, table: FieldTable, values: np.ndarray) -> np.ndarray:
+        """Return the noise's standard deviation, of shape (n_samples, n_rows)."""
         noise = self._resolved(self.constraint.noise, table, "noise")
-        if (noise < 0).any():
-            raise ValueError(
-                f"noise of constraint {self.name!r} is a standard deviation: it must be finite and "
-                f"not negative; got {self.constraint.noise!r}."
-            )
+        wrong = ~((np.isfinite(noise) & (noise >= 0)) | np.isnan(values))
+        if wrong.any():
+            found = np.broadcast_to(noise, wrong.shape)[wrong]
+            raise noise_error(found, self.name, self.constraint.noise)
         return np.broadcast_to(np.nan_to_num(noise), (table.n_fields, self.n_rows))
 
     def _resolved(self, spec: Any, table: FieldTable, parameter: str) -> np.ndarray:
@@ -99,7 +98,7 @@ class NonlinearSystem:
         """State constraints for the fields of a table."""
         given = given or {}
         values = [s.values(table, given.get(s.name)) for s in statements]
-        noise = [s.noise(table) for s in statements]
+        noise = [s.noise(table, v) for s, v in zip(statements, values, strict=True)]
         return NonlinearSystem(
             tuple(statements),
             np.concatenate(values, axis=1),

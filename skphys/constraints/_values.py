@@ -214,3 +214,11 @@ def _for_all_fields(spec: Any, shapes: Shapes, name: str) -> np.ndarray:
         f"{name} has shape {array.shape}, but {meant}. For one value a sample use a column of X, "
         f"a callable of X, or predict(X, constraint_values=...)."
     )
+
+
+def noise_error(found: np.ndarray, name: str, declared: Any) -> ValueError:
+    """Say that these are no standard deviations of values that are known."""
+    return ValueError(
+        f"noise of constraint {name!r} is a standard deviation: it must be finite and not negative "
+        f"where the value is known; got {declared!r}, which is {found[0]} there."
+    )

@@ -19,6 +19,7 @@ from skphys.constraints import (
     ConservationLaw,
     ControlVolumeBalance,
     Dirichlet,
+    EnergyLaw,
     LinearEquality,
     Smoothness,
 )
@@ -264,14 +265,16 @@ def test_noise_comes_with_X(name, noise):
 
 
 @pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf])
-def test_noise_that_is_none(wrong):
-    bad = X.copy()
+@pytest.mark.parametrize("law", [ConservationLaw, EnergyLaw])
+def test_noise_that_is_none(law, wrong):
+    bad, noisy = X.copy(), law(total=values, noise=Column(1))
     bad[2, 1] = wrong
-    with pytest.raises(ValueError, match="noise of constraint 'conservationlaw'"):
-        model(ConservationLaw(total=values, noise=Column(1))).fit(bad, Y)
+    expected = "is not finite" if np.isinf(wrong) else f"which is {wrong} there"
+    with pytest.raises(ValueError, match=f"noise of constraint '.*law'.*{expected}"):
+        model(noisy).fit(bad, Y)
     bad[2, 0] = np.nan  # a value that is not known needs no noise
     if np.isnan(wrong):
-        model(ConservationLaw(total=values, noise=Column(1))).fit(bad, Y)
+        model(noisy).fit(bad, Y)
 
 
 def test_noise_columns_are_value_columns():
