@@ -118,9 +118,27 @@ class Hierarchy(Constraint):
             raise ValueError(
                 f"levels name the column {lacking[0]!r}, but groups has {list(self.groups)}."
             )
-        n_bottoms = len(self.groups[next(iter(self.groups))])
+        n_bottoms = self._n_bottoms()
         chosen = [np.asarray(self.groups[name]).astype(str) for name in columns]
         return list(zip(*chosen, strict=True)) if chosen else [()] * n_bottoms
+
+    def _n_bottoms(self) -> int:
+        """Return the number of bottom series, after a check of the table."""
+        columns = {name: np.asarray(self.groups[name]) for name in self.groups}
+        sizes = {name: len(column) for name, column in columns.items()}
+        if len(set(sizes.values())) != 1 or not min(sizes.values()):
+            raise ValueError(
+                f"groups must be a table with a line for each bottom series, with columns of the "
+                f"same length; got the lengths {sizes}."
+            )
+        for name, column in columns.items():
+            lacking = [k for k, value in enumerate(column) if value is None or value != value]
+            if lacking:
+                raise ValueError(
+                    f"The column {name!r} of groups says nothing of bottom series {lacking[0]}; "
+                    f"give it a group of its own."
+                )
+        return next(iter(sizes.values()))
 
     def _level(self, level: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """Return the names of a level's aggregates, and to which each bottom series belongs."""

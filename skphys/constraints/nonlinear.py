@@ -157,7 +157,9 @@ class NonlinearEquality(NonlinearConstraint):
         if self._by_torch:
             found = self._torch_fun(_tensor(fields)).detach().numpy()
         else:
-            found = np.asarray(self.fun(fields), dtype=np.float64)
+            given = fields.view()
+            given.flags.writeable = False  # so that a fun that writes into it raises
+            found = np.asarray(self.fun(given), dtype=np.float64)
         return _shaped(found, (len(fields), -1), "fun")
 
     def jacobian(self, fields: np.ndarray, grid: Space) -> np.ndarray:

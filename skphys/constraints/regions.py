@@ -116,10 +116,11 @@ class RegionTotals(Constraint):
                 f"regions must count from 0, with -1 for points in none; got numbers from "
                 f"{labels.min()} to {labels.max()}."
             )
-        empty = np.setdiff1d(np.arange(labels.max()), labels)
-        if empty.size:
+        numbers = np.unique(labels[labels >= 0])
+        if numbers[-1] >= numbers.size:
+            first = int(np.flatnonzero(numbers != np.arange(numbers.size))[0])
             raise ValueError(
-                f"regions must be numbered without gaps; no point is in region {empty[0]}. Number "
+                f"regions must be numbered without gaps; no point is in region {first}. Number "
                 f"them by np.unique(regions, return_inverse=True)[1]."
             )
         return labels

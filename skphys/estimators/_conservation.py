@@ -68,9 +68,9 @@ default="auto"
         nearest field that obeys; standard deviations stay those before the inequalities, and
         intervals are cut off at bounds. "auto" truncates what the backbone states, and projects
         if the error model has learned from true fields, which obey already; if more than 2 % of
-        what is bounded lies at its bound in training fields, which no truncated Gaussian does; and
-        fields with more than 256 rows of inequalities, unless they are bounds of points with
-        independent errors, of which there may be 20,000. Under nonlinear laws all is projected.
+        what is bounded lies at its bound in training fields, which no truncated Gaussian does;
+        under inequalities between points, such as `Monotone`; and under more than 256 bounds, or
+        20,000 of points with independent errors. Under nonlinear laws all is projected.
     constrain_training : bool, default=False
         Train the backbone through the equalities: its loss is that of the conditioned mean and
         standard deviation. Needs a regressor whose fit has a parameter

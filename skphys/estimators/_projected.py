@@ -202,7 +202,7 @@ def within(
     inequalities : InequalitySystem
         What has to hold besides.
     posterior : {"auto", "truncated", "projected"}
-        Which; "auto" is "truncated" up to a size.
+        Which; "auto" is "truncated" under bounds of points, up to a size.
     weights : ndarray of shape (n_gaussians, n_samples), optional
         Of a mixture.
     law : NonlinearSystem, optional
@@ -255,10 +255,15 @@ def _truncated(
 
 
 def _small(truncated: Truncated) -> bool:
-    """Say whether draws of a truncated Gaussian take no more time than a user would wait."""
-    if truncated.independent:
-        return truncated.start.shape[1] <= MOST_POINTS
-    return truncated.H.shape[0] <= MOST
+    """Say whether "auto" truncates: bounds of points only, and not too many of them.
+
+    Rows that tie points to each other, as monotone fields have, leave so little of independent
+    errors that what is left is far from any of them.
+    """
+    if (np.diff(truncated.H.indptr) > 1).any():
+        return False
+    n_most = MOST_POINTS if truncated.independent else MOST
+    return truncated.H.shape[0] <= n_most
 
 
 def on_law(

@@ -308,6 +308,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     @property
     def _stepper(self) -> Stepper:
+        self._validate_params()  # n_steps may have been set since fit
         n_steps = self.n_steps_fitted_ if self.n_steps is None else self.n_steps
         return Stepper(self.estimator_, self._steps, n_steps, self.range_, self.max_departure)
 

@@ -112,15 +112,22 @@ class XarrayFields(TransformerMixin, BaseEstimator):
         """
         if self.unit not in UNITS:
             raise ValueError(f"unit must be one of {list(UNITS)}; got {self.unit!r}.")
+        unknown = [d for d in self.axes or {} if d not in getattr(X, "dims", [d])]
+        if unknown:
+            raise ValueError(
+                f"axes names {unknown[0]!r}, but the dimensions of X are {list(X.dims)}."
+            )
         grids: dict[str, Grid | Mesh] = {}
         self.inside_: dict[str, np.ndarray] = {}
         self._like: dict[str, Any] = {}  # what is kept of each variable, without its values
         for name, array in _variables(X).items():
             dims = self._dims(array)
+            if not array.size:
+                raise ValueError(f"{name!r} is empty: its dimensions are {dict(array.sizes)}.")
             others = {d: 0 for d in array.dims if d not in dims}
             self._like[name] = array.transpose(..., *dims).isel(others, drop=True).copy()
             grid = Grid(**{str(d): self._axis(array, d) for d in dims})
-            values, inside = self._values(array), None
+            values = self._values(array)
             if np.isnan(values).any():
                 inside = self._inside(name, values, grid)
                 self.inside_[name] = inside
@@ -157,7 +164,7 @@ class XarrayFields(TransformerMixin, BaseEstimator):
                 raise ValueError(f"X lacks the variable {name!r} that fit has seen.")
             array = given[name]
             for dim in like.dims:
-                if dim not in array.dims or not array[dim].equals(like[dim]):
+                if dim not in array.dims or not np.array_equal(array[dim], like[dim]):
                     raise ValueError(f"The coordinates along {dim!r} are not those of fit.")
             values = self._values(array)
             values = values.reshape(len(values), -1)[:, self._kept(name)]
@@ -266,6 +273,12 @@ class XarrayFields(TransformerMixin, BaseEstimator):
     def _inside(self, name: str, values: np.ndarray, grid: Grid) -> np.ndarray:
         """Return where a variable has values, in the shape of the axes of space."""
         known = ~np.isnan(values)
+        dates = [d for d in self._like[name].dims if self._like[name][d].dtype.kind == "M"]
+        if dates and self.time is None:
+            raise ValueError(
+                f"{name!r} has a mask, and {dates[0]!r} are dates; say that it is time, and no "
+                f"direction of space: time={dates[0]!r}."
+            )
         if self.time is not None:
             known = np.moveaxis(known, 1 + list(grid.names).index(self.time), 1)
             known = known.reshape(-1, *known.shape[2:])

@@ -75,6 +75,8 @@ def test_bad_regions():
             RegionTotals(regions).rows(GRID)
     with pytest.raises(ValueError, match="no point is in region 1"):
         RegionTotals(2 * REGIONS * (REGIONS > 0)).rows(GRID)
+    with pytest.raises(ValueError, match="no point is in region 1"):
+        RegionTotals(np.where(REGIONS == 0, 10**12, REGIONS + 1)).rows(GRID)
     with pytest.raises(ValueError, match="numbers from -2 to 1"):
         RegionTotals(np.where(REGIONS < 2, REGIONS, -2)).rows(GRID)
 
@@ -110,5 +112,11 @@ def test_bad_hierarchies():
         Hierarchy(SALES, [["town"]]).rows(Grid.unit(6))
     with pytest.raises(ValueError, match=r"list of columns: \['city'\]; got 'city'"):
         Hierarchy(SALES, ["city"]).rows(Grid.unit(7))
+    with pytest.raises(ValueError, match=r"of the same length; got the lengths {'a': 2, 'b': 1}"):
+        Hierarchy({"a": [1, 2], "b": [1]}, [["a"]]).rows(Grid.unit(4))
+    with pytest.raises(ValueError, match="'city' of groups says nothing of bottom series 1"):
+        Hierarchy({"city": ["a", None]}, [["city"]]).rows(Grid.unit(4))
+    with pytest.raises(ValueError, match=r"got the lengths {}"):
+        Hierarchy({}, [[]]).rows(Grid.unit(4))
     with pytest.raises(ValueError, match="7 series, 2 aggregates and 5 bottom ones"):
         Hierarchy(SALES, [["city"]]).rows(Grid.unit(5))

@@ -89,11 +89,16 @@ def test_auto_projects_where_training_fields_lie_at_bounds():
     np.testing.assert_array_equal(first, second)
 
 
-def test_auto_projects_what_has_many_inequalities():
-    grid = Grid(x=np.linspace(0.0, 1.0, 300))
+@pytest.mark.parametrize(
+    "backbone, n, rows",
+    [(WithCov(), 300, Bounds(0.0)), (WithStd(), 12, Monotone(increasing=False))],
+    ids=["many", "between points"],
+)
+def test_auto_projects(backbone, n, rows):
+    grid = Grid(x=np.linspace(0.0, 1.0, n))
     X = np.linspace(0.5, 1.5, 6)[:, None]
     y = X * (1.0 - grid["x"]) + 0.1
-    given = WithCov(), [Bounds(0.0), Monotone(increasing=False)], grid
+    given = backbone, rows, grid
     model = ConservationConstrainedRegressor(*given, error_model="stated").fit(X, y)
     first = model.predict(X[:2])
     second = model.set_params(inequality_posterior="projected").predict(X[:2])

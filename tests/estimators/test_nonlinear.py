@@ -378,3 +378,19 @@ def test_burgers_balances_by_torch():
     with pytest.warns(UserWarning, match="'nonlinearequality'"):
         by_differences.fit(X[:20], targets[:20])
     np.testing.assert_allclose(by_differences.predict(X[20:]), fields, atol=1e-7)
+
+
+def test_a_fun_that_writes_into_fields_raises():
+    """The fields are the user's, or the prediction."""
+
+    def centred(fields):
+        fields -= fields.mean(axis=1, keepdims=True)
+        return (fields**2).sum(axis=1, keepdims=True)
+
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(12, 5))
+    kept = y.copy()
+    model = ConservationConstrainedRegressor(Ridge(), NonlinearEquality(centred, value=1.0))
+    with pytest.raises(ValueError, match="read-only"):
+        model.fit(rng.normal(size=(12, 2)), y)
+    np.testing.assert_array_equal(y, kept)

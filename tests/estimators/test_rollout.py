@@ -67,6 +67,13 @@ def test_a_linear_map_is_stepped_exactly():
     ).all()
 
 
+def test_steps_that_are_set_after_fit_are_checked():
+    X, y = carried(20, 2)
+    model = RolloutRegressor(LinearRegression(), grid=RING).fit(X, y).set_params(n_steps=0)
+    with pytest.raises(ValueError, match="'n_steps' parameter"):
+        model.predict(X)
+
+
 def test_mass_does_not_drift_over_1000_steps():
     X, y = carried(30, 3)
     alone = RolloutRegressor(Ridge(5.0), 1000, grid=RING).fit(X, y).predict(X[:3])

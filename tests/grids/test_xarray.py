@@ -143,7 +143,15 @@ def test_bad_arrays():
         XarrayFields(axes={"lon": Axis([0.0, 1.0])}).fit(array)
     with pytest.raises(ValueError, match="must be numbers or dates"):
         XarrayFields().fit(array.assign_coords(lon=list("abcd")))
+    with pytest.raises(ValueError, match="axes names 'longitude', but the dimensions of X are"):
+        XarrayFields(axes={"longitude": Axis([0.0, 1.0])}).fit(array)
+    with pytest.raises(ValueError, match="'heat' is empty"):
+        XarrayFields().fit(array[:0])
+    dated = heat(holes=True).assign_coords(lat=np.arange(3).astype("datetime64[D]"))
+    with pytest.raises(ValueError, match="say that it is time, and no direction"):
+        XarrayFields().fit(dated.astype(float))
     layout = XarrayFields().fit(array)
+    assert layout.transform(array[0]).shape == (1, 12)
     with pytest.raises(ValueError, match="along 'lon' are not those of fit"):
         layout.transform(array.assign_coords(lon=LON + 1.0))
     with pytest.raises(ValueError, match="has NaN inside the domain"):
