@@ -127,7 +127,7 @@ class XarrayFields(TransformerMixin, BaseEstimator):
             others = {d: 0 for d in array.dims if d not in dims}
             self._like[name] = array.transpose(..., *dims).isel(others, drop=True).copy()
             grid = Grid(**{str(d): self._axis(array, d) for d in dims})
-            values = self._values(array)
+            values = self._values(array, dims)
             if np.isnan(values).any():
                 inside = self._inside(name, values, grid)
                 self.inside_[name] = inside
@@ -166,7 +166,12 @@ class XarrayFields(TransformerMixin, BaseEstimator):
             for dim in like.dims:
                 if dim not in array.dims or not np.array_equal(array[dim], like[dim]):
                     raise ValueError(f"The coordinates along {dim!r} are not those of fit.")
-            values = self._values(array)
+            if len(array.dims) > len(like.dims) + 1:
+                raise ValueError(
+                    f"One dimension can count fields; of {list(array.dims)} those of a field are "
+                    f"{list(like.dims)}."
+                )
+            values = self._values(array, like.dims)
             values = values.reshape(len(values), -1)[:, self._kept(name)]
             if np.isnan(values).any():
                 raise ValueError(
@@ -262,9 +267,8 @@ class XarrayFields(TransformerMixin, BaseEstimator):
             )
         return points[::-1] if _falls(array, dim) else points
 
-    def _values(self, array: Any) -> np.ndarray:
+    def _values(self, array: Any, dims: Sequence[Hashable]) -> np.ndarray:
         """Return values of shape (n_samples, *grid), along axes that increase."""
-        dims = self._dims(array)
         array = array.transpose(..., *dims)
         values = np.asarray(array.to_numpy(), dtype=np.float64)
         values = values if values.ndim > len(dims) else values[None]
