@@ -22,6 +22,7 @@ NETS = [
     "docs/user_guide/trained_nets.rst",
     "skphys/neural/*",
     "tests/conditioning/test_torch.py",
+    "tests/estimators/test_boundary_columns.py",
     "tests/estimators/test_boundary_lift_error.py",
     "tests/estimators/test_boundary_operator_fno.py",
     "tests/estimators/test_boundary_skorch.py",
