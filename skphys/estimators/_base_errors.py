@@ -196,6 +196,8 @@ def impose(
             for k in np.flatnonzero(noisy):  # where a smooth field cannot obey, its noise yields
                 yielding = noise_between(prior[k], fields.noise, fields.where.independent())
                 moving[k] = Gaussian(conditioned[k].mean, yielding)
+            if inequalities == "auto" and metric is not None:
+                inequalities = "projected"  # a metric says what is near, not what is likely
             also = fields.inequalities, inequalities, weights, fields.nonlinear, middle
             return within(moving, conditioned, systems, *also)
     if middle is not None:

@@ -70,7 +70,8 @@ default="auto"
         if the error model has learned from true fields, which obey already; if more than 2 % of
         what is bounded lies at its bound in training fields, which no truncated Gaussian does;
         under inequalities between points, such as `Monotone`; and under more than 256 bounds, or
-        20,000 of points with independent errors. Under nonlinear laws all is projected.
+        20,000 of points with independent errors; and in a metric, ``error_model="identity"``. Under
+        nonlinear laws all is projected.
     constrain_training : bool, default=False
         Train the backbone through the equalities: its loss is that of the conditioned mean and
         standard deviation. Needs a regressor whose fit has a parameter

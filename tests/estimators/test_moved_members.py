@@ -213,9 +213,10 @@ def test_with_bounds_in_a_pipeline_and_without_a_total():
 
 def test_fields_are_held_out_where_members_are_points():
     """What trees differ by is no standard deviation, so errors are learned out of fold."""
-    for n_fields, learned in ((9, False), (10, True)):
+    for n_fields, n_learned in ((1, 0), (9, 9), (10, 10)):
         fitted = model(REGRESSORS["forest"]).fit(X[:n_fields], Y[:n_fields])
-        assert (fitted.error_model_.parts_ is not None) == learned
+        assert (fitted.error_model_.parts_ is not None) == (n_learned > 0)
+        assert fitted.n_held_out_ == n_learned
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1e5, 1e9])

@@ -166,7 +166,7 @@ def test_components():
             LINE,
             {"y_pred": (FIELDS, np.ones((4, 5))), "coverage": 90},
             ValueError,
-            "coverage must be between",
+            "coverage must be strictly between",
         ),
     ],
 )
