@@ -94,7 +94,7 @@ class Problem:
     varied: dict = field(default_factory=dict)
     outside: dict = field(default_factory=dict)
     n_axes: int = 1
-    states_values: bool = True  # whether there is a kernel to correct
+    states_values: bool = True  # whether there is a kernel to correct, or anything to lift
 
     def data(self, n_samples, preset, seed, **options):
         """Draw fields."""
@@ -108,8 +108,8 @@ class Problem:
 
     def methods(self):
         """Name the methods that can be told about this boundary."""
-        kernels = () if self.states_values else ("kernel", "block")
-        return [name for name in METHODS if name not in kernels]
+        unfit = () if self.states_values else ("kernel", "block", "kernel_ridge")
+        return [name for name in METHODS if name not in unfit]
 
 
 def make_cavity_from_rest(n_samples, *, n_points, lid_speed=(1.0, 1.5), random_state=None):

@@ -291,7 +291,7 @@ class BoundaryEnforcedOperator(Constrained):
         if method != PROJECT:
             check_embedding(regressor, constraints, method)
         if asked and method != BEST:
-            raise ValueError(_no_background(self.background, self.method, mesh))
+            raise ValueError(_no_background(self.background, self.method, mesh, constraints.named))
         settle = method != PROJECT or self.members == "each"
         settle = settle and self.uncertainty != "residual"  # which is not of members
         options = self.drop_value_columns, method, settle, self.background
@@ -342,11 +342,13 @@ class BoundaryEnforcedOperator(Constrained):
         return moved
 
 
-def _no_background(background: Any, method: str, mesh: bool) -> str:
+def _no_background(background: Any, method: str, mesh: bool, named: Any) -> str:
     """Say why there is no background, and what to do."""
     why = f"method={method!r} has none"
-    if method == AUTO:
-        why = "a Mesh has none" if mesh else "there is no face with a condition"
+    if mesh and method == AUTO:
+        why = "a Mesh has none"
+    elif not named:
+        why = "there is no face with a condition"
     return (
         f"background={background!r} is what a backbone need not learn with method='lift', but "
         f"{why}. Leave background at 'auto', or take method='lift' on a Grid."
