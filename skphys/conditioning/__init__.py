@@ -17,6 +17,7 @@ from skphys.conditioning._evidence import log_evidence
 from skphys.conditioning._factor import factor
 from skphys.conditioning._gain import InconsistentConstraintsError
 from skphys.conditioning._gaussian import Gaussian, condition
+from skphys.conditioning._inequality._linear import point_bounds as point_bounds
 from skphys.conditioning._inequality._project import InfeasibleInequalitiesError, project
 from skphys.conditioning._members import Mixture, match_moments
 from skphys.conditioning._nonlinear._averaged import Middle as Middle
@@ -27,7 +28,6 @@ from skphys.conditioning._nonlinear._tangent import Tangent
 from skphys.conditioning._structured import Kronecker, OrnsteinUhlenbeck
 from skphys.conditioning._truncated._drawn import Drawn as Drawn
 from skphys.conditioning._truncated._gaussian import Truncated as Truncated
-from skphys.conditioning._truncated._gaussian import point_bounds as point_bounds
 
 __all__ = [
     "Conditioned",

@@ -260,7 +260,7 @@ def _small(truncated: Truncated) -> bool:
     Rows that tie points to each other, as monotone fields have, leave so little of independent
     errors that what is left is far from any of them.
     """
-    if (np.diff(truncated.H.indptr) > 1).any():
+    if not truncated.of_points:
         return False
     n_most = MOST_POINTS if truncated.independent else MOST
     return truncated.H.shape[0] <= n_most

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skphys.conditioning._inequality._linear import singles
+from skphys.conditioning._inequality._linear import point_bounds
 from skphys.conditioning._inequality._problem import Problem
 
 
@@ -81,7 +81,9 @@ def find_chains(problem: Problem) -> tuple[Chains, np.ndarray, np.ndarray] | Non
     count = np.diff(problem.H.indptr)
     edges = _edges(problem, np.flatnonzero(count == 2)) if np.isin(count, (1, 2)).all() else None
     chains = None if edges is None else _paths(edges, problem.H.shape[1])
-    return None if chains is None else (chains, *_point_bounds(problem))
+    if chains is None:
+        return None
+    return chains, *point_bounds(problem.H, problem.lower, problem.upper)
 
 
 def _edges(problem: Problem, rows: np.ndarray) -> np.ndarray | None:
@@ -116,18 +118,6 @@ def _paths(edges: np.ndarray, n_points: int) -> Chains | None:
     order = np.lexsort((position, head, length[head]))
     heads = order[position[order] == 0]
     return Chains(order, length[heads])
-
-
-def _point_bounds(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds that one-point rows set on their points."""
-    rows, points, scale = singles(problem.H)
-    low, high = problem.lower[:, rows] / scale, problem.upper[:, rows] / scale
-    low, high = np.where(scale > 0, low, high), np.where(scale > 0, high, low)
-    shape = problem.mean.shape
-    point_lower, point_upper = np.full(shape, -np.inf), np.full(shape, np.inf)
-    np.maximum.at(point_lower.T, points, low.T)
-    np.minimum.at(point_upper.T, points, high.T)
-    return point_lower, point_upper
 
 
 def carry(

@@ -31,6 +31,30 @@ def singles(matrix: Any, among: Any = True) -> tuple[np.ndarray, np.ndarray, np.
     return which, columns, matrix[which, columns]
 
 
+def point_bounds(H: Any, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what rows with a single entry say of its point, infinite where nothing.
+
+    Parameters
+    ----------
+    H : csr_array or ndarray of shape (n_inequalities, n_points)
+        Rows of ``lower <= H u <= upper``.
+    lower, upper : ndarray of shape (n_fields, n_inequalities)
+        Their bounds.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_fields, n_points)
+        Bounds of the points.
+    """
+    low = np.full((len(lower), H.shape[1]), -np.inf)
+    high = -low
+    alone, points, factor = singles(H)
+    first, second = lower[:, alone] / factor, upper[:, alone] / factor
+    np.maximum.at(low.T, points, np.minimum(first, second).T)
+    np.minimum.at(high.T, points, np.maximum(first, second).T)
+    return low, high
+
+
 def gram(C: Any, weight: np.ndarray) -> Any:
     """Return ``C' diag(weight) C``, sparse or dense as C is."""
     if sparse.issparse(C):

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from skphys.conditioning._conditioned import Conditioned
 from skphys.conditioning._gaussian import Gaussian, condition
+from skphys.conditioning._inequality._linear import point_bounds
 from skphys.conditioning._truncated._bounces import Bounces
 from skphys.conditioning._truncated._pairs import Pairs, apart
 from skphys.conditioning._truncated._random import Random
@@ -60,6 +61,11 @@ class Truncated:
         least = np.minimum(product - self.lower, self.upper - product)
         return np.asarray((least < REACH * std).any(axis=1) | (least < 0).any(axis=1))
 
+    @property
+    def of_points(self) -> bool:
+        """Say whether all inequalities are bounds of single points."""
+        return bool((np.diff(self.H.indptr) == 1).all())
+
     @cached_property
     def independent(self) -> bool:
         """Say whether points are independent, with bounds each, and in one equality at most."""
@@ -67,8 +73,9 @@ class Truncated:
         bayes = own is self.prior.covariance or (
             type(own) is Conditioned and own.prior is self.prior.covariance
         )
-        alone = bool((np.diff(self.H.indptr) == 1).all())
-        simple = bayes and alone and self.prior.covariance.independent_variance() is not None
+        simple = (
+            bayes and self.of_points and self.prior.covariance.independent_variance() is not None
+        )
         return simple and apart(self.rows) is not None
 
     def sample(self, n_samples: int, random: Random) -> Array:
@@ -171,32 +178,6 @@ class Truncated:
         C = sparse.vstack([self.H[kept[0]], -self.H[kept[1]]]).tocsr()
         slack = [np.where(open_, s, np.inf)[:, k] for s, k in zip(slacks, kept, strict=True)]
         return C, np.concatenate(slack, axis=1)
-
-
-def point_bounds(H: sparse.csr_array, lower: Array, upper: Array) -> tuple[Array, Array]:
-    """Return what rows with a single entry say of its point, infinite where nothing.
-
-    Parameters
-    ----------
-    H : csr_array of shape (n_inequalities, n_points)
-        Rows of ``lower <= H u <= upper``.
-    lower, upper : ndarray of shape (n_fields, n_inequalities)
-        Their bounds.
-
-    Returns
-    -------
-    low, high : ndarray of shape (n_fields, n_points)
-        Bounds of the points.
-    """
-    low = np.full((len(lower), H.shape[1]), -np.inf)
-    high = -low
-    alone = np.flatnonzero(np.diff(H.indptr) == 1)
-    at = H.indptr[alone]
-    points, factor = H.indices[at], H.data[at]
-    first, second = lower[:, alone] / factor, upper[:, alone] / factor
-    np.maximum.at(low.T, points, np.minimum(first, second).T)
-    np.minimum.at(high.T, points, np.maximum(first, second).T)
-    return low, high
 
 
 def _products(C: sparse.csr_array, fields: Array) -> Array:
