@@ -57,6 +57,7 @@ class Hierarchy(Constraint):
     @property
     def names(self) -> list[str]:
         """Names of all series, in the order of a field: properties joined by "/"."""
+        self._n_bottoms()
         names = [name for level in self.levels for name in self._level(level)[0]]
         return names + list(map("/".join, self._bottoms(list(self.groups))))
 
@@ -74,7 +75,7 @@ class Hierarchy(Constraint):
             If a level names a column that `groups` lacks.
         """
         parts = []
-        n_bottoms = len(self._bottoms([]))
+        n_bottoms = self._n_bottoms()
         for level in self.levels:
             names, number = self._level(level)
             entries = np.ones(n_bottoms), (number, np.arange(n_bottoms))
@@ -118,9 +119,10 @@ class Hierarchy(Constraint):
             raise ValueError(
                 f"levels name the column {lacking[0]!r}, but groups has {list(self.groups)}."
             )
-        n_bottoms = self._n_bottoms()
         chosen = [np.asarray(self.groups[name]).astype(str) for name in columns]
-        return list(zip(*chosen, strict=True)) if chosen else [()] * n_bottoms
+        if not chosen:
+            return [()] * len(self.groups[next(iter(self.groups))])
+        return list(zip(*chosen, strict=True))
 
     def _n_bottoms(self) -> int:
         """Return the number of bottom series, after a check of the table."""

@@ -245,9 +245,7 @@ class ErrorModel(BaseErrorModel):
         if self.parts_ is None and self.scale in ("auto", 1.0):
             return prediction
         parts = self.parts_ or (Part(1.0, np.asarray(float(self.scale))),)
-        still = [part for part in parts if part.displacement is None]
-        part = max(still, key=lambda each: each.weight)
-        return self._spread(prediction, part)
+        return self._spread(prediction, _likeliest(parts))
 
     def _spread(self, prediction: Prediction, part: Part) -> Prediction:
         """Return a prediction with a part's standard deviations."""
@@ -266,9 +264,8 @@ class ErrorModel(BaseErrorModel):
     def prior(self, fields: PredictedFields) -> list[Gaussian]:
         """Return the fields before the law moves them, as wide as all ways to err make them."""
         ways = self.ways(fields)
-        likeliest = max((p for p in ways if p.displacement is None), key=lambda part: part.weight)
         if len(ways) == 1:
-            return list(self._gaussians(fields, likeliest))
+            return list(self._gaussians(fields, _likeliest(ways)))
         mean, terms, apart = fields.prediction.mean, [], []
         for part in ways:
             still = replace(part, displacement=None)
@@ -496,6 +493,11 @@ def gaussians(prediction: Prediction, members: str, independent: Independent) ->
     if prediction.std is not None:
         return [Gaussian(prediction.mean, independent(_once(prediction.std) ** 2))]
     return [Gaussian(prediction.mean, independent(np.ones(prediction.mean.shape[-1])))]
+
+
+def _likeliest(parts: Sequence[Part]) -> Part:
+    """Return the likeliest of the parts that displace nothing."""
+    return max((p for p in parts if p.displacement is None), key=lambda part: part.weight)
 
 
 def _once(std: np.ndarray) -> np.ndarray:
