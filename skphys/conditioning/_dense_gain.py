@@ -103,14 +103,16 @@ class DenseGain(FewRowsGain):
         held = self.half if self._cross is None else self._cross
         return np.broadcast_shapes(held.shape[:-2], self.inverse.shape[:-2])
 
-    def advance(self, field: Array, residual: Array) -> tuple[Array, Array | float]:
-        """Return ``field + S G' A^-1 @ residual``, and the multipliers if noise asks for them."""
-        white = matvec(self.inverse, residual)
+    def advance(self, field: Array, residual: Array) -> tuple[Array, Array | float, Array]:
+        """Return a field that is moved, the multipliers if noise asks for them, and its rows."""
+        white, multipliers = matvec(self.inverse, residual), 0.0
+        if self._cross is not None or self._noisy:
+            multipliers = matvec(transpose(self.inverse), white)
         if self._cross is None:
-            multipliers = matvec(transpose(self.inverse), white) if self._noisy else 0.0
-            return field + matvec(self.half, white), multipliers
-        multipliers = matvec(transpose(self.inverse), white)
-        return field + matvec(self._cross, multipliers), multipliers
+            moved = field + matvec(self.half, white)
+        else:
+            moved = field + matvec(self._cross, multipliers)
+        return moved, multipliers, self.along(moved)
 
     def travelled(self, course: Refined) -> Array:
         """Return what the first step has added up at each point."""

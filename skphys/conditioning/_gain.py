@@ -104,8 +104,8 @@ class Gain(ABC):
         """Return ``A^-1 @ residual``, with a pseudo-inverse where rows are redundant."""
 
     @abstractmethod
-    def advance(self, field: Array, residual: Array) -> tuple[Array, Array | float]:
-        """Return ``field + S G' A^-1 @ residual`` and ``A^-1 @ residual``."""
+    def advance(self, field: Array, residual: Array) -> tuple[Array, Array | float, Array]:
+        """Return ``moved = field + S G' A^-1 @ residual``, ``A^-1 @ residual`` and ``G moved``."""
 
     @abstractmethod
     def reduced_variance(self) -> Array:
@@ -158,10 +158,10 @@ class Gain(ABC):
         passed: tuple[Array, ...] = (field,)
         residual = self.residual(field, values, multipliers)
         for _ in range(self.max_refinements):
-            field, step = self.advance(field, residual)
+            field, step, along = self.advance(field, residual)
             multipliers = multipliers + step
             passed = (*passed, field)
-            residual = self.residual(field, values, multipliers)
+            residual = values - along - self.noise_variance * multipliers
             course = Refined(field, residual, values, multipliers, passed)
             missed = self.missed(course, REFINE, passed=False)
             if not bool(missed.any()):

@@ -1,8 +1,9 @@
-"""One quadrature row over independent points: the common case, in two passes over memory.
+"""One quadrature row over independent points: the common case, in few passes over memory.
 
 The kernels work block by block, so that what they touch stays in the processor's cache and
-nothing of the size of the fields is allocated but the result. Large fields share the blocks
-between threads, which NumPy's kernels let run at the same time.
+nothing of the size of the fields is allocated but the result. A block that is moved is added up
+before it leaves the cache. Large fields share the blocks between threads, which NumPy's kernels
+let run at the same time.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
+from typing import Any
 
 import joblib
 import numpy as np
 
 from skphys.conditioning._gain import FewRowsGain
 
-BLOCK = 1 << 18  # values in a block: 2 MiB of float64
+BLOCK = 1 << 17  # values in a block: 1 MiB of float64
 PARALLEL = 1 << 21  # values from which threads pay
 MAX_THREADS = 4  # more do not make the memory faster
 CACHED = 1 << 17  # values up to which S G' is kept; a larger one is made where it is used
 ROUNDING = 1e-15  # a share of the variance as small as this is none
 
 Rows = tuple[int | slice, ...]
-Kernel = Callable[[Rows, slice], None]
+Kernel = Callable[[Rows, slice], Any]
 
 
 class SingleRowGain(FewRowsGain):
@@ -46,7 +48,7 @@ class SingleRowGain(FewRowsGain):
         self.row = np.ascontiguousarray(rows[0])
         self._cached = variance * self.row if variance.size <= CACHED else None
         if self._cached is None:
-            inner = variance @ self.row**2 + noise_variance[0]
+            inner = _sums(variance, self.row**2) + noise_variance[0]
         else:
             inner = self._cached @ self.row + noise_variance[0]
         usable = inner > 0
@@ -76,21 +78,28 @@ class SingleRowGain(FewRowsGain):
         """Return ``S G'``."""
         return self.variance * self.row if self._cached is None else self._cached
 
-    def advance(self, field: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``field + S G' @ multipliers`` with ``multipliers = residual / A``."""
+    def along(self, field: np.ndarray) -> np.ndarray:
+        """Return ``G field``."""
+        return _sums(field, self.row)[..., None]
+
+    def advance(
+        self, field: np.ndarray, residual: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return ``moved = field + S G' @ multipliers``, ``residual / A`` and ``G moved``."""
         multipliers = self.solve(residual)
         shape = np.broadcast_shapes(field.shape, self.variance.shape)
         moved = np.empty(shape)
         field = np.broadcast_to(field, shape)
         applied = np.broadcast_to(multipliers, (*shape[:-1], 1))
 
-        def kernel(at: Rows, columns: slice) -> None:
+        def total(at: Rows, columns: slice) -> np.ndarray:
             out = moved[at][..., columns]
             np.multiply(self._cross_of(at, columns, shape, out), applied[at], out=out)
             out += field[at][..., columns]
+            return out @ self.row[columns]
 
-        _each_block(shape, kernel)
-        return moved, multipliers
+        along = _sum_blocks(shape, total)
+        return moved, multipliers, along[..., None]
 
     def reduced_variance(self) -> np.ndarray:
         """Return ``variance - (variance * row)**2 / A``."""
@@ -120,20 +129,35 @@ class SingleRowGain(FewRowsGain):
         return np.multiply(variance, self.row[columns], out=out)
 
 
-def _each_block(shape: tuple[int, ...], kernel: Kernel) -> None:
+def _sums(fields: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Return ``fields @ row``."""
+    return _sum_blocks(fields.shape, lambda at, columns: fields[at][..., columns] @ row[columns])
+
+
+def _sum_blocks(shape: tuple[int, ...], kernel: Kernel) -> np.ndarray:
+    """Add up over all points what a kernel returns for the points of a block."""
+    total = np.zeros(shape[:-1])
+    for (at, _), part in zip(_blocks(shape), _each_block(shape, kernel), strict=True):
+        total[at] += part
+    return total
+
+
+def _each_block(shape: tuple[int, ...], kernel: Kernel) -> list[Any]:
     """Call a kernel on each block of fields of a shape (..., n_fields, n_points)."""
     blocks = _blocks(shape)
     n_threads = min(MAX_THREADS, joblib.cpu_count()) if prod(shape) >= PARALLEL else 1
+    results: list[Any] = [None] * len(blocks)
 
     def run(first: int) -> None:
-        for at, columns in blocks[first::n_threads]:
-            kernel(at, columns)
+        for i in range(first, len(blocks), n_threads):
+            results[i] = kernel(*blocks[i])
 
     if n_threads == 1:
         run(0)
-        return
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(run, range(n_threads)))
+    else:
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(run, range(n_threads)))
+    return results
 
 
 def _blocks(shape: tuple[int, ...]) -> list[tuple[Rows, slice]]:

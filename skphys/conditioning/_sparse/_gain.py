@@ -183,10 +183,13 @@ class SparseRowsGain(Gain):
         """Return ``S G' @ multipliers``."""
         return self.covariance_times(self.back(multipliers))
 
-    def advance(self, field: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``field + S G' A^-1 @ residual`` and ``A^-1 @ residual``."""
+    def advance(
+        self, field: np.ndarray, residual: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return ``moved = field + S G' A^-1 @ residual``, ``A^-1 @ residual`` and ``G moved``."""
         multipliers = self.solve(residual)
-        return field + self.spread(multipliers), multipliers
+        moved = field + self.spread(multipliers)
+        return moved, multipliers, self.along(moved)
 
     def pull(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ``(I - K G)' @ vectors`` and ``K' @ vectors``."""
