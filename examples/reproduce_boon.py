@@ -147,7 +147,7 @@ PROBLEMS = {
     "heat_rod": Problem(
         datasets.make_heat_rod, varied={"amplitude": (3.0, 5.0)}, outside={"amplitude": (5.0, 7.0)}
     ),
-    "heat_rod_any_k": Problem(
+    "rod_any_k": Problem(
         datasets.make_heat_rod,
         {"k": (0.002, 0.05)},
         varied={"amplitude": (3.0, 5.0)},

@@ -29,6 +29,14 @@ def record(method, seed, error):
     return {"method": method, "seed": seed, "error": error}
 
 
+def test_corrected_kernels_learn_from_few_fields_alone_in_the_cpu_preset(boon):
+    fits = boon.wanted_fits(asked(problem="wave", seeds=None), boon.PRESETS["cpu"])
+    assert [(f.size, f.method, f.seed) for f in fits] == [
+        ("many", "fno", 0),
+        *(("few", method, seed) for seed in range(3) for method in ("fno", "kernel")),
+    ]
+
+
 def asked(**changed):
     given = dict(problem="all", scenarios=["many", "few", "outside"], methods=["fno", "kernel"])
     return Namespace(**given | dict(recipes=["tuned"], seeds=1) | changed)
