@@ -28,6 +28,12 @@ class Budget:
     """
 
     def __init__(self, grid: Grid | Mesh, remaining: tuple[str, ...], time: str) -> None:
+        if time not in grid.names:
+            raise ValueError(
+                f"time={time!r} of a law with initial, inflow or outflow is not an axis of "
+                f"{grid!r}; the axes are {list(grid.names)}. What flows in over one step of a "
+                f"rollout is stated by OverStep(law, length=...)."
+            )
         times, _ = time_levels(grid, time)
         if times is None or time not in remaining:
             raise ValueError(

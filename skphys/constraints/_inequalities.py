@@ -92,6 +92,12 @@ def inequality(
 
 
 def _check_order(name: str, lower: np.ndarray, upper: np.ndarray) -> None:
+    for side, none in (("lower", lower == np.inf), ("upper", upper == -np.inf)):
+        if none.any():
+            raise ValueError(
+                f"{side} of constraint {name!r} leaves no value, {'-' * (side == 'upper')}inf at "
+                f"point {np.argwhere(none)[0][1]}; give a number, or None for no bound."
+            )
     crossed = np.argwhere(lower > upper)
     if len(crossed):
         field, row = crossed[0]

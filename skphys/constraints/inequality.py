@@ -292,6 +292,12 @@ class Monotone(InequalityConstraint):
 
     def _position(self, part: Any) -> int:
         names = list(part.names)
+        if isinstance(part, Mesh) and self.axis != "t":
+            raise ValueError(
+                f"axis={self.axis!r} of Monotone must be one along which points have an order: of "
+                f"a Mesh that is 't' alone, if there is one. Differences between cells can be "
+                f"stated on a Grid."
+            )
         if self.axis is None and len(names) == 1:
             return 0
         if self.axis not in names:

@@ -230,7 +230,13 @@ class NonlinearEquality(NonlinearConstraint):
             )
 
     def _torch_fun(self, fields: Any) -> Any:
-        found = self.fun(fields)
+        try:
+            found = self.fun(fields)
+        except RuntimeError as error:  # what torch says to NumPy's functions
+            raise TypeError(
+                f"With jac='torch' fun must be made of torch's functions, such as torch.sqrt, or "
+                f"of a tensor's methods: {error}"
+            ) from error
         if not hasattr(found, "detach"):
             raise TypeError(
                 f"With jac='torch' fun must return a tensor made of the tensor that it gets; got "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -224,8 +225,8 @@ class OverStep(Constraint):
                 f"The grid of one step has an axis {self.time!r} already; give OverStep the grid "
                 f"of one field, or another name for time=."
             )
-        if not self.length > 0:
-            raise ValueError(f"length must be above 0; got {self.length!r}.")
+        if not (isinstance(self.length, Real) and self.length > 0):
+            raise ValueError(f"length must be a number above 0; got {self.length!r}.")
         return Grid(**{self.time: [0.0, float(self.length)]}, **grid.axes)
 
     def _after(self, grid: Any) -> np.ndarray:

@@ -37,6 +37,12 @@ def _unmet(error: UnmetLawError, fields: PredictedFields) -> ValueError:
     others = dict.fromkeys((*fields.system.names, *fields.inequalities.names))
     beside = f" beside {', '.join(map(repr, others))}" if others else ""
     wanted = fields.nonlinear.values[error.sample[-1], error.rows]
+    if error.gap != error.gap:
+        return ValueError(
+            f"Nonlinear constraint(s) {', '.join(map(repr, names))} cannot be met{beside} for "
+            f"{_place(fields, error.sample)}: what they say of it is NaN, at what the backbone "
+            f"predicts or near it. Keep the field where they have a value, by Bounds say."
+        )
     return ValueError(
         f"Nonlinear constraint(s) {', '.join(map(repr, names))} cannot be met{beside} for "
         f"{_place(fields, error.sample)}: the nearest field that was found misses the value "

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, assert_all_finite
 
 from skphys.constraints import FieldTable
 from skphys.grids import Components
@@ -34,13 +34,17 @@ class Steps:
                 f"columns of X must hold the field at the start."
             )
         self.n_points, self.by_step = n_points, by_step
-        taken = {_position(X, key, name) for name, keys in by_step.items() for key in keys}
+        taken = {
+            _position(X, key, name, n_points) for name, keys in by_step.items() for key in keys
+        }
         self.kept = [c for c in range(n_points, X.shape[1]) if c not in taken]
 
     def start(self, X: Any) -> np.ndarray:
         """Return the fields at the start, (n_samples, n_points)."""
         fields = X.iloc[:, : self.n_points] if hasattr(X, "iloc") else X[:, : self.n_points]
-        return np.asarray(fields, dtype=np.float64)
+        fields = np.asarray(fields, dtype=np.float64)
+        assert_all_finite(fields, input_name="X, in the fields at the start,")
+        return fields
 
     def table(self, X: Any, step: int, fields: np.ndarray) -> Any:
         """Return what the operator sees at a step, the first being 0, with these fields."""
@@ -137,9 +141,18 @@ def check_departure(
     )
 
 
-def _position(X: Any, key: str | int, name: str) -> int:
-    """Return the position of a column of `by_step`."""
-    names = list(getattr(X, "columns", range(X.shape[1])))
+def _position(X: Any, key: str | int, name: str, n_points: int) -> int:
+    """Return the position of a column of `by_step`, behind the field at the start."""
+    named = hasattr(X, "columns")
+    names = list(X.columns) if named else list(range(X.shape[1]))
     if key not in names:
-        raise ValueError(f"by_step[{name!r}] names the column {key!r}, which X does not have.")
+        raise ValueError(
+            f"by_step[{name!r}] names the column {key!r}, which X does not have; it is "
+            f"{'a table, whose columns have names' if named else 'an array: give numbers'}."
+        )
+    if names.index(key) < n_points:
+        raise ValueError(
+            f"by_step[{name!r}] names the column {key!r}, one of the first {n_points} of X, which "
+            f"hold the field at the start."
+        )
     return names.index(key)

@@ -199,7 +199,6 @@ class FieldRegressorMixin(RegressorMixin):
             Draws last, as in `GaussianProcessRegressor.sample_y`; (n_samples_X, n_samples) if y
             was 1-D in fit.
         """
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
         return self._draws(X, n_samples, random_state)
 
     def _validate_params(self) -> None:
@@ -288,6 +287,7 @@ class FieldRegressorMixin(RegressorMixin):
 
     def _draws(self, X: Any, n_samples: int, random_state: Any, **options: Any) -> np.ndarray:
         """Return what `sample_y` does."""
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
         random_state = check_random_state(random_state)
         draws = None
         for index, shown, field in self._fields(X, "draws", **options):

@@ -17,7 +17,7 @@ from skphys.constraints import (
     name_constraints,
     resolve_system,
 )
-from skphys.grids import Axis, Components, Grid
+from skphys.grids import Axis, Components, Grid, Mesh
 from skphys.grids._interpolation import interpolation_matrix
 
 GRIDS = {
@@ -53,6 +53,12 @@ def test_monotone_needs_an_axis_where_there_are_several():
         Monotone().rows(GRIDS[2])
     with pytest.raises(ValueError, match="axis='y' of Monotone"):
         Monotone("y").rows(GRIDS[2])
+
+
+@pytest.mark.parametrize("axis", [None, "cell"])
+def test_cells_of_a_mesh_have_no_order(axis):
+    with pytest.raises(ValueError, match="points have an order: of a Mesh that is 't' alone"):
+        Monotone(axis).rows(Mesh([[0.5], [1.5]], [1.0, 1.0], [[0, 1]]))
 
 
 def test_components():
@@ -110,6 +116,8 @@ def test_they_are_estimators():
         (Bounds(1.0, 0.0), "lower of constraint 'bounds' is above its upper: 1 against 0"),
         (Bounds(np.zeros(3)), r"lower of 'bounds' has shape \(3,\)"),
         (Bounds(np.nan), "lower of 'bounds' is not finite"),
+        (Bounds(np.inf), "lower of constraint 'bounds' leaves no value, inf at point 0"),
+        (Bounds(upper=-np.inf), "upper of constraint 'bounds' leaves no value, -inf"),
         (Bounds("low"), "There is no column 'low'"),
     ],
 )

@@ -84,7 +84,14 @@ def test_noise_and_parameters_are_those_of_the_law():
     [
         (OverStep(Bounds(0.0)), CELLS, TypeError, "law must be a linear constraint"),
         (OverStep(ConservationLaw()), both(CELLS, 1.0), ValueError, "has an axis 't' already"),
-        (OverStep(ConservationLaw(), length=0.0), CELLS, ValueError, "length must be above 0"),
+        (
+            OverStep(ConservationLaw(), length=0.0),
+            CELLS,
+            ValueError,
+            "length must be a number above 0",
+        ),
+        (OverStep(ConservationLaw(), length="a"), CELLS, ValueError, "a number above 0; got 'a'"),
+        (ConservationLaw(inflow=1.0), CELLS, ValueError, r"stated by OverStep\(law, length"),
         (OverStep(ConservationLaw()), Mesh([0.5], [1.0], [[0, -1]]), TypeError, "needs a Grid"),
     ],
 )

@@ -394,3 +394,26 @@ def test_a_fun_that_writes_into_fields_raises():
     with pytest.raises(ValueError, match="read-only"):
         model.fit(rng.normal(size=(12, 2)), y)
     np.testing.assert_array_equal(y, kept)
+
+
+def test_what_is_nan_is_named():
+    law = NonlinearEquality(lambda u: np.log(u[:, :1] - 1e3))
+    with (
+        pytest.warns(RuntimeWarning),
+        pytest.raises(ValueError, match="what they say of it is NaN"),
+    ):
+        ConservationConstrainedRegressor(WithStd(), law, grid).fit(X, y).predict(TEST)
+
+
+def test_functions_of_numpy_are_not_differentiated_by_torch():
+    pytest.importorskip("torch")
+    law = NonlinearEquality(lambda u: np.square(u).sum(axis=1, keepdims=True), jac="torch")
+    with pytest.raises(TypeError, match="fun must be made of torch's functions"):
+        law.jacobian(y, grid)
+
+
+@pytest.mark.parametrize(("n_samples", "error"), [(0, ValueError), (2.5, TypeError)])
+def test_the_number_of_draws_is_checked(n_samples, error):
+    model = ConservationConstrainedRegressor(WithStd(), ENERGY, grid).fit(X, y)
+    with pytest.raises(error, match="n_samples"):
+        model.sample_y(TEST, n_samples)

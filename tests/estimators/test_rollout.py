@@ -255,7 +255,11 @@ def test_a_rollout_that_leaves_the_training_range_is_stopped():
     [
         ({"grid": Grid(x=np.arange(5.0))}, "no multiple of the 5 points"),
         ({"grid": Grid(x=np.arange(2.0 * N))}, "first columns of X must hold the field"),
-        ({"grid": RING, "by_step": {"q": ["rate"]}}, "by_step\\['q'\\] names the column 'rate'"),
+        (
+            {"grid": RING, "by_step": {"q": ["rate"]}},
+            "the column 'rate', .* an array: give numbers",
+        ),
+        ({"grid": RING, "by_step": {"q": [0]}}, "the column 0, one of the first"),
     ],
 )
 def test_errors_of_fit(options, message):
