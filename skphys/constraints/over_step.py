@@ -225,8 +225,9 @@ class OverStep(Constraint):
                 f"The grid of one step has an axis {self.time!r} already; give OverStep the grid "
                 f"of one field, or another name for time=."
             )
-        if not (isinstance(self.length, Real) and self.length > 0):
-            raise ValueError(f"length must be a number above 0; got {self.length!r}.")
+        length: Any = self.length
+        if not (isinstance(length, Real) and length > 0):
+            raise ValueError(f"length must be a number above 0; got {length!r}.")
         return Grid(**{self.time: [0.0, float(self.length)]}, **grid.axes)
 
     def _after(self, grid: Any) -> np.ndarray:
