@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -226,7 +225,7 @@ class OverStep(Constraint):
                 f"of one field, or another name for time=."
             )
         length: Any = self.length
-        if not (isinstance(length, Real) and length > 0):
+        if not (isinstance(length, (int, float, np.number)) and length > 0):
             raise ValueError(f"length must be a number above 0; got {length!r}.")
         return Grid(**{self.time: [0.0, float(self.length)]}, **grid.axes)
 
