@@ -45,6 +45,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"[/\\]plot_",
     "ignore_pattern": r"(^|[/\\])_",
     "reset_argv": "gallery.example_arguments",
+    "parallel": 2,
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "show_signature": False,
