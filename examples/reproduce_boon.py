@@ -149,8 +149,7 @@ PROBLEMS = {
     ),
     "rod_any_k": Problem(
         datasets.make_heat_rod,
-        {"k": (0.002, 0.05)},
-        varied={"amplitude": (3.0, 5.0)},
+        {"k": (0.002, 0.05), "amplitude": (3.0, 5.0)},
         outside={"amplitude": (5.0, 7.0)},
     ),
     "burgers_riemann": Problem(
