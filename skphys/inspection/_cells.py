@@ -21,22 +21,27 @@ def profile_of(grid: Grid | Mesh) -> tuple[str, np.ndarray, Any] | None:
     return (grid.names[0], grid[grid.names[0]], slice(None)) if grid.n_axes == 1 else None
 
 
-def draw_cells(ax: Any, grid: Grid | Mesh, values: np.ndarray, options: dict[str, Any]) -> Any:
+def draw_cells(
+    ax: Any, grid: Grid | Mesh, values: np.ndarray, transpose: bool, options: dict[str, Any]
+) -> Any:
     """Colour the cells of a plane; those of a mesh that knows no places of faces are dots."""
+    turn = -1 if transpose else 1
     if isinstance(grid, Grid):
-        x, y = (cell_edges(axis) for axis in grid.axes.values())
-        ax.set(**dict(zip(("xlabel", "ylabel"), grid, strict=True)))
-        return ax.pcolormesh(x, y, grid.reshape(values).T, rasterized=True, **options)
+        x, y = [cell_edges(axis) for axis in grid.axes.values()][::turn]
+        xlabel, ylabel = grid.names[::turn]
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        shaped = grid.reshape(values)
+        return ax.pcolormesh(x, y, shaped if transpose else shaped.T, rasterized=True, **options)
     ax.set_aspect("equal")
     polygons = cell_polygons(grid)
     if polygons is None:
-        return ax.scatter(*grid.centres.T, c=values, **options)
+        return ax.scatter(*grid.centres.T[::turn], c=values, **options)
     from matplotlib.collections import PolyCollection
 
     limits = options.pop("vmin", None), options.pop("vmax", None)
     # Without smooth edges, between which the background would show.
     style = {"antialiased": False, "linewidth": 0, "rasterized": True, **options}
-    image = PolyCollection(polygons, array=values, **style)
+    image = PolyCollection([p[:, ::turn] for p in polygons], array=values, **style)
     image.set_clim(*limits)
     ax.add_collection(image)
     ax.autoscale_view()

@@ -22,6 +22,8 @@ from skphys.inspection._plotting import check_coverage, import_pyplot, of_model,
 from skphys.inspection._select import rows_of_sample
 from skphys.metrics import as_finite
 
+TRUTH = {"color": "black", "linewidth": 1.0, "linestyle": "--"}
+
 
 class ConservationDisplay:
     """The total of a field at each time, as predicted and as a law knows it.
@@ -228,7 +230,7 @@ class ConservationDisplay:
         name, law = stated
         axis, points = _axis_of(name, law, grid)
         totals, known = _measure(law, grid, table)
-        fields = ({} if truth is None else {"truth": (truth, None)}) | dict(fields)
+        fields = dict(fields) | ({} if truth is None else {"truth": (truth, None)})
         display = cls(
             at=points[points.size - known.size :],  # changes stand at the ends of their intervals
             known=known,
@@ -277,7 +279,8 @@ class ConservationDisplay:
         self.lines_: dict[str, Any] = {}
         self.bands_: dict[str, Any] = {}
         for label, total in self.totals.items():
-            own = style({"label": label}, of_model(line_kwargs, label, self.totals))
+            defaults = {"label": label} | (TRUTH if label == "truth" else {})
+            own = style(defaults, of_model(line_kwargs, label, self.totals))
             (self.lines_[label],) = ax.plot(self.at, total, **own)
             if label in (self.stds or {}):
                 half = reach * np.asarray(self.stds[label])  # type: ignore[index]

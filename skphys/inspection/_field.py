@@ -212,6 +212,7 @@ class FieldDisplay:
         coverage: float | None = 0.9,
         label: str | None = None,
         panels: Any = None,
+        transpose: bool = False,
         line_kwargs: dict[str, Any] | None = None,
         band_kwargs: dict[str, Any] | None = None,
         truth_kwargs: dict[str, Any] | None = None,
@@ -230,6 +231,9 @@ class FieldDisplay:
             "prediction".
         panels : list of {"truth", "mean", "error", "std"}, default=None
             The images of a field in a plane; None is all that there is data for.
+        transpose : bool, default=False
+            Put the second coordinate of images to the right, and the first upwards, as in a map of
+            latitude and longitude.
         line_kwargs, band_kwargs, truth_kwargs : dict, default=None
             Style of the mean (``Axes.plot``), the band (``Axes.fill_between``) and the truth.
         image_kwargs : dict, default=None
@@ -250,7 +254,8 @@ class FieldDisplay:
         if isinstance(self.grid, Components):
             styles = {"line_kwargs": line_kwargs, "band_kwargs": band_kwargs}
             styles |= {"truth_kwargs": truth_kwargs, "image_kwargs": image_kwargs}
-            self._draw_parts(plt, ax, panels, coverage=coverage, label=label, **styles)
+            options = {"coverage": coverage, "label": label, "transpose": transpose}
+            self._draw_parts(plt, ax, panels, **options, **styles)
         elif (profile := profile_of(self.grid)) is not None:
             name, x, order = profile
             ax = plt.subplots()[1] if ax is None else np.ravel(ax)[0]
@@ -260,7 +265,7 @@ class FieldDisplay:
             ax.set(xlabel=name, ylabel=self.name)
             ax.legend()
         else:
-            self._draw_images(plt, ax, self._panels(panels), image_kwargs)
+            self._draw_images(plt, ax, self._panels(panels), transpose, image_kwargs)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         return self
@@ -327,7 +332,9 @@ class FieldDisplay:
             )
         return wanted
 
-    def _draw_images(self, plt: Any, ax: Any, panels: list[str], given: Any) -> None:
+    def _draw_images(
+        self, plt: Any, ax: Any, panels: list[str], transpose: bool, given: Any
+    ) -> None:
         if ax is None:
             size = (3.6 * len(panels), 3.0)
             _, ax = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
@@ -335,7 +342,9 @@ class FieldDisplay:
         _check_axes(len(self.axes_), len(panels), f"panels {panels}")
         for panel_ax, panel in zip(self.axes_, panels, strict=True):
             values, options = self._image(panel, panels, given)
-            self.images_[panel] = draw_cells(panel_ax, self.grid, np.asarray(values), options)
+            self.images_[panel] = draw_cells(
+                panel_ax, self.grid, np.asarray(values), transpose, options
+            )
             panel_ax.figure.colorbar(self.images_[panel], ax=panel_ax)
             panel_ax.set_title(self.name if panels == ["mean"] else f"{self.name}: {panel}")
 
