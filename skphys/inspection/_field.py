@@ -238,7 +238,7 @@ class FieldDisplay:
             Style of the mean (``Axes.plot``), the band (``Axes.fill_between``) and the truth.
         image_kwargs : dict, default=None
             Style of the images of truth and mean (``Axes.pcolormesh``, of a mesh
-            ``PolyCollection`` or ``Axes.scatter``).
+            ``PolyCollection`` or ``Axes.scatter``), or of each by the name of its panel.
 
         Returns
         -------
@@ -349,16 +349,19 @@ class FieldDisplay:
             panel_ax.set_title(self.name if panels == ["mean"] else f"{self.name}: {panel}")
 
     def _image(self, panel: str, panels: list[str], given: Any) -> tuple[Any, dict[str, Any]]:
+        by_panel = set(given or {}) <= set(PANELS)
+        own = (given or {}).get(panel) if by_panel else given
         if panel == "std":
-            return self.std, {"cmap": "magma", "vmin": 0.0}
+            return self.std, style({"cmap": "magma", "vmin": 0.0}, own if by_panel else None)
         if panel == "error":
             error = np.asarray(self.mean) - np.asarray(self.y_true)
             limit = float(np.abs(error).max()) or 1.0
-            return error, {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+            defaults = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+            return error, style(defaults, own if by_panel else None)
         fields = {"truth": self.y_true, "mean": self.mean}
         shown = [np.asarray(fields[name]) for name in ("truth", "mean") if name in panels]
         limits = {"vmin": min(v.min() for v in shown), "vmax": max(v.max() for v in shown)}
-        return fields[panel], style({"cmap": "viridis", **limits}, given)
+        return fields[panel], style({"cmap": "viridis", **limits}, own)
 
 
 def _check_axes(n_axes: int, n_panels: int, panels: str) -> None:

@@ -118,6 +118,26 @@ def test_panels(plt):
         display.plot(panels="std")
 
 
+def test_each_image_has_its_style():
+    pair, truth = (PLANES, np.abs(PLANES)), PLANES + 0.1
+    styles = {"error": {"vmin": -3.0, "vmax": 3.0}, "std": {"cmap": "cividis"}}
+    display = FieldDisplay.from_predictions(truth, pair, grid=PLANE, image_kwargs=styles)
+    assert display.images_["error"].get_clim() == (-3.0, 3.0)
+    assert display.images_["std"].get_cmap().name == "cividis"
+    assert display.images_["mean"].get_cmap().name == "viridis"
+    again = display.plot(image_kwargs={"cmap": "gray"})  # of what is in units of the field
+    names = {panel: image.get_cmap().name for panel, image in again.images_.items()}
+    assert names == {"truth": "gray", "mean": "gray", "error": "RdBu_r", "std": "magma"}
+
+
+def test_a_map_has_its_second_axis_to_the_right():
+    display = FieldDisplay.from_predictions(None, PLANES, grid=PLANE, transpose=True)
+    image = display.images_["mean"]
+    np.testing.assert_array_equal(np.reshape(image.get_array(), (3, 4)), PLANES[0].reshape(3, 4))
+    np.testing.assert_array_equal(image.get_coordinates()[0, :, 0], [0.0, 1.0, 3.0, 4.0, 7.0])
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("x", "t")
+
+
 def test_a_cut_takes_the_nearest_point():
     display = FieldDisplay.from_predictions(2 * PLANES, PLANES, grid=PLANE, at={"t": 2.6})
     np.testing.assert_array_equal(display.line_.get_ydata(), PLANES[0].reshape(3, 4)[2])
