@@ -17,7 +17,7 @@ from skphys.constraints import (
     name_constraints,
 )
 from skphys.grids import Components
-from skphys.inspection._models import by_name, grid_of, opened
+from skphys.inspection._models import by_name, grid_of, held, opened
 from skphys.inspection._plotting import check_coverage, import_pyplot, of_model, style
 from skphys.inspection._select import rows_of_sample
 from skphys.metrics import as_finite
@@ -144,18 +144,18 @@ class ConservationDisplay:
         """
         import_pyplot(f"{cls.__name__}.from_estimator")
         models = {label: opened(model, X) for label, model in by_name(estimator).items()}
-        (step, seen), *_ = sorted(models.values(), key=lambda model: not _held(model[0]))
+        (step, seen), *_ = sorted(models.values(), key=lambda model: not held(model[0]))
         if grid is None:
             grids = (grid_of(model) for model, _ in [(step, seen), *models.values()])
             grid = next((found for found in grids if found is not None), None)
         rows, _, grid, table = rows_of_sample(step, seen, sample, grid)
-        name, law = _chosen(law, _held(step), grid)
+        name, law = _chosen(law, held(step), grid)
         draw = {"n_draws": n_draws, "random_state": random_state}
         fields = {
             label: _predict(model, _safe_indexing(shown, rows), **draw)
             for label, (model, shown) in models.items()
         }
-        if name in _held(step) and not isinstance(estimator, Mapping):
+        if name in held(step) and not isinstance(estimator, Mapping):
             unknown = {name: np.full((rows.size, _measure(law, grid, table)[1].size), np.nan)}
             before = _predict(step, _safe_indexing(seen, rows), constraint_values=unknown, **draw)
             (after,) = fields.values()
@@ -296,27 +296,22 @@ class ConservationDisplay:
         return self
 
 
-def _held(step: Any) -> dict[str, Any]:
-    """Return the constraints of a fitted estimator by name."""
-    return dict(getattr(step, "constraints_", []))
-
-
-def _chosen(law: Any, held: dict[str, Any], grid: Any) -> tuple[str, Any]:
+def _chosen(law: Any, named: dict[str, Any], grid: Any) -> tuple[str, Any]:
     """Return the law that is meant, with its name."""
     if law is None:
-        laws = [name for name in held if len(_remaining(held[name], grid)) == 1]
+        laws = [name for name in named if len(_remaining(named[name], grid)) == 1]
         if not laws:
             raise ValueError(
-                f"law must say whose total to show: none of the constraints {list(held)} is an "
+                f"law must say whose total to show: none of the constraints {list(named)} is an "
                 f"integral that leaves one axis of {grid!r}."
             )
         law = laws[0]
     if not isinstance(law, str):
         ((name, law),) = name_constraints([law])
-        return next(((n, own) for n, own in held.items() if own is law), (name, law))
-    if law not in held:
-        raise ValueError(f"law={law!r} is not among the constraints {list(held)}.")
-    return law, held[law]
+        return next(((n, own) for n, own in named.items() if own is law), (name, law))
+    if law not in named:
+        raise ValueError(f"law={law!r} is not among the constraints {list(named)}.")
+    return law, named[law]
 
 
 def _remaining(law: Any, grid: Any) -> tuple[str, ...]:

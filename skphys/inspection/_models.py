@@ -30,21 +30,19 @@ def grid_of(estimator: Any) -> Any:
     return next((grid for grid in grids if grid is not None), None)
 
 
+def held(estimator: Any) -> dict[str, Any]:
+    """Return the constraints of a fitted estimator by name; of others there are none."""
+    return dict(getattr(steps_of(best(estimator))[-1], "constraints_", []))
+
+
 def opened(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the last step of a fitted estimator, and X as it sees it."""
+    """Return the last step of a fitted estimator, and X as it sees it.
+
+    Behind a pipeline, values of columns are those that its last step gets.
+    """
     estimator = best(estimator)
     steps = steps_of(estimator)
     return steps[-1], estimator[:-1].transform(X) if len(steps) > 1 else X
-
-
-def what_holds(estimator: Any, X: Any) -> tuple[list[tuple[str, Any]], Any]:
-    """Return the constraints of a fitted estimator, and X as these see it.
-
-    Behind a pipeline, values of columns are those that its last step gets. Without constraints the
-    list is empty.
-    """
-    named = getattr(steps_of(best(estimator))[-1], "constraints_", [])
-    return named, opened(estimator, X)[1] if named else X
 
 
 def mean_of(y_pred: Any) -> Any:

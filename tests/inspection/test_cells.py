@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import ConservationLaw
-from skphys.grids import Axis, Components, Grid, Mesh, masked
+from skphys.grids import Axis, Components, Grid, Mesh, face_grids, masked
 from skphys.inspection import FieldDisplay
 
 RNG = np.random.default_rng(0)
@@ -197,6 +197,20 @@ class TestComponents:
         assert {part.line_.get_linewidth() for part in display.parts_.values()} == {3}
         with pytest.raises(ValueError, match=r"each of the 2 panels of .*; got 1"):
             display.plot(axes[0])
+
+    def test_the_flux_through_an_end_is_a_cut(self):
+        """At the first or last face, over time, predicted beside true."""
+        cells = Grid(t=[0.0, 1.0, 2.0], x=Axis.cells([0.0, 1.0, 3.0]))
+        both = Components(u=cells, **face_grids(cells, "t"))
+        fields = RNG.normal(size=(2, 6 + 9))
+        pair, at = (fields + 1.0, np.ones((2, 15))), {"x": 3.0}
+        display = FieldDisplay.from_predictions(
+            fields, pair, grid=both, component="flux_x", at=at, sample=1
+        )
+        outflow = fields[1, 6:].reshape(3, 3)[:, -1]
+        np.testing.assert_array_equal(display.truth_.get_ydata(), outflow)
+        np.testing.assert_array_equal(display.line_.get_ydata(), outflow + 1.0)
+        np.testing.assert_array_equal(display.line_.get_xdata(), [0.0, 1.0, 2.0])
 
     def test_the_only_one_is_no_part(self):
         display = FieldDisplay.from_predictions(None, np.arange(3.0), grid=Components(v=self.line))
