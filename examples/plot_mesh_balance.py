@@ -39,6 +39,7 @@ from skphys.constraints import (
     LinearEquality,
 )
 from skphys.grids import Mesh, control_volumes
+from skphys.inspection import FieldDisplay
 from skphys.metrics import conservation_error
 
 N_RINGS = 6
@@ -181,17 +182,17 @@ STYLE = {
     LOCAL: {"color": "#0072b2", "linewidth": 2.4, "label": "balanced, positive"},
 }
 release, level = 3, 3
+still = Mesh.from_simplices(vertices, triangles)
 
 
 def draw_triangles(ax, values, title, limit=None):
     """Colour the triangles; a limit makes the colours diverge from zero."""
-    style = {"cmap": "cividis", "vmin": 0} if limit is None else {"cmap": "PuOr"}
+    style = {"cmap": "cividis", "vmin": 0}
     if limit is not None:
-        style |= {"vmin": -limit, "vmax": limit, "edgecolors": "0.85", "linewidth": 0.3}
-    image = ax.tripcolor(*vertices.T, values, triangles=triangles, **style)
-    ax.set(aspect="equal", xticks=[], yticks=[], title=title)
+        style = {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
+    FieldDisplay.from_predictions(None, values, grid=still, name=title, ax=ax, image_kwargs=style)
+    ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    return image
 
 
 def error(name):
@@ -205,19 +206,16 @@ def unexplained(name):
     return rows.reshape(-1, mesh.n_cells)[level - 1] / mesh.volumes
 
 
+plt.rcParams["axes.titlesize"] = "medium"
 figure, axes = plt.subplots(2, 3, figsize=(10, 6.2), layout="constrained")
 exact = mesh.reshape(y_test)[release, level]
-image = draw_triangles(axes[0, 0], exact, f"Simulation, $t$ = {cells.times[level]:g}")
-figure.colorbar(image, ax=axes[0, 0], label="dye $u$")
+draw_triangles(axes[0, 0], exact, f"Simulation, $t$ = {cells.times[level]:g}")
 limit = np.abs(error(ALONE)).max()
 draw_triangles(axes[0, 1], error(ALONE), "Error: emulator alone", limit)
-image = draw_triangles(axes[0, 2], error(LOCAL), "Error: balanced, positive", limit)
-figure.colorbar(image, ax=axes[0, 2], label="prediction less simulation")
+draw_triangles(axes[0, 2], error(LOCAL), "Error: balanced, positive", limit)
 limit = np.abs(unexplained(ALONE)).max()
 draw_triangles(axes[1, 1], unexplained(ALONE), "Imbalance: emulator alone", limit)
-title = "Imbalance: balanced, positive"
-image = draw_triangles(axes[1, 2], unexplained(LOCAL), title, limit)
-figure.colorbar(image, ax=axes[1, 2], label="unexplained change of $u$")
+draw_triangles(axes[1, 2], unexplained(LOCAL), "Imbalance: balanced, positive", limit)
 largest = np.abs(unexplained(LOCAL)).max()
 axes[1, 2].set_xlabel(f"at most {largest:.0e} in size")
 

@@ -25,6 +25,7 @@ from sklearn.linear_model import Ridge
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import Column, RegionTotals
 from skphys.grids import Grid
+from skphys.inspection import FieldDisplay
 
 SIDE, N_DISTRICTS = 1000, 20
 grid = Grid(north=np.arange(SIDE) + 0.5, east=np.arange(SIDE) + 0.5)
@@ -90,20 +91,12 @@ print(f"{np.mean(np.abs(mean - y[12]) < 1.645 * std):.0%} of the cells are withi
 # %%
 # Budgets put the large scale right; what is finer than a district stays as it was predicted.
 
-figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.2), layout="constrained", sharey=True)
-panels = {"True map": y[12], "Error alone": alone[0] - y[12], "Error with budgets": mean[0] - y[12]}
-limit = np.abs(panels["Error alone"]).max()
-for ax, (title, values) in zip(axes, panels.items(), strict=True):
-    colors = (
-        {"cmap": "viridis"}
-        if title == "True map"
-        else {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-    )
-    image = ax.imshow(
-        values.reshape(grid.shape)[::4, ::4], origin="lower", extent=(0, SIDE) * 2, **colors
-    )
-    ax.set(title=title, xlabel="east")
-    if title != "Error alone":
-        figure.colorbar(image, ax=ax, shrink=0.8)
-axes[0].set_ylabel("north")
+figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.0), layout="constrained", sharey=True)
+limit = np.abs(alone[0] - y[12]).max()
+options = {"grid": grid, "transpose": True}
+options["image_kwargs"] = {"error": {"vmin": -limit, "vmax": limit}}
+FieldDisplay.from_predictions(y[12], alone[0], panels=["truth", "error"], ax=axes[:2], **options)
+FieldDisplay.from_predictions(y[12], mean[0], panels=["error"], ax=axes[2], **options)
+for ax, title in zip(axes, ("true map", "error alone", "error with budgets"), strict=True):
+    ax.set(title=title, aspect="equal")
 plt.show()

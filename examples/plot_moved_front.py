@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import Column, ConservationLaw
 from skphys.datasets import make_stefan
+from skphys.inspection import FrontDisplay
 from skphys.metrics import coverage, crps, shock_position
 
 
@@ -86,28 +87,29 @@ print(models["auto"].error_model_)
 # Above, the field that gains most by displacements; below, the one that loses most. Correlated
 # errors change the height of the step; displacements move it to where the mass says, and the draws
 # say how sure its position is. Below, the front stands nearly right and the step is too low: the
-# mass that it lacks moves the front past its place, by less than was gained above.
+# mass that it lacks moves the front past its place, by less than was gained above. Where a step is
+# so low that it stays below half of the true height, a draw has no front; the legend counts these.
 
 x = grid["x"]
 errors = {n: np.mean((m.predict(X_test) - test.target) ** 2, axis=1) for n, m in models.items()}
 gain = errors["residual"] - errors["auto"]
 
+COLORS = {"residual": {"color": "tab:blue"}, "auto": {"color": "tab:orange"}}
+two = {name: models[name] for name in COLORS}
 figure, axes = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
 for (left, right), k in zip(axes, (np.argmax(gain), np.argmin(gain)), strict=True):
     half = 0.5 * test.target[k].max()
     left.plot(x, test.target[k], color="black", label="truth")
     left.plot(x, unconstrained[k], color="tab:gray", linestyle="--", label="neighbours")
-    for name, colour in (("residual", "tab:blue"), ("auto", "tab:orange")):
+    for name, model in two.items():
         one = X_test[k : k + 1]
-        lower, upper = (band[0] for band in models[name].predict_interval(one))
-        left.plot(x, models[name].predict(one)[0], color=colour, label=f"law, {name}")
-        left.fill_between(x, lower, upper, color=colour, alpha=0.25, linewidth=0)
-        draws = models[name].sample_y(one, 1000)
-        positions = shock_position(draws, grid, threshold=half)[0]
-        right.hist(positions, np.linspace(0, 1, 101), density=True, color=colour, alpha=0.6)
-    for field, style in ((test.target, "black"), (unconstrained, "tab:gray")):
-        right.axvline(shock_position(field[k : k + 1], grid, threshold=half)[0], color=style)
+        lower, upper = (band[0] for band in model.predict_interval(one))
+        left.plot(x, model.predict(one)[0], label=f"law, {name}", **COLORS[name])
+        left.fill_between(x, lower, upper, alpha=0.25, linewidth=0, **COLORS[name])
+    how = {"threshold": half, "bins": np.linspace(0, 1, 101), "bar_kwargs": COLORS}
+    FrontDisplay.from_estimator(two, X_test, test.target, sample=k, ax=right, **how)
+    right.axvline(shock_position(unconstrained[k], grid, threshold=half), color="tab:gray")
     left.set(xlabel="x", ylabel="u", title="the field, with 90 % intervals")
-    right.set(xlabel="position", ylabel="density", title="draws of where its front is")
+    right.set_title("draws of where its front is")
 axes[0, 0].legend()
 plt.show()

@@ -27,6 +27,7 @@ from skphys.estimators._conformal import (
     conformity_scores,
     n_needed,
 )
+from skphys.estimators._diagram import diagram
 from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._held_out import (
     FEWEST_FIELDS,
@@ -333,6 +334,10 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     def _order_of_parts(self, path: str) -> tuple[Any, ...]:
         """Sort parts before their parameters."""
         return ("__" in path,)
+
+    def _sk_visual_block_(self) -> Any:
+        """Return what scikit-learn's diagram shows."""
+        return diagram(self, self._PARTS, self._named_parts())
 
     def _check_X(self, X: Any, seen: BaseEstimator) -> Any:
         """Check X against what was seen in fit."""

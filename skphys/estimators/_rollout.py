@@ -17,9 +17,15 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skphys.constraints import Constraint, InequalityConstraint, NonlinearConstraint
+from skphys.constraints import (
+    Constraint,
+    InequalityConstraint,
+    NonlinearConstraint,
+    name_constraints,
+)
 from skphys.estimators._base_errors import BaseErrorModel
 from skphys.estimators._conservation import ConservationConstrainedRegressor
+from skphys.estimators._diagram import diagram
 from skphys.estimators._held_out import FEWEST_FIELDS
 from skphys.estimators._random import set_random_states
 from skphys.estimators._stepper import NothingStatedError, Stepper, do_persist, next_mean
@@ -225,6 +231,12 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self.persistent_ = persistent
         self.n_steps_fitted_, self.range_ = fields.shape[1] - 1, training_range(fields, grid)
         return self
+
+    def _sk_visual_block_(self) -> Any:
+        """Return what scikit-learn's diagram shows."""
+        several = isinstance(self.constraints, (list, tuple))
+        named = dict(name_constraints(self.constraints)) if several else {}
+        return diagram(self, "constraints", named)
 
     def _check_X(self, X: Any, reset: bool) -> Any:
         """Check an array in full; of a data frame, whose columns keep their types, the names."""

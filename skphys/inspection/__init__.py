@@ -6,8 +6,16 @@ several models are compared, models and predictions are dicts by name; a predict
 pair (mean, std). Constraints and grid are those of the fitted model, unless others are given.
 """
 
+from skphys.inspection._conservation import ConservationDisplay
 from skphys.inspection._constraint_error import ConstraintErrorDisplay
 from skphys.inspection._coverage import CoverageDisplay
 from skphys.inspection._field import FieldDisplay
+from skphys.inspection._front import FrontDisplay
 
-__all__ = ["ConstraintErrorDisplay", "CoverageDisplay", "FieldDisplay"]
+__all__ = [
+    "ConservationDisplay",
+    "ConstraintErrorDisplay",
+    "CoverageDisplay",
+    "FieldDisplay",
+    "FrontDisplay",
+]

@@ -13,7 +13,7 @@ from skphys.constraints import (
     boundary_constraints,
     name_constraints,
 )
-from skphys.inspection._models import by_name, grid_of, mean_of, what_holds
+from skphys.inspection._models import by_name, grid_of, held, mean_of, opened
 from skphys.inspection._plotting import import_pyplot, style
 from skphys.metrics import constraint_misses
 
@@ -109,8 +109,9 @@ class ConstraintErrorDisplay:
         models = by_name(estimator)
         predicted = {name: model.predict(X) for name, model in models.items()}
         if constraints is None and boundary is None:
-            stated = (what_holds(model, X) for model in models.values())
-            constraints, X = next((found for found in stated if found[0]), (None, X))
+            stated = (opened(model, X) for model in models.values() if held(model))
+            step, X = next(stated, (None, X))
+            constraints = list(held(step).items())
         if grid is None:
             grids = map(grid_of, models.values())
             grid = next((found for found in grids if found is not None), None)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from skphys.inspection._models import by_name
-from skphys.inspection._plotting import check_coverage, import_pyplot, style
+from skphys.inspection._plotting import check_coverage, import_pyplot, of_model, style
 from skphys.metrics import (
     Floats,
     as_finite,
@@ -27,7 +27,8 @@ BAND = 2.0  # standard errors, to either side
 class CoverageDisplay:
     """How many true values the central intervals of several models hold, against their promise.
 
-    Make it by `from_estimator` or `from_predictions`. A calibrated model lies on the diagonal,
+    The reliability diagram of intervals. Make it by `from_estimator` or `from_predictions`. A
+    calibrated model lies on the diagonal,
     one whose intervals are too wide above, one whose intervals are too narrow below. The legend
     tells how wide the intervals are: of calibrated models the sharpest says most. Bands are two
     standard errors to either side, taken over fields, because points of one field err together.
@@ -257,7 +258,7 @@ class CoverageDisplay:
         self.lines_: dict[str, Any] = {}
         self.bands_: dict[str, Any] = {}
         for name in self.coverages:
-            self._draw(ax, name, line_kwargs or {}, band_kwargs)
+            self._draw(ax, name, line_kwargs, band_kwargs)
         for x, y, side in ((0.04, 0.96, "wide"), (0.96, 0.04, "narrow")):
             place = {"ha": "left", "va": "top"} if side == "wide" else {"ha": "right"}
             ax.text(x, y, f"too {side}", color="0.5", style="italic", **place)
@@ -268,11 +269,11 @@ class CoverageDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _draw(self, ax: Any, name: str, line: Mapping[str, Any], band: Any) -> None:
+    def _draw(self, ax: Any, name: str, line: Any, band: Any) -> None:
         label = name
         if self.widths is not None and name in self.widths:
             label = f"{name}: {self.coverage:.0%} width {self.widths[name]:#.3g}"
-        own = dict(line.get(name, {}) if set(line) <= set(self.coverages) else line)
+        own = of_model(line, name, self.coverages)
         levels, values = np.asarray(self.levels), np.asarray(self.coverages[name])
         (self.lines_[name],) = ax.plot(levels, values, **style({"label": label}, own))
         if self.standard_errors is None or name not in self.standard_errors:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from skphys.grids import Components, Grid
-from skphys.inspection._plotting import cell_edges, check_coverage, import_pyplot, style
-from skphys.inspection._select import Selection, predict_sample
+from skphys.grids import Components, Grid, Mesh
+from skphys.inspection._cells import draw_cells, profile_of
+from skphys.inspection._plotting import check_coverage, import_pyplot, style
+from skphys.inspection._select import predict_sample, selections
 
 PANELS = ("truth", "mean", "error", "std")
 
@@ -17,16 +18,17 @@ PANELS = ("truth", "mean", "error", "std")
 class FieldDisplay:
     """One predicted field: a profile with a band, or images with the truth and the error.
 
-    Make it by `from_estimator` or `from_predictions`. On one axis it is a profile of the mean
-    with a band and the truth; on two it is an image of the mean, and, with the truth, images of
-    that and of the error, and, with a standard deviation, an image of that.
+    Make it by `from_estimator` or `from_predictions`. On one axis, or on a mesh of a line, it is a
+    profile of the mean with a band and the truth; on two, or on a mesh in the plane, it is an image
+    of the mean, and, with the truth, images of that and of the error, and, with a standard
+    deviation, an image of that. Of several components each has a row of its own.
 
     Parameters
     ----------
     mean : array-like of shape (n_points,)
         The field, C order over the grid.
-    grid : Grid
-        Where it lives, one or two axes.
+    grid : Grid, Mesh or Components
+        Where it lives: one or two axes, or cells at one time.
     std : array-like of shape (n_points,), default=None
         Its standard deviation.
     y_true : array-like of shape (n_points,), default=None
@@ -46,6 +48,8 @@ class FieldDisplay:
         The parts of a profile.
     images_ : dict of str to matplotlib Artist
         The images by panel.
+    parts_ : dict of str to FieldDisplay
+        The displays of several components, which have the artists then.
 
     See Also
     --------
@@ -65,7 +69,13 @@ class FieldDisplay:
     """
 
     def __init__(
-        self, *, mean: Any, grid: Grid, std: Any = None, y_true: Any = None, name: str = "field"
+        self,
+        *,
+        mean: Any,
+        grid: Any,
+        std: Any = None,
+        y_true: Any = None,
+        name: str = "field",
     ) -> None:
         self.mean = mean
         self.grid = grid
@@ -99,7 +109,7 @@ class FieldDisplay:
             The true fields, in the order of X.
         sample : int, default=0
             Which field; with a ColumnGrid, as `ColumnGrid.labels` numbers them.
-        grid : Grid, Components or ColumnGrid, default=None
+        grid : Grid, Mesh, Components or ColumnGrid, default=None
             Where the fields live; None takes the estimator's.
         component, at, coverage
             As in `from_predictions`. If the estimator's predict has no ``return_std``, or
@@ -130,7 +140,7 @@ class FieldDisplay:
         y_true: Any,
         y_pred: Any,
         *,
-        grid: Grid | Components | None = None,
+        grid: Grid | Mesh | Components | None = None,
         sample: int = 0,
         component: str | None = None,
         at: dict[str, float] | None = None,
@@ -147,15 +157,17 @@ class FieldDisplay:
             The true fields; None draws none.
         y_pred : array-like of the same shape, or a pair (mean, std) of such arrays
             Predicted fields. A pair is a tuple, as ``predict(X, return_std=True)`` returns it.
-        grid : Grid or Components, default=None
-            Where the fields live; None is unit cells.
+        grid : Grid, Mesh or Components, default=None
+            Where the fields live; None is unit cells. Cells of a mesh in the plane are coloured
+            where it knows the middles and normals of its faces, and dots else; what a mask leaves
+            out of a grid stays blank.
         sample : int, default=0
             The row to show.
         component : str, default=None
-            The component to show; needed with Components.
+            The component of Components to show; None is all of them.
         at : dict of str to float, default=None
-            Coordinates at which to cut through axes, so that one or two are left; the nearest
-            point is taken.
+            Coordinates at which to cut through axes, so that one or two are left, and of a mesh
+            the time; the nearest point is taken.
         name : str, default=None
             What the values are called; None is the component, or "field".
         coverage, ax
@@ -177,13 +189,19 @@ class FieldDisplay:
         import_pyplot(f"{cls.__name__}.from_predictions")
         mean, std = y_pred if isinstance(y_pred, tuple) else (y_pred, None)
         grid = Grid.unit(np.shape(mean)[-1]) if grid is None else grid
-        select = Selection(grid, sample, component, at)
+        parts = selections(grid, sample, component, at)
+        given = {"mean": mean, "std": std, "y_true": y_true}
+        shown: dict[str, list[Any]] = {
+            what: [select(what, values) for select in parts.values()]
+            for what, values in given.items()
+            if values is not None
+        }
+        grids: dict[Any, Any] = {name: select.grid for name, select in parts.items()}
+        (only, shape), *others = grids.items()
         display = cls(
-            mean=select("mean", mean),
-            grid=select.grid,
-            std=select("std", std),
-            y_true=select("y_true", y_true),
-            name=name or component or "field",
+            **{what: np.concatenate(values) for what, values in shown.items()},
+            grid=Components(**grids) if others else shape,
+            name=name or (None if others else only) or "field",
         )
         return display.plot(ax, coverage=coverage, **kwargs)
 
@@ -194,6 +212,7 @@ class FieldDisplay:
         coverage: float | None = 0.9,
         label: str | None = None,
         panels: Any = None,
+        transpose: bool = False,
         line_kwargs: dict[str, Any] | None = None,
         band_kwargs: dict[str, Any] | None = None,
         truth_kwargs: dict[str, Any] | None = None,
@@ -211,11 +230,15 @@ class FieldDisplay:
             What the profile is called in the legend, where its band then goes unnamed; None is
             "prediction".
         panels : list of {"truth", "mean", "error", "std"}, default=None
-            The images of a field with two axes; None is all that there is data for.
+            The images of a field in a plane; None is all that there is data for.
+        transpose : bool, default=False
+            Put the second coordinate of images to the right, and the first upwards, as in a map of
+            latitude and longitude.
         line_kwargs, band_kwargs, truth_kwargs : dict, default=None
             Style of the mean (``Axes.plot``), the band (``Axes.fill_between``) and the truth.
         image_kwargs : dict, default=None
-            Style of the images of truth and mean (``Axes.pcolormesh``).
+            Style of the images of truth and mean (``Axes.pcolormesh``, of a mesh
+            ``PolyCollection`` or ``Axes.scatter``), or of each by the name of its panel.
 
         Returns
         -------
@@ -227,37 +250,73 @@ class FieldDisplay:
         self.band_: Any = None
         self.truth_: Any = None
         self.images_: dict[str, Any] = {}
-        if self.grid.n_axes == 1:
-            ax = plt.subplots()[1] if ax is None else ax
+        self.parts_: dict[str, FieldDisplay] = {}
+        if isinstance(self.grid, Components):
+            styles = {"line_kwargs": line_kwargs, "band_kwargs": band_kwargs}
+            styles |= {"truth_kwargs": truth_kwargs, "image_kwargs": image_kwargs}
+            options = {"coverage": coverage, "label": label, "transpose": transpose}
+            self._draw_parts(plt, ax, panels, **options, **styles)
+        elif (profile := profile_of(self.grid)) is not None:
+            name, x, order = profile
+            ax = plt.subplots()[1] if ax is None else np.ravel(ax)[0]
             self.axes_ = np.array([ax])
-            self._draw_band(ax, coverage, line_kwargs, band_kwargs, label)
-            self._draw_truth(ax, truth_kwargs)
-            ax.set(xlabel=self.grid.names[0], ylabel=self.name)
+            self._draw_band(ax, x, order, coverage, line_kwargs, band_kwargs, label)
+            self._draw_truth(ax, x, order, truth_kwargs)
+            ax.set(xlabel=name, ylabel=self.name)
             ax.legend()
         else:
-            self._draw_images(plt, ax, self._panels(panels), image_kwargs)
+            self._draw_images(plt, ax, self._panels(panels), transpose, image_kwargs)
         self.ax_ = self.axes_[0]
         self.figure_ = self.ax_.figure
         return self
 
-    def _draw_band(self, ax: Any, coverage: Any, line: Any, band: Any, label: str | None) -> None:
-        x = self.grid[self.grid.names[0]]
-        line = style({"label": label or "prediction"}, line)
-        (self.line_,) = ax.plot(x, self.mean, **line)
+    def _draw_parts(self, plt: Any, ax: Any, panels: Any, **options: Any) -> None:
+        """Draw several components, each in a row of its own."""
+        fields = {"mean": self.mean, "std": self.std, "y_true": self.y_true}
+        split = {n: self.grid.split(field) for n, field in fields.items() if field is not None}
+        self.parts_ = {
+            name: FieldDisplay(
+                grid=self.grid[name], name=name, **{n: field[name] for n, field in split.items()}
+            )
+            for name in self.grid
+        }
+        counts = [
+            1 if profile_of(part.grid) else len(part._panels(panels))
+            for part in self.parts_.values()
+        ]
+        n_rows, n_columns = len(counts), max(counts)
+        if ax is None:
+            size = {"figsize": (max(6.4, 3.6 * n_columns), 3.0 * n_rows), "layout": "constrained"}
+            _, ax = plt.subplots(n_rows, n_columns, squeeze=False, **size)
+            for row, count in zip(ax, counts, strict=True):
+                for unused in row[count:]:
+                    unused.remove()
+            rows = [row[:count] for row, count in zip(ax, counts, strict=True)]
+        else:
+            _check_axes(np.size(ax), sum(counts), f"{sum(counts)} panels of {list(self.grid)}")
+            rows = np.split(np.ravel(ax), np.cumsum(counts)[:-1])
+        for row, part in zip(rows, self.parts_.values(), strict=True):
+            part.plot(row, panels=panels, **options)
+        self.axes_ = np.concatenate(rows)
+
+    def _draw_band(
+        self, ax: Any, x: Any, order: Any, coverage: Any, line: Any, band: Any, label: str | None
+    ) -> None:
+        line, mean = style({"label": label or "prediction"}, line), np.asarray(self.mean)[order]
+        (self.line_,) = ax.plot(x, mean, **line)
         if self.std is None or coverage is None:
             return
         check_coverage(coverage)
-        half = norm.ppf(0.5 + 0.5 * coverage) * np.asarray(self.std)
+        half = norm.ppf(0.5 + 0.5 * coverage) * np.asarray(self.std)[order]
         defaults = {"color": self.line_.get_color(), "alpha": 0.25, "linewidth": 0}
         if label is None:
             defaults["label"] = f"{coverage:.0%} band"
-        self.band_ = ax.fill_between(x, self.mean - half, self.mean + half, **style(defaults, band))
+        self.band_ = ax.fill_between(x, mean - half, mean + half, **style(defaults, band))
 
-    def _draw_truth(self, ax: Any, given: Any) -> None:
+    def _draw_truth(self, ax: Any, x: Any, order: Any, given: Any) -> None:
         if self.y_true is not None:
             defaults = {"color": "black", "linewidth": 1.0, "linestyle": "--", "label": "truth"}
-            x = self.grid[self.grid.names[0]]
-            (self.truth_,) = ax.plot(x, self.y_true, **style(defaults, given))
+            (self.truth_,) = ax.plot(x, np.asarray(self.y_true)[order], **style(defaults, given))
 
     def _panels(self, wanted: Any) -> list[str]:
         missing = {"truth", "error"} if self.y_true is None else set()
@@ -273,33 +332,41 @@ class FieldDisplay:
             )
         return wanted
 
-    def _draw_images(self, plt: Any, ax: Any, panels: list[str], given: Any) -> None:
+    def _draw_images(
+        self, plt: Any, ax: Any, panels: list[str], transpose: bool, given: Any
+    ) -> None:
         if ax is None:
             size = (3.6 * len(panels), 3.0)
             _, ax = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
         self.axes_ = np.ravel(ax)
-        if len(self.axes_) != len(panels):
-            raise ValueError(
-                f"ax must hold one Axes for each of the panels {panels}; got {len(self.axes_)}. "
-                f"Choose fewer with panels=, e.g. panels=['mean']."
-            )
-        x, y = (cell_edges(axis) for axis in self.grid.axes.values())
+        _check_axes(len(self.axes_), len(panels), f"panels {panels}")
         for panel_ax, panel in zip(self.axes_, panels, strict=True):
             values, options = self._image(panel, panels, given)
-            shaped = self.grid.reshape(values).T
-            self.images_[panel] = panel_ax.pcolormesh(x, y, shaped, rasterized=True, **options)
+            self.images_[panel] = draw_cells(
+                panel_ax, self.grid, np.asarray(values), transpose, options
+            )
             panel_ax.figure.colorbar(self.images_[panel], ax=panel_ax)
-            title = self.name if panels == ["mean"] else f"{self.name}: {panel}"
-            panel_ax.set(title=title, **dict(zip(("xlabel", "ylabel"), self.grid, strict=True)))
+            panel_ax.set_title(self.name if panels == ["mean"] else f"{self.name}: {panel}")
 
     def _image(self, panel: str, panels: list[str], given: Any) -> tuple[Any, dict[str, Any]]:
+        by_panel = set(given or {}) <= set(PANELS)
+        own = (given or {}).get(panel) if by_panel else given
         if panel == "std":
-            return self.std, {"cmap": "magma", "vmin": 0.0}
+            return self.std, style({"cmap": "magma", "vmin": 0.0}, own if by_panel else None)
         if panel == "error":
             error = np.asarray(self.mean) - np.asarray(self.y_true)
             limit = float(np.abs(error).max()) or 1.0
-            return error, {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+            defaults = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+            return error, style(defaults, own if by_panel else None)
         fields = {"truth": self.y_true, "mean": self.mean}
         shown = [np.asarray(fields[name]) for name in ("truth", "mean") if name in panels]
         limits = {"vmin": min(v.min() for v in shown), "vmax": max(v.max() for v in shown)}
-        return fields[panel], style({"cmap": "viridis", **limits}, given)
+        return fields[panel], style({"cmap": "viridis", **limits}, own)
+
+
+def _check_axes(n_axes: int, n_panels: int, panels: str) -> None:
+    if n_axes != n_panels:
+        raise ValueError(
+            f"ax must hold one Axes for each of the {panels}; got {n_axes}. Choose fewer with "
+            f"panels=, e.g. panels=['mean']."
+        )

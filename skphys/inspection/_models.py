@@ -30,16 +30,19 @@ def grid_of(estimator: Any) -> Any:
     return next((grid for grid in grids if grid is not None), None)
 
 
-def what_holds(estimator: Any, X: Any) -> tuple[list[tuple[str, Any]], Any]:
-    """Return the constraints of a fitted estimator, and X as these see it.
+def held(estimator: Any) -> dict[str, Any]:
+    """Return the constraints of a fitted estimator by name; of others there are none."""
+    return dict(getattr(steps_of(best(estimator))[-1], "constraints_", []))
 
-    Behind a pipeline, values of columns are those that its last step gets. Without constraints the
-    list is empty.
+
+def opened(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return the last step of a fitted estimator, and X as it sees it.
+
+    Behind a pipeline, values of columns are those that its last step gets.
     """
     estimator = best(estimator)
     steps = steps_of(estimator)
-    named = getattr(steps[-1], "constraints_", [])
-    return named, estimator[:-1].transform(X) if named and len(steps) > 1 else X
+    return steps[-1], estimator[:-1].transform(X) if len(steps) > 1 else X
 
 
 def mean_of(y_pred: Any) -> Any:

@@ -35,6 +35,12 @@ def style(defaults: dict[str, Any], given: dict[str, Any] | None) -> dict[str, A
     return {**defaults, **{ALIASES.get(key, key): value for key, value in given.items()}}
 
 
+def of_model(given: Any, name: str, models: Any) -> dict[str, Any]:
+    """Return the style of one model: what was given by its name, or for all of them."""
+    given = given or {}
+    return dict(given.get(name, {}) if set(given) <= set(models) else given)
+
+
 def cell_edges(axis: Axis) -> np.ndarray:
     """Return the edges of cells around the points of an axis, to paint them."""
     if axis.edges is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
-from skphys.grids import ColumnGrid, Components, Grid
+from skphys.constraints import FieldTable
+from skphys.grids import ColumnGrid, Components, Grid, Mesh
 from skphys.inspection._models import best, grid_of, steps_of
 from skphys.metrics import as_finite
 
@@ -22,7 +24,7 @@ class Selection:
 
     Parameters
     ----------
-    grid : Grid or Components
+    grid : Grid, Mesh or Components
         Where the fields live.
     sample : int
         The row.
@@ -43,13 +45,7 @@ class Selection:
             for name, axis in self.part.axes.items()
         )
         left = {name: axis for name, axis in self.part.axes.items() if name not in at}
-        if not 0 < len(left) <= MAX_AXES:
-            raise ValueError(
-                f"a figure shows 1 or 2 axes, but {len(left)} of {list(self.part)} are left; cut "
-                f"through the others, e.g. at={{{self.part.names[0]!r}: "
-                f"{self.part[self.part.names[0]][0]:g}}}."
-            )
-        self.grid = Grid(**left)
+        self.grid = _shown(self.part, left)
 
     def __call__(self, name: str, values: Any) -> NDArray[np.float64] | None:
         """Return flat values on the grid of the figure."""
@@ -68,26 +64,51 @@ class Selection:
         return self.part.reshape(fields[self._where])[self._index].ravel()
 
 
+def selections(
+    grid: Any, sample: int, component: str | None, at: Any
+) -> dict[str | None, Selection]:
+    """Return what to show, by component: the one that is named, or all of them.
+
+    Of several components, a cut takes those that have the axis.
+    """
+    if component is not None or not isinstance(grid, Components):
+        return {component: Selection(grid, sample, component, at)}
+    at = at or {}
+    unknown = [name for name in at if not any(name in grid[part].axes for part in grid)]
+    if unknown:
+        raise ValueError(f"at names {unknown}, which is an axis of no component of {grid!r}.")
+    own = {part: {n: v for n, v in at.items() if n in grid[part].axes} for part in grid}
+    return {part: Selection(grid, sample, part, own[part]) for part in grid}
+
+
 def predict_sample(
     estimator: Any, X: Any, y: Any, sample: int, grid: Any, with_std: bool
 ) -> tuple[Any, Any, Any, Any]:
     """Predict one field: mean, standard deviation or None, truth or None, and its grid."""
     estimator = best(estimator)
-    grid = grid_of(estimator) if grid is None else grid
-    X = X if hasattr(X, "shape") else np.asarray(X)
-    if isinstance(grid, ColumnGrid):
-        rows, grid = _rows_of_field(X, sample, grid, getattr(estimator, "feature_names_in_", None))
-    elif -X.shape[0] <= sample < X.shape[0]:
-        rows = np.array([sample % X.shape[0]])
-    else:
-        raise ValueError(f"sample={sample}, but X has {X.shape[0]} rows.")
-    table = _safe_indexing(X, rows)
+    rows, table, grid, _ = rows_of_sample(estimator, X, sample, grid)
     if with_std and states_std(estimator):
         mean, std = (np.ravel(part) for part in estimator.predict(table, return_std=True))
     else:
         mean, std = np.ravel(estimator.predict(table)), None
     truth = None if y is None else np.ravel(np.asarray(y)[rows])
     return mean, std, truth, Grid.unit(mean.size) if grid is None else grid
+
+
+def rows_of_sample(
+    estimator: Any, X: Any, sample: int, grid: Any
+) -> tuple[NDArray[np.intp], Any, Any, FieldTable]:
+    """Return the rows of X that are one field, these of X, its grid, and where values are."""
+    grid = grid_of(estimator) if grid is None else grid
+    X = X if hasattr(X, "shape") else np.asarray(X)
+    names = getattr(estimator, "feature_names_in_", None)
+    if isinstance(grid, ColumnGrid):
+        return _rows_of_field(X, sample, grid, names)
+    if not -X.shape[0] <= sample < X.shape[0]:
+        raise ValueError(f"sample={sample}, but X has {X.shape[0]} rows.")
+    rows = np.array([sample % X.shape[0]])
+    table = _safe_indexing(X, rows)
+    return rows, table, grid, FieldTable(table, feature_names=names)
 
 
 def states_std(estimator: Any) -> bool:
@@ -97,36 +118,54 @@ def states_std(estimator: Any) -> bool:
 
 def _rows_of_field(
     X: Any, sample: int, grid: ColumnGrid, names: Any
-) -> tuple[NDArray[np.intp], Grid]:
+) -> tuple[NDArray[np.intp], Any, Grid, FieldTable]:
     labels = grid.labels(X, feature_names=names)
     if not 0 <= sample <= labels.max():
         raise ValueError(f"sample={sample}, but X has {labels.max() + 1} fields.")
     rows = np.flatnonzero(labels == sample)
-    (group,) = grid.split(_safe_indexing(X, rows), feature_names=names)
+    table = _safe_indexing(X, rows)
+    (group,) = grid.split(table, feature_names=names)
+    looked_up = partial(group.column, table)
     if group.n_nodes:
         raise ValueError(
             "The ColumnGrid has nodes, so the rows of X need be no grid; predict where you want "
             "to look, and use from_predictions."
         )
-    return rows[group.index[0]], group.grid
+    rows = rows[group.index[0]]
+    return rows, _safe_indexing(X, rows), group.grid, FieldTable(group.by, looked_up)
 
 
-def _component(grid: Any, component: str | None) -> tuple[Grid, slice]:
-    if isinstance(grid, Grid):
+def _component(grid: Any, component: str | None) -> tuple[Grid | Mesh, slice]:
+    if isinstance(grid, Grid | Mesh):
         if component is not None:
             raise ValueError(f"component={component!r} needs Components; grid is {grid!r}.")
         return grid, slice(None)
     if not isinstance(grid, Components):
-        raise TypeError(f"grid must be a Grid or Components; got {type(grid).__name__}.")
+        raise TypeError(f"grid must be a Grid, a Mesh or Components; got {type(grid).__name__}.")
     if component is None:
         raise ValueError(f"name the component to show; there are {list(grid)}.")
-    part = grid[component]
-    if not isinstance(part, Grid):
-        raise TypeError(f"component {component!r} must live on a Grid; it has {part!r}.")
-    return part, grid.slices[component]
+    return grid[component], grid.slices[component]
 
 
-def _checked_at(at: Any, grid: Grid) -> Mapping[str, float]:
+def _shown(grid: Grid | Mesh, left: dict[str, Any]) -> Grid | Mesh:
+    """Return what is left of a grid by a cut, if a figure can show it."""
+    first = grid.names[0]
+    advice = f"cut through the others, e.g. at={{{first!r}: {grid[first][0]:g}}}."
+    if isinstance(grid, Mesh) and "cell" in left:
+        if "t" in left:
+            raise ValueError(f"a figure shows a mesh at one time, but all are left; {advice}")
+        if grid.centres.shape[1] > MAX_AXES:
+            raise ValueError(f"a figure shows cells on a line or in a plane; these are {grid!r}.")
+        sides = grid.faces, grid.areas, grid.normals
+        return Mesh(grid.centres, grid.volumes, *sides, face_points=grid.face_points)
+    if not 0 < len(left) <= MAX_AXES:
+        raise ValueError(
+            f"a figure shows 1 or 2 axes, but {len(left)} of {list(grid.names)} are left; {advice}"
+        )
+    return Grid(**left)
+
+
+def _checked_at(at: Any, grid: Grid | Mesh) -> Mapping[str, float]:
     for name, value in (at or {}).items():
         points = grid[name]
         if not points[0] <= value <= points[-1]:

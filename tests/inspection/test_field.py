@@ -118,6 +118,26 @@ def test_panels(plt):
         display.plot(panels="std")
 
 
+def test_each_image_has_its_style():
+    pair, truth = (PLANES, np.abs(PLANES)), PLANES + 0.1
+    styles = {"error": {"vmin": -3.0, "vmax": 3.0}, "std": {"cmap": "cividis"}}
+    display = FieldDisplay.from_predictions(truth, pair, grid=PLANE, image_kwargs=styles)
+    assert display.images_["error"].get_clim() == (-3.0, 3.0)
+    assert display.images_["std"].get_cmap().name == "cividis"
+    assert display.images_["mean"].get_cmap().name == "viridis"
+    again = display.plot(image_kwargs={"cmap": "gray"})  # of what is in units of the field
+    names = {panel: image.get_cmap().name for panel, image in again.images_.items()}
+    assert names == {"truth": "gray", "mean": "gray", "error": "RdBu_r", "std": "magma"}
+
+
+def test_a_map_has_its_second_axis_to_the_right():
+    display = FieldDisplay.from_predictions(None, PLANES, grid=PLANE, transpose=True)
+    image = display.images_["mean"]
+    np.testing.assert_array_equal(np.reshape(image.get_array(), (3, 4)), PLANES[0].reshape(3, 4))
+    np.testing.assert_array_equal(image.get_coordinates()[0, :, 0], [0.0, 1.0, 3.0, 4.0, 7.0])
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("x", "t")
+
+
 def test_a_cut_takes_the_nearest_point():
     display = FieldDisplay.from_predictions(2 * PLANES, PLANES, grid=PLANE, at={"t": 2.6})
     np.testing.assert_array_equal(display.line_.get_ydata(), PLANES[0].reshape(3, 4)[2])
@@ -153,15 +173,16 @@ def test_components():
         (LINE, {"at": {"x": 3.0}}, ValueError, "at has x=3, outside"),
         (LINE, {"at": {"x": 1.0}}, ValueError, "0 of .* are left"),
         (Grid(t=[0, 1], x=[0, 1], y=[0, 1]), {}, ValueError, "3 of .* are left"),
-        (Components(u=LINE), {}, ValueError, r"name the component to show; there are \['u'\]"),
+        (Components(u=LINE), {"at": {"t": 0.0}}, ValueError, r"at names \['t'\], which is an axis"),
         (Components(u=LINE), {"component": "w"}, ValueError, "unknown component 'w'"),
         (
-            Components(u=Mesh([0.5, 1.5], [1.0, 1.0], [[0, 1]])),
-            {"component": "u"},
-            TypeError,
-            "must live on a Grid",
+            Mesh(np.zeros((1, 2)), [1.0], [[0, -1]], t=np.arange(5.0)),
+            {},
+            ValueError,
+            r"a mesh at one time, but all are left; .* at=\{'t': 0\}",
         ),
-        ("grid", {}, TypeError, "grid must be a Grid or Components; got str"),
+        (Mesh(np.zeros((5, 3)), np.ones(5), [[0, 1]]), {}, ValueError, "on a line or in a plane"),
+        ("grid", {}, TypeError, "grid must be a Grid, a Mesh or Components; got str"),
         (
             LINE,
             {"y_pred": (FIELDS, np.ones((4, 5))), "coverage": 90},
