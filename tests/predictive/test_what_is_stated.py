@@ -76,7 +76,9 @@ LONG = {
 
 
 def listed(kinds):
-    return [pytest.param(one, kind, id=f"{one}"[:40]) for kind, ones in kinds.items() for one in ones]
+    return [
+        pytest.param(one, kind, id=f"{one}"[:40]) for kind, ones in kinds.items() for one in ones
+    ]
 
 
 def stated(regressor, X, y, rows):
