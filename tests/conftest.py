@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # All that these test or show is nets. Without torch they are left out, and single tests elsewhere
 # skip themselves; in .ci/run every other test module has to run there.
 NETS = [
+    "docs/user_guide/coming_from.rst",
     "docs/user_guide/neural_processes.rst",
     "docs/user_guide/operators.rst",
+    "docs/user_guide/torch_modules.rst",
     "docs/user_guide/trained_nets.rst",
     "skphys/neural/*",
     "tests/conditioning/test_torch.py",

@@ -39,7 +39,7 @@ def test_api_page_lists_every_public_name(package):
     assert set(importlib.import_module(f"skphys.{package}").__all__) <= listed
 
 
-NEEDED = {"training_constraints": "torch", "neuraloperator": "neuralop.models"}
+NEEDED = {"training_constraints": "torch", "neuraloperator": "neuralop.models", "skops": "skops.io"}
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.inc")), ids=lambda p: p.name)

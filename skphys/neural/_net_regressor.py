@@ -77,7 +77,7 @@ class NetRegressor:
         OSError
             If it cannot be written; a file that was there before is then as it was.
         ImportError
-            Without the package safetensors, of the extra "io".
+            Without the package safetensors, of the extra "neural".
         """
         check_is_fitted(self)
         from skphys.neural._params_file import save_params
@@ -103,7 +103,7 @@ class NetRegressor:
             If the file is another net's, is damaged, or has weights that are not finite. The
             estimator is then left as it was.
         ImportError
-            Without the package safetensors, of the extra "io".
+            Without the package safetensors, of the extra "neural".
         """
         from skphys.neural._params_file import load_params
 

@@ -114,7 +114,7 @@ def _safetensors() -> Any:
         import safetensors.torch
     except ImportError as error:
         raise ImportError(
-            "save_params and load_params need the package safetensors: pip install skphys[io]. "
+            "save_params and load_params need the package safetensors: pip install skphys[neural]. "
             "Without it, pickle or joblib.dump the estimator."
         ) from error
     return safetensors.torch
