@@ -131,33 +131,31 @@ class SingleRowGain(FewRowsGain):
 
 def _sums(fields: np.ndarray, row: np.ndarray) -> np.ndarray:
     """Return ``fields @ row``."""
+    if fields.size <= BLOCK:
+        return np.asarray(fields @ row)
     return _sum_blocks(fields.shape, lambda at, columns: fields[at][..., columns] @ row[columns])
 
 
 def _sum_blocks(shape: tuple[int, ...], kernel: Kernel) -> np.ndarray:
     """Add up over all points what a kernel returns for the points of a block."""
     total = np.zeros(shape[:-1])
-    for (at, _), part in zip(_blocks(shape), _each_block(shape, kernel), strict=True):
+    for at, part in _each_block(shape, kernel):
         total[at] += part
     return total
 
 
-def _each_block(shape: tuple[int, ...], kernel: Kernel) -> list[Any]:
+def _each_block(shape: tuple[int, ...], kernel: Kernel) -> list[tuple[Rows, Any]]:
     """Call a kernel on each block of fields of a shape (..., n_fields, n_points)."""
     blocks = _blocks(shape)
     n_threads = min(MAX_THREADS, joblib.cpu_count()) if prod(shape) >= PARALLEL else 1
-    results: list[Any] = [None] * len(blocks)
 
-    def run(first: int) -> None:
-        for i in range(first, len(blocks), n_threads):
-            results[i] = kernel(*blocks[i])
+    def run(first: int) -> list[tuple[Rows, Any]]:
+        return [(at, kernel(at, columns)) for at, columns in blocks[first::n_threads]]
 
     if n_threads == 1:
-        run(0)
-    else:
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(run, range(n_threads)))
-    return results
+        return run(0)
+    with ThreadPoolExecutor(n_threads) as pool:
+        return [done for share in pool.map(run, range(n_threads)) for done in share]
 
 
 def _blocks(shape: tuple[int, ...]) -> list[tuple[Rows, slice]]:
