@@ -39,10 +39,13 @@ class Seen:
         The batch.
     std : ndarray of shape (n_fields, n_points)
         Standard deviations as stated, or 1.
+    unit : ndarray of shape (n_outputs,) or float
+        By which errors at points are judged: of series and species, the usual error of each.
     """
 
     part: HeldOut
     std: np.ndarray
+    unit: Any = 1.0
 
     @property
     def mean(self) -> np.ndarray:
@@ -62,7 +65,7 @@ def residuals_of(batch: Seen) -> tuple[np.ndarray, np.ndarray]:
     return np.where(counts, error / np.where(counts, std, 1.0), 0.0), counts
 
 
-def spread_of(residuals: Any, stated: bool, same: bool, shared: float = SHARED) -> np.ndarray:
+def spread_of(residuals: Any, stated: bool, same: bool, shared: float) -> np.ndarray:
     """Return the root mean square of residuals: one number, or one a point if nothing is stated.
 
     What points share of it assumes that they are places of one quantity; series differ in size.
@@ -86,7 +89,9 @@ def n_alike(correlation: Covariance | None, n_points: int) -> float:
     return max(1.0, float(square / n_points))
 
 
-def displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> list[Part]:
+def displaced(
+    model: Any, batches: Sequence[Seen], stated: bool, same: bool, shared: float
+) -> list[Part]:
     """Return a part for each profile along each axis by which fields are displaced at all."""
     free = [displaceable(b.part.fields.where, b.part.fields.declared.rows) for b in batches]
     if any(each != free[0] for each in free):
@@ -101,7 +106,7 @@ def displaced(model: Any, batches: Sequence[Seen], stated: bool, same: bool) -> 
                 width, spread = _aligned_members(move, batches, alike, model.floor_)
             else:
                 width, residuals = _aligned(move, batches, model.parts_[0].spread, alike)
-                spread = spread_of(residuals, stated, same)
+                spread = spread_of(residuals, stated, same, shared)
             if width > NARROWEST and np.any(spread > 0.0):
                 move = replace(move, width=width)
                 found.append(Part(1.0, spread, False, move, not stated, each))

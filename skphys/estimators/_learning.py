@@ -33,6 +33,7 @@ from skphys.estimators._weighing import as_mixture, sized, truths_of, views_of, 
 FEWEST = 10  # fields from which more is learned than a scale
 NEARLY = 1.05  # times the least squared error is about as good
 SURE = 1.0  # standard errors by which a mixture has to be better than one Gaussian
+ROUNDING = 1e-12  # part of values
 FLOOR = 0.1  # part of a point's residuals that is the least standard deviation there
 MOST_RANK = 64  # of the learned correlation
 
@@ -52,7 +53,11 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     floor = _floor(batches) if stated and same and judged else None
     if floor is not None:
         batches = [replace(batch, std=np.hypot(batch.std, floor)) for batch in batches]
-    shared = SHARED if has_places(batches[0].part.fields.where) else 0.0
+    places = has_places(batches[0].part.fields.where)
+    if same and not places:
+        unit = _usual_error(batches)
+        batches = [replace(batch, unit=unit) for batch in batches]
+    shared = SHARED if places else 0.0
     spread = spread_of([residuals_of(b) for b in batches], stated, same, shared)
     if n_fields == 0 or not np.any(spread > 0.0) or not np.isfinite(spread).all():
         return model  # predictions without error say nothing of theirs
@@ -68,11 +73,13 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         return _best([(simple, *_scored(simple, batches))])
     tried, still = [simple], list(full.parts_)
     if same and _can_judge(model, batches):
-        learned, correlation = _correlated(batches, simple.parts_[0], stated)
+        learned, correlation = _correlated(batches, simple.parts_[0], stated, shared)
         full = full.with_parts(still, correlation_=correlation)
         still.append(learned)
         tried.append(simple.with_parts([learned], correlation_=correlation))
-    moved = displaced(full, batches, stated, same) if model.displacement == "auto" else []
+    moved = []
+    if model.displacement == "auto":
+        moved = displaced(full, batches, stated, same, shared)
     if model.scale == "auto":
         tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
     judgements = [(each, *_scored(each, batches)) for each in tried]
@@ -146,7 +153,17 @@ def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     return floor if floor.any() else None
 
 
-def _correlated(batches: Sequence[Seen], simple: Part, stated: bool) -> tuple[Part, Covariance]:
+def _usual_error(batches: Sequence[Seen]) -> np.ndarray:
+    """Return the root mean square of errors at each point; rounding is none."""
+    truth = np.concatenate([batch.part.truth for batch in batches])
+    error = truth - np.concatenate([batch.mean for batch in batches])
+    usual, size = (np.sqrt(np.mean(each**2, axis=0)) for each in (error, truth))
+    return np.where(usual > ROUNDING * size, usual, np.maximum(size, usual.max()))
+
+
+def _correlated(
+    batches: Sequence[Seen], simple: Part, stated: bool, shared: float
+) -> tuple[Part, Covariance]:
     """Return a part with the correlation of residuals.
 
     What members that are points differ by says little of the size of errors: residuals say it.
@@ -155,7 +172,7 @@ def _correlated(batches: Sequence[Seen], simple: Part, stated: bool) -> tuple[Pa
     spread = simple.spread
     if stated and alone:
         batches = [replace(batch, std=np.ones_like(batch.std)) for batch in batches]
-        spread = spread_of([residuals_of(batch) for batch in batches], False, True)
+        spread = spread_of([residuals_of(batch) for batch in batches], False, True, shared)
     standard = np.concatenate([residuals_of(batch)[0] for batch in batches])
     standard = np.where(spread > 0.0, standard / np.maximum(spread, 1e-300), 0.0)
     return Part(1.0, spread, False, alone=alone), learned_correlation(standard)
@@ -217,6 +234,8 @@ def _scored(model: Any, batches: Sequence[Seen]) -> tuple[np.ndarray, float]:
     scores, errors = [], []
     for batch in batches:
         found = as_mixture(model.posterior(batch.part.fields))
-        scores.append(batch.at_truth(found.crps(_everywhere(batch))).mean(axis=1))
-        errors.append(np.mean((batch.part.truth - batch.at_truth(found.mean)) ** 2, axis=1))
+        score = batch.at_truth(found.crps(_everywhere(batch)))
+        error = batch.part.truth - batch.at_truth(found.mean)
+        scores.append(np.mean(score / batch.unit, axis=1))
+        errors.append(np.mean((error / batch.unit) ** 2, axis=1))
     return np.concatenate(scores), float(np.mean(np.concatenate(errors)))

@@ -35,7 +35,8 @@ class Views:
     logs : ndarray of shape (n_parts, n_fields)
         Log densities of the law's values.
     mean, within, between : ndarray of shape (n_parts, n_fields, n_outputs)
-        Means, variances, and the variance of the means of the part's own Gaussians.
+        Means, variances, and the variance of the means of the part's own Gaussians, in the units
+        of the batches.
     """
 
     logs: np.ndarray
@@ -52,7 +53,7 @@ def views_of(model: Any, parts: Sequence[Part], batches: Sequence[Seen]) -> View
     """Look at the held-out fields with each part alone."""
     alone = [model.with_parts([replace(part, weight=1.0)]) for part in parts]
     found = [[_view(each, batch) for batch in batches] for each in alone]
-    of_parts = [[np.concatenate(each) for each in zip(*part, strict=True)] for part in found]
+    of_parts = [[_together(each) for each in zip(*part, strict=True)] for part in found]
     return Views(*(np.stack(each) for each in zip(*of_parts, strict=True)))
 
 
@@ -61,12 +62,21 @@ def _view(model: Any, batch: Seen) -> tuple[np.ndarray, ...]:
     field = as_mixture(found)
     within = field.average([m.variance() + 0.0 * field.mean for m in field.members])
     between = np.clip(field.variance() - within, 0.0, None)
-    return logs, *(batch.at_truth(each) for each in (field.mean, within, between))
+    mean, within, between = (batch.at_truth(each) for each in (field.mean, within, between))
+    return logs, mean / batch.unit, within / batch.unit**2, between / batch.unit**2
 
 
 def truths_of(batches: Sequence[Seen]) -> np.ndarray:
-    """Return the true values of all fields, of shape (n_fields, n_outputs)."""
-    return np.concatenate([batch.part.truth for batch in batches])
+    """Return the true values of all fields in their units, of shape (n_fields, n_outputs)."""
+    return _together([batch.part.truth / batch.unit for batch in batches])
+
+
+def _together(batches: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the fields of all batches; those of fewer points get zeros, no errors."""
+    width = max(batch.shape[-1] for batch in batches)
+    if batches[0].ndim == 1 or all(batch.shape[-1] == width for batch in batches):
+        return np.concatenate(batches)
+    return np.concatenate([np.pad(b, [(0, 0), (0, width - b.shape[-1])]) for b in batches])
 
 
 def weighed(parts: Sequence[Part], views: Views, truth: np.ndarray) -> list[Part]:
