@@ -197,9 +197,9 @@ def _aligned_members(
         squares.append(np.sum(weights * square, axis=0))
         moved = batch.at_truth(moved)
         std = moved_spread(moved, weights)
-        spreads.append(np.square(std if floor is None else np.hypot(std, floor)))
+        spreads.append(np.square(std if floor is None else np.hypot(std, floor)).ravel())
         likeliest = moved[best.argmin(axis=0), np.arange(len(truth))]
-        errors.append((truth - likeliest) ** 2)
+        errors.append((truth - likeliest).ravel() ** 2)
     width = float(np.sqrt(np.mean(np.concatenate(squares)))) * move.width
     total = np.mean(np.concatenate(spreads))
     left = np.mean(np.concatenate(errors)) / total if total > 0.0 else 0.0

@@ -754,3 +754,45 @@ def test_names_have_no_parameters():
 def test_a_declared_displacement_is_said():
     fitted = model(ErrorModel(displacement=0.05), KNN).fit(X, Y)
     assert "50% displaced by 0.05, as declared" in str(fitted.error_model_)
+
+
+@pytest.mark.parametrize(
+    "backbone", [KNeighborsRegressor(5), RandomForestRegressor(20, random_state=0)]
+)
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_no_series_pays_for_another(backbone, size):
+    """Species and an enthalpy: in whatever unit, none gets worse for the sake of a large one."""
+    rng = np.random.default_rng(0)
+    a, b = features = rng.uniform(size=(2, 600))
+    species = [0.02 * np.exp(-3 * a) * (1 + b), 0.3 + 0.2 * np.sin(6 * a) * b]
+    species.append(0.5 * b**2 + 0.01 * rng.normal(size=600))
+    enthalpy = size * (1 + np.tanh((a + b - 1) / 0.1) + 0.05 * rng.normal(size=600))
+    y = np.column_stack([*species, enthalpy])
+    rows = np.array([[1, 1, 1, 0], [1, 2, 3, 1 / size]])
+    X = np.column_stack([*features, y @ rows.T])
+    estimator = model("auto", clone(backbone), LinearEquality(rows, Column([2, 3])), None)
+    estimator.fit(X[:300], y[:300])
+    before = estimator.estimator_.predict(X[300:, :2]) - y[300:]
+    after = estimator.predict(X[300:]) - y[300:]
+    ratio = np.sqrt(np.mean(after**2, axis=0) / np.mean(before**2, axis=0))
+    assert ratio.max() < 1.1 and ratio[-1] < 0.2
+
+
+@pytest.mark.parametrize("backbone", [Ridge(), RandomForestRegressor(5, random_state=0)])
+def test_profiles_of_several_sizes_calibrate_together(backbone):
+    """In a long table fields have as many points as were measured."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for n_points in ([8] * 12, [5, 6, 7] * 4):
+        z = [np.linspace(0, 1, n) for n in n_points]
+        site = np.repeat(np.arange(12.0), n_points)
+        values = 1 + np.concatenate(z) * np.sin(site) + 0.1 * rng.normal(size=len(site))
+        tables.append((np.column_stack([site, np.concatenate(z)]), values))
+    (X, y), calibration = tables
+    grid = ColumnGrid(space=1, by=0, domain=(0, 1))
+    law = ConservationLaw(total=1.0)
+    estimator = ConservationConstrainedRegressor(backbone, law, grid, calibration=calibration)
+    estimator.fit(X, y)
+    assert estimator.error_model_.score_.n_fields == 12
+    assert (estimator.predict_std(X) > 0).all()
+    assert np.abs(estimator.constraint_residuals(X)).max() < 1e-12
