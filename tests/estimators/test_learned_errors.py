@@ -778,7 +778,7 @@ def test_no_series_pays_for_another(backbone, size):
     assert ratio.max() < 1.1 and ratio[-1] < 0.2
 
 
-@pytest.mark.parametrize("backbone", [Ridge(), RandomForestRegressor(5, random_state=0)])
+@pytest.mark.parametrize("backbone", [Ridge(), RandomForestRegressor(30, random_state=0)])
 def test_profiles_of_several_sizes_calibrate_together(backbone):
     """In a long table fields have as many points as were measured."""
     rng = np.random.default_rng(0)
