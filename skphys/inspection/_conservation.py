@@ -19,7 +19,7 @@ from skphys.constraints import (
 from skphys.grids import Components
 from skphys.inspection._models import by_name, grid_of, held, opened
 from skphys.inspection._plotting import check_coverage, import_pyplot, of_model, style
-from skphys.inspection._select import rows_of_sample
+from skphys.inspection._select import place_of, rows_of_sample, truth_of
 from skphys.metrics import as_finite
 
 TRUTH = {"color": "black", "linewidth": 1.0, "linestyle": "--"}
@@ -160,7 +160,7 @@ class ConservationDisplay:
             before = _predict(step, _safe_indexing(seen, rows), constraint_values=unknown, **draw)
             (after,) = fields.values()
             fields = {f"without {name}": before, f"with {name}": after}
-        truth = None if y is None else np.asarray(y)[rows].ravel()
+        truth = truth_of(y, seen, rows)
         return cls._of(truth, fields, (name, law), grid, table, **kwargs)
 
     @classmethod
@@ -364,6 +364,4 @@ def _row(name: str, values: Any, sample: int, one: bool) -> Any:
     if values is None:
         return None
     values = as_finite(name, values)
-    if not one and not -len(values) <= sample < len(values):
-        raise ValueError(f"sample={sample}, but {name} has {len(values)} rows.")
-    return values if one else values[sample]
+    return values if one else values[place_of(sample, len(values), name)]

@@ -151,8 +151,9 @@ class ConstraintErrorDisplay:
         X : {array-like, DataFrame} of shape (n_samples, n_features), default=None
             Where constraints take their values from.
         relative : bool, default=True
-            Divide the error of each row, ``|G u - b|``, by its terms, ``|G| |u| + |b|``. The
-            largest of a constraint's rows is shown.
+            Divide the error of each row, ``|G u - b|``, by its terms, ``|G| |u| + |b|``, or where
+            the field is next to nothing by those of a thousandth of its usual size. The largest of
+            a constraint's rows is shown; fields for which no value is known have none.
         **kwargs : dict
             As in `plot`.
 
@@ -233,7 +234,7 @@ class ConstraintErrorDisplay:
         )
         defaults = {"marker": "D", "linestyle": "", "markersize": 6, "markeredgecolor": "white"}
         defaults |= {"color": self.dots_[name].get_color(), "label": name}
-        medians = [np.median(v) for v in values]
+        medians = [np.median(v[np.isfinite(v)]) if np.isfinite(v).any() else np.nan for v in values]
         (self.medians_[name],) = ax.plot(
             medians, [i + offset for i, _ in rows], **style(defaults, mark)
         )

@@ -210,6 +210,8 @@ class CoverageDisplay:
         nominal = _check_levels(np.arange(1, 100) / 100 if levels is None else levels)
         check_coverage(coverage)
         pairs = y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
+        if not pairs:
+            raise ValueError("y_pred is empty; give predictions (mean, std) by model.")
         coverages, errors, widths = {}, {}, {}
         for name, pair in pairs.items():
             truth, mean, std = as_gaussian(y_true, *_check_pair(name, pair))

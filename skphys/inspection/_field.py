@@ -189,6 +189,8 @@ class FieldDisplay:
         import_pyplot(f"{cls.__name__}.from_predictions")
         mean, std = y_pred if isinstance(y_pred, tuple) else (y_pred, None)
         grid = Grid.unit(np.shape(mean)[-1]) if grid is None else grid
+        if std is not None and np.min(std) < 0.0:
+            raise ValueError(f"std must not be negative; got {np.min(std):.6g}.")
         parts = selections(grid, sample, component, at)
         given = {"mean": mean, "std": std, "y_true": y_true}
         shown: dict[str, list[Any]] = {
@@ -302,8 +304,9 @@ class FieldDisplay:
     def _draw_band(
         self, ax: Any, x: Any, order: Any, coverage: Any, line: Any, band: Any, label: str | None
     ) -> None:
-        line, mean = style({"label": label or "prediction"}, line), np.asarray(self.mean)[order]
-        (self.line_,) = ax.plot(x, mean, **line)
+        mean = np.asarray(self.mean)[order]
+        one = {"marker": "o"} if mean.size == 1 else {}  # which no line and no band shows
+        (self.line_,) = ax.plot(x, mean, **style({"label": label or "prediction", **one}, line))
         if self.std is None or coverage is None:
             return
         check_coverage(coverage)
@@ -311,7 +314,10 @@ class FieldDisplay:
         defaults = {"color": self.line_.get_color(), "alpha": 0.25, "linewidth": 0}
         if label is None:
             defaults["label"] = f"{coverage:.0%} band"
-        self.band_ = ax.fill_between(x, mean - half, mean + half, **style(defaults, band))
+        draw = ax.fill_between
+        if one:
+            draw, defaults["linewidth"] = ax.vlines, 6
+        self.band_ = draw(x, mean - half, mean + half, **style(defaults, band))
 
     def _draw_truth(self, ax: Any, x: Any, order: Any, given: Any) -> None:
         if self.y_true is not None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from skphys.grids import Grid
 from skphys.inspection._models import by_name, opened
 from skphys.inspection._plotting import import_pyplot, of_model, style
-from skphys.inspection._select import Selection, rows_of_sample
+from skphys.inspection._select import Selection, rows_of_sample, truth_of
 from skphys.metrics import shock_position
 
 
@@ -121,7 +122,7 @@ class FrontDisplay:
                 )
             rows, table, shape, _ = rows_of_sample(step, seen, sample, grid)
             draws[name] = np.reshape(step.sample_y(table, n_draws, random_state), (-1, n_draws))
-            truth = None if y is None else np.asarray(y)[rows].ravel()
+            truth = truth_of(y, seen, rows)
         return cls.from_predictions(truth, draws, grid=shape, **kwargs)
 
     @classmethod
@@ -173,6 +174,11 @@ class FrontDisplay:
         """
         import_pyplot(f"{cls.__name__}.from_predictions")
         select = Selection(grid, sample, component, at)
+        if not isinstance(select.grid, Grid) or select.grid.n_axes != 1:
+            raise ValueError(
+                f"a front is a place on one axis, but what is left is {select.grid!r}; cut through "
+                f"the others by at=, or interpolate a mesh to a line."
+            )
         options: dict[str, Any] = {"threshold": threshold, "crossing": crossing}
         positions = {}
         for name, draws in (

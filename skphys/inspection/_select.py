@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from inspect import signature
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_consistent_length
 
 from skphys.constraints import FieldTable
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
@@ -58,9 +59,7 @@ class Selection:
                 f"got {fields.shape}."
             )
         if fields.ndim == 2:
-            if not -len(fields) <= self.sample < len(fields):
-                raise ValueError(f"sample={self.sample}, but {name} has {len(fields)} rows.")
-            fields = fields[self.sample]
+            fields = fields[place_of(self.sample, len(fields), name)]
         return self.part.reshape(fields[self._where])[self._index].ravel()
 
 
@@ -91,7 +90,7 @@ def predict_sample(
         mean, std = (np.ravel(part) for part in estimator.predict(table, return_std=True))
     else:
         mean, std = np.ravel(estimator.predict(table)), None
-    truth = None if y is None else np.ravel(np.asarray(y)[rows])
+    truth = truth_of(y, X, rows)
     return mean, std, truth, Grid.unit(mean.size) if grid is None else grid
 
 
@@ -104,11 +103,26 @@ def rows_of_sample(
     names = getattr(estimator, "feature_names_in_", None)
     if isinstance(grid, ColumnGrid):
         return _rows_of_field(X, sample, grid, names)
-    if not -X.shape[0] <= sample < X.shape[0]:
-        raise ValueError(f"sample={sample}, but X has {X.shape[0]} rows.")
-    rows = np.array([sample % X.shape[0]])
+    rows = np.array([place_of(sample, X.shape[0], "X")])
     table = _safe_indexing(X, rows)
     return rows, table, grid, FieldTable(table, feature_names=names)
+
+
+def truth_of(y: Any, X: Any, rows: NDArray[np.intp]) -> NDArray[np.float64] | None:
+    """Return the true values of one field, flat; None without y."""
+    if y is None:
+        return None
+    check_consistent_length(X, y)
+    return np.ravel(np.asarray(y)[rows])
+
+
+def place_of(sample: Any, n: int, name: str, what: str = "rows") -> int:
+    """Return which of n fields is meant; negative numbers count from the end."""
+    if not isinstance(sample, int | np.integer):
+        raise TypeError(f"sample must be a whole number; got {sample!r}.")
+    if not -n <= sample < n:
+        raise ValueError(f"sample={sample}, but {name} has {n} {what}.")
+    return int(sample) % n
 
 
 def states_std(estimator: Any) -> bool:
@@ -120,8 +134,7 @@ def _rows_of_field(
     X: Any, sample: int, grid: ColumnGrid, names: Any
 ) -> tuple[NDArray[np.intp], Any, Grid, FieldTable]:
     labels = grid.labels(X, feature_names=names)
-    if not 0 <= sample <= labels.max():
-        raise ValueError(f"sample={sample}, but X has {labels.max() + 1} fields.")
+    sample = place_of(sample, int(labels.max()) + 1, "X", "fields")
     rows = np.flatnonzero(labels == sample)
     table = _safe_indexing(X, rows)
     (group,) = grid.split(table, feature_names=names)
@@ -168,6 +181,8 @@ def _shown(grid: Grid | Mesh, left: dict[str, Any]) -> Grid | Mesh:
 def _checked_at(at: Any, grid: Grid | Mesh) -> Mapping[str, float]:
     for name, value in (at or {}).items():
         points = grid[name]
+        if not isinstance(value, Real):
+            raise TypeError(f"at must hold numbers, coordinates; got {value!r} for {name!r}.")
         if not points[0] <= value <= points[-1]:
             raise ValueError(
                 f"at has {name}={value:g}, outside the points of the axis, which are between "

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NamedConstraints = list[tuple[str, Any]]
 Stated = tuple[Any, Any, Any]  # fields, an EqualitySystem and a NonlinearSystem
+NEXT_TO_NOTHING = 1e-3  # part of the usual size of a field
 
 
 def conservation_error(
@@ -146,7 +147,8 @@ def boundary_error(
     array = as_finite("y", y)
     named = boundary_constraints(boundary, grid) if isinstance(boundary, Mapping) else boundary
     parts, _ = _stated("y", array, named, grid, X)
-    return _row_misses(*parts[0], kind == "relative").max(axis=1, initial=0.0)
+    misses = np.nan_to_num(_row_misses(*parts[0], kind == "relative"))  # 0 where not known
+    return misses.max(axis=1, initial=0.0)
 
 
 def constraint_misses(
@@ -173,13 +175,14 @@ def constraint_misses(
     Returns
     -------
     dict of str to ndarray of shape (n_samples,)
-        By name of the constraint.
+        By name of the constraint; NaN where no row of it is known.
     """
     parts, order = _stated(name, as_finite(name, y), named, grid, X)
     misses = np.concatenate([_row_misses(*part, relative) for part in parts])[order]
     laws = parts[0][2]
     names = np.asarray(parts[0][1].names + (() if laws is None else laws.names))
-    return {each: misses[:, names == each].max(axis=1) for each in dict.fromkeys(names.tolist())}
+    by_name = {each: misses[:, names == each] for each in dict.fromkeys(names.tolist())}
+    return {each: np.fmax.reduce(rows, axis=1) for each, rows in by_name.items()}
 
 
 def _residuals(fields: Floats, system: EqualitySystem, laws: NonlinearSystem | None) -> Floats:
@@ -192,14 +195,20 @@ def _residuals(fields: Floats, system: EqualitySystem, laws: NonlinearSystem | N
 def _row_misses(
     fields: Floats, system: EqualitySystem, laws: NonlinearSystem | None, relative: bool
 ) -> Floats:
-    """Return ``|G u - b|`` of fields for each row, divided by ``|G| |u| + |b|`` if `relative`."""
-    miss = np.nan_to_num(np.abs(_residuals(fields, system, laws)))  # 0 where not known
+    """Return ``|G u - b|`` of fields for each row, divided by ``|G| |u| + |b|`` if `relative`.
+
+    NaN where a value is not known. The terms of a row where the field is next to nothing are those
+    of a thousandth of its usual size: rounding is no error there.
+    """
+    miss = np.abs(_residuals(fields, system, laws))
     if not relative:
         return miss
-    sizes = [np.abs(fields) @ abs(system.rows).T + np.abs(system.values)]
+    reach, usual = abs(system.rows), np.sqrt(np.mean(fields**2, axis=1, keepdims=True))
+    terms = np.abs(fields) @ reach.T + np.abs(system.values)
+    sizes = [np.maximum(terms, NEXT_TO_NOTHING * usual * np.asarray(reach.sum(axis=1)).ravel())]
     sizes += [] if laws is None else [laws.terms(fields)]
     terms = np.concatenate(sizes, axis=1)
-    return np.divide(miss, terms, out=np.zeros_like(miss), where=terms > 0.0)
+    return np.divide(miss, terms, out=np.where(np.isnan(miss), miss, 0.0), where=terms > 0.0)
 
 
 def _stated(

@@ -113,7 +113,7 @@ def _no_std(estimator: Any) -> TypeError:
     return TypeError(
         f"A probabilistic scorer needs predict(X, return_std=True), which "
         f"{type(estimator).__name__} does not offer. Wrap it in a ConservationConstrainedRegressor "
-        f'with uncertainty="residual", or use a regressor that states its uncertainty.'
+        f'with error_model="residual", or use a regressor that states its uncertainty.'
     )
 
 

@@ -194,3 +194,19 @@ def test_without_matplotlib(display, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=rf"{display.__name__}.*skphys\[plot\]"):
         display.from_predictions(None, FIELDS, grid=GRID)
+
+
+def test_rounding_where_there_is_nothing_is_no_error():
+    law = LinearEquality([[1, 1, 0, 0], [0, 0, 1, 1]], [0.0, 11.0])
+    shown = ConstraintErrorDisplay.from_predictions(None, [[1e-17, 0, 5, 6]], constraints=law)
+    assert shown.errors["prediction"]["linearequality"].max() < 1e-14
+    shown = ConstraintErrorDisplay.from_predictions(None, [[1e-1, 0, 5, 6]], constraints=law)
+    assert shown.errors["prediction"]["linearequality"].max() == 1.0
+
+
+def test_what_is_not_known_is_not_kept():
+    law, X = ConservationLaw(total=Column(1)), np.array([[1.0, np.nan], [2.0, 5.0]])
+    shown = ConstraintErrorDisplay.from_predictions(None, np.ones((2, 6)), constraints=law, X=X)
+    found = shown.errors["prediction"]["conservationlaw"]
+    assert np.isnan(found[0]) and found[1] == pytest.approx(1 / 11)
+    assert shown.medians_["conservationlaw"].get_xdata()[0] == pytest.approx(1 / 11)

@@ -252,3 +252,36 @@ class TestFromEstimator:
         nodes = ColumnGrid(space="x", by="t", nodes=LINE["x"])
         with pytest.raises(ValueError, match="ColumnGrid has nodes"):
             FieldDisplay.from_estimator(model, table, grid=nodes)
+
+
+def test_one_point_is_seen():
+    grid = Components(T=Grid.unit(1), u=Grid.unit(4))
+    shown = FieldDisplay.from_predictions(None, (np.ones(5), np.full(5, 0.1)), grid=grid)
+    lines = [part.line_ for part in shown.parts_.values()]
+    assert [line.get_marker() for line in lines] == ["o", "None"]
+    ((low, high),) = shown.parts_["T"].band_.get_segments()
+    np.testing.assert_allclose([low[1], high[1]], 1.0 + np.array([-1, 1]) * 0.1644854, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"sample": "ST-121"}, TypeError, "sample must be a whole number; got 'ST-121'"),
+        ({"sample": 1.0}, TypeError, "sample must be a whole number"),
+        ({"y": np.ones((2, 4))}, ValueError, "inconsistent numbers of samples"),
+        ({"at": {"x": "1"}}, TypeError, "at must hold numbers, coordinates; got '1' for 'x'"),
+    ],
+)
+def test_what_is_no_sample_or_place(options, error, message):
+    X = np.arange(3.0)[:, None]
+    model = ConservationConstrainedRegressor(
+        Ridge(), ConservationLaw(total=1.0), Grid(x=np.arange(4.0)), error_model="residual"
+    ).fit(X, np.full((3, 4), 1 / 3))
+    assert FieldDisplay.from_estimator(model, X, sample=-1).mean.shape == (4,)
+    with pytest.raises(error, match=message):
+        FieldDisplay.from_estimator(model, X, **options)
+
+
+def test_a_negative_std():
+    with pytest.raises(ValueError, match="std must not be negative; got -1"):
+        FieldDisplay.from_predictions(None, (np.ones(4), -np.ones(4)))

@@ -93,7 +93,7 @@ def test_from_estimators():
 
 def test_bad_input():
     plane = Grid(t=[0.0, 1.0], x=X)
-    with pytest.raises(ValueError, match="must have one axis, got 2"):
+    with pytest.raises(ValueError, match=r"a front is a place on one axis, .* by at="):
         FrontDisplay.from_predictions(None, np.zeros((22, 3)), grid=plane)
     with pytest.raises(ValueError, match="name the component to show"):
         FrontDisplay.from_predictions(None, np.zeros((11, 3)), grid=Components(u=GRID))
