@@ -220,7 +220,7 @@ class Table:
         (grid_of("x"), {"total": 1.0, "inflow": 1.0}, "total=1.0 cannot be given together"),
         (grid_of("x"), {"total": "m", "initial": 1.0}, "total='m' cannot be given together"),
         (grid_of("x"), {"over": None, "inflow": 1.0}, "time='t' is integrated over"),
-        (Grid(x=EDGES["x"]), {"inflow": 1.0}, "time='t' is not an axis"),
+        (Grid(x=EDGES["x"]), {"inflow": 1.0}, "time='t' of a law with .* is not an axis"),
         (Grid(t=Axis.cells(TIMES), x=EDGES["x"]), {"inflow": 1.0}, "must be an axis of nodes"),
         (grid_of("x"), {"inflow": np.ones(5)}, r"inflow of .* has shape \(5,\), but .* 4 row"),
         (grid_of("xy"), {"inflow": np.ones(5)}, r"must have shape \(4, 3\) or \(3, 3\) here"),

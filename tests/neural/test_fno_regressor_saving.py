@@ -97,9 +97,9 @@ def test_files_of_others(model, tmp_path):
 def test_without_safetensors(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
-    with pytest.raises(ImportError, match=r"pip install skphys\[io\]"):
+    with pytest.raises(ImportError, match=r"pip install skphys\[neural\]"):
         model.save_params("a")
-    with pytest.raises(ImportError, match=r"pip install skphys\[io\]"):
+    with pytest.raises(ImportError, match=r"pip install skphys\[neural\]"):
         model.load_params("a")
 
 
