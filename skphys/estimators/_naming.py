@@ -37,15 +37,17 @@ def _unmet(error: UnmetLawError, fields: PredictedFields) -> ValueError:
     others = dict.fromkeys((*fields.system.names, *fields.inequalities.names))
     beside = f" beside {', '.join(map(repr, others))}" if others else ""
     wanted = fields.nonlinear.values[error.sample[-1], error.rows]
+    unmet = (
+        f"Nonlinear constraint(s) {', '.join(map(repr, names))} cannot be met{beside} for "
+        f"{_place(fields, error.sample)}:"
+    )
     if error.gap != error.gap:
         return ValueError(
-            f"Nonlinear constraint(s) {', '.join(map(repr, names))} cannot be met{beside} for "
-            f"{_place(fields, error.sample)}: what they say of it is NaN, at what the backbone "
-            f"predicts or near it. Keep the field where they have a value, by Bounds say."
+            f"{unmet} what they say of it is NaN, at what the backbone predicts or near it. Keep "
+            f"the field where they have a value, by Bounds say."
         )
     return ValueError(
-        f"Nonlinear constraint(s) {', '.join(map(repr, names))} cannot be met{beside} for "
-        f"{_place(fields, error.sample)}: the nearest field that was found misses the value "
+        f"{unmet} the nearest field that was found misses the value "
         f"{wanted[0]:.6g} by {error.gap:.3g}. Either there is no such field, or none where the "
         f"backbone's standard deviation lets it move, or the law's derivatives vanish at what is "
         f"predicted, as those of an energy do at a field of zeros. Check the values, give the "

@@ -17,12 +17,10 @@ from skphys.constraints import (
     name_constraints,
 )
 from skphys.grids import Components
-from skphys.inspection._models import by_name, grid_of, held, opened
-from skphys.inspection._plotting import check_coverage, import_pyplot, of_model, style
+from skphys.inspection._models import by_name, grid_of, held, opened, predictions_by_name
+from skphys.inspection._plotting import TRUTH, check_coverage, import_pyplot, of_model, style
 from skphys.inspection._select import place_of, rows_of_sample, truth_of
 from skphys.metrics import as_finite
-
-TRUTH = {"color": "black", "linewidth": 1.0, "linestyle": "--"}
 
 
 class ConservationDisplay:
@@ -206,9 +204,8 @@ class ConservationDisplay:
         table = FieldTable(np.empty((1, 0)))
         if X is not None:
             table = rows_of_sample(None, X, sample, grid)[-1]
-        pairs = y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
         fields = {}
-        for label, pair in pairs.items():
+        for label, pair in predictions_by_name(y_pred).items():
             mean, spread = pair if isinstance(pair, tuple) else (pair, None)
             draws = spread if np.ndim(spread) == np.ndim(mean) + 1 else None
             one = np.ndim(mean) == 1
@@ -279,7 +276,7 @@ class ConservationDisplay:
         self.lines_: dict[str, Any] = {}
         self.bands_: dict[str, Any] = {}
         for label, total in self.totals.items():
-            defaults = {"label": label} | (TRUTH if label == "truth" else {})
+            defaults = TRUTH if label == "truth" else {"label": label}
             own = style(defaults, of_model(line_kwargs, label, self.totals))
             (self.lines_[label],) = ax.plot(self.at, total, **own)
             if label in (self.stds or {}):

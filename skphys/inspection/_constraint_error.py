@@ -13,7 +13,14 @@ from skphys.constraints import (
     boundary_constraints,
     name_constraints,
 )
-from skphys.inspection._models import by_name, grid_of, held, mean_of, opened
+from skphys.inspection._models import (
+    by_name,
+    grid_of,
+    held,
+    mean_of,
+    opened,
+    predictions_by_name,
+)
 from skphys.inspection._plotting import import_pyplot, style
 from skphys.metrics import constraint_misses
 
@@ -170,7 +177,7 @@ class ConstraintErrorDisplay:
         import_pyplot(f"{cls.__name__}.from_predictions")
         named = _all_named(constraints, boundary, grid)
         fields = {} if y_true is None else {"truth": y_true}
-        fields |= y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
+        fields |= predictions_by_name(y_pred)
         errors = {
             name: constraint_misses(name, mean_of(y), named, grid, X, relative)
             for name, y in fields.items()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from skphys.inspection._models import by_name
+from skphys.inspection._models import by_name, predictions_by_name
 from skphys.inspection._plotting import check_coverage, import_pyplot, of_model, style
 from skphys.metrics import (
     Floats,
@@ -209,7 +209,7 @@ class CoverageDisplay:
         import_pyplot(f"{cls.__name__}.from_predictions")
         nominal = _check_levels(np.arange(1, 100) / 100 if levels is None else levels)
         check_coverage(coverage)
-        pairs = y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
+        pairs = predictions_by_name(y_pred)
         if not pairs:
             raise ValueError("y_pred is empty; give predictions (mean, std) by model.")
         coverages, errors, widths = {}, {}, {}

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from skphys.grids import Components, Grid, Mesh
 from skphys.inspection._cells import draw_cells, profile_of
-from skphys.inspection._plotting import check_coverage, import_pyplot, style
+from skphys.inspection._plotting import TRUTH, check_coverage, import_pyplot, style
 from skphys.inspection._select import predict_sample, selections
 
 PANELS = ("truth", "mean", "error", "std")
@@ -321,8 +321,7 @@ class FieldDisplay:
 
     def _draw_truth(self, ax: Any, x: Any, order: Any, given: Any) -> None:
         if self.y_true is not None:
-            defaults = {"color": "black", "linewidth": 1.0, "linestyle": "--", "label": "truth"}
-            (self.truth_,) = ax.plot(x, np.asarray(self.y_true)[order], **style(defaults, given))
+            (self.truth_,) = ax.plot(x, np.asarray(self.y_true)[order], **style(TRUTH, given))
 
     def _panels(self, wanted: Any) -> list[str]:
         missing = {"truth", "error"} if self.y_true is None else set()

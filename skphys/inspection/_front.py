@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from skphys.grids import Grid
-from skphys.inspection._models import by_name, opened
-from skphys.inspection._plotting import import_pyplot, of_model, style
+from skphys.inspection._models import by_name, opened, predictions_by_name
+from skphys.inspection._plotting import TRUTH, import_pyplot, of_model, style
 from skphys.inspection._select import Selection, rows_of_sample, truth_of
 from skphys.metrics import shock_position
 
@@ -181,9 +181,7 @@ class FrontDisplay:
             )
         options: dict[str, Any] = {"threshold": threshold, "crossing": crossing}
         positions = {}
-        for name, draws in (
-            y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
-        ).items():
+        for name, draws in predictions_by_name(y_pred).items():
             profiles: list[Any] = [
                 select(name, draw) for draw in np.moveaxis(np.asarray(draws), -1, 0)
             ]
@@ -240,8 +238,7 @@ class FrontDisplay:
             self.histograms_[name] = ax.stairs(density, edges, **own)
         self.truth_: Any = None
         if self.true_position is not None and np.isfinite(self.true_position):
-            line = {"color": "black", "linewidth": 1.0, "linestyle": "--", "label": "truth"}
-            self.truth_ = ax.axvline(self.true_position, **style(line, truth_kwargs))
+            self.truth_ = ax.axvline(self.true_position, **style(TRUTH, truth_kwargs))
         ax.set(xlabel=f"position of the front, {self.axis}", ylabel="density")
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure

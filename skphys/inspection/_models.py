@@ -13,6 +13,11 @@ def by_name(estimator: Any) -> Mapping[str, Any]:
     return {type(steps_of(estimator)[-1]).__name__: estimator}
 
 
+def predictions_by_name(y_pred: Any) -> Mapping[str, Any]:
+    """Return predictions by model; what has no name is called "prediction"."""
+    return y_pred if isinstance(y_pred, Mapping) else {"prediction": y_pred}
+
+
 def best(estimator: Any) -> Any:
     """Return the estimator that a search found, or any other estimator as it is."""
     return getattr(estimator, "best_estimator_", estimator)

@@ -17,6 +17,7 @@ ALIASES = {
     "ms": "markersize",
     "fc": "facecolor",
 }
+TRUTH = {"color": "black", "linewidth": 1.0, "linestyle": "--", "label": "truth"}
 
 
 def import_pyplot(caller: str) -> Any:
