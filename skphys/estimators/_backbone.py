@@ -48,9 +48,12 @@ class Backbone:
     ----------
     stencil_std : float or ndarray of shape (n_points,)
         Errors that come of the constraints' stencils, which residuals of the regressor do not show.
+    spread : callable or None
+        What is made of the members that it predicts.
     """
 
     stencil_std: Any = 0.0
+    spread: Any = None
 
     def __init__(
         self, regressor: Any, constraints: ConstraintSet, drop_value_columns: bool = False
@@ -61,7 +64,7 @@ class Backbone:
 
     def __sklearn_clone__(self) -> Self:
         other = copy(self)
-        other.regressor = clone(self.regressor)
+        other.regressor, other.spread = clone(self.regressor), None
         return other
 
     def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> Self:
@@ -93,7 +96,11 @@ class Backbone:
         want_cov : bool, default=True
             Whether to ask for a covariance where one is offered.
         """
-        return predict_distribution(self.regressor, self._shown(X), want_cov=want_cov)
+        return self._apart(predict_distribution(self.regressor, self._shown(X), want_cov=want_cov))
+
+    def _apart(self, prediction: Prediction) -> Prediction:
+        """Return a prediction with its members as far apart as they are wrong."""
+        return prediction if self.spread is None else self.spread(prediction)
 
     def ask_points(
         self, X: Any, sizes: Sequence[tuple[int, int]]
@@ -130,6 +137,7 @@ class Backbone:
         moved = copy(self)
         moved.constraints = constraints
         moved.regressor = on_grid(self.regressor, constraints.grid)
+        moved.spread = self.spread and self.spread.on_grid(constraints.grid)
         return moved
 
     def _predict_distribution(

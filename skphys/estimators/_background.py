@@ -88,7 +88,7 @@ class Background:
         self.n_inputs_ = inputs.shape[1]
         some, twins = _distinct(seen.features, y)
         few = replace(seen, inputs=inputs[some], values=values[some])
-        made = candidates(self.wanted, self.grid, names and [*names, *self.embedding.value_names])
+        made = candidates(self.wanted, seen, names and [*names, *self.embedding.value_names])
         tried = {name: each.fit(few, y[some]) for name, each in made.items()}
         self.errors_ = {name: each.error for name, each in tried.items()}
         self.kind_, self.reason_ = choose(tried, self.grid)

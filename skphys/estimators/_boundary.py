@@ -184,7 +184,7 @@ class BoundaryEnforcedOperator(Constrained):
         "grid": [Grid, Mesh, Components, None],
         "method": [StrOptions({"auto", "kernel", "kernel_block", "lift", "project"})],
         "background": [
-            StrOptions({"auto", "none", "values", "smooth", "linear", "kernel"}),
+            StrOptions({"auto", "none", "values", "smooth", "linear", "varying", "kernel"}),
             HasMethods(["fit", "predict"]),
         ],
         "members": [StrOptions({"moments", "each"})],
@@ -301,7 +301,7 @@ class BoundaryEnforcedOperator(Constrained):
         told = f"method {self.method_!r}"
         if self.background_ is not None:
             told += f", background {self.background_.kind_!r}: {self.background_.reason_}"
-        return (f"{told}.",)
+        return (f"{told}.", *super()._notes())
 
     def _named_parts(self) -> dict[str, Any]:
         return {name: face.condition for name, face in named_faces(self.boundary).items()}
@@ -359,6 +359,7 @@ class SettledErrors(ErrorModel):
     """Stated errors; members that are points have been moved onto the boundary each by itself."""
 
     learns = False
+    widens_members = True
 
     def _way(self, prediction: Prediction) -> str:
         return "moments" if prediction.member_stds is None else super()._way(prediction)

@@ -103,23 +103,32 @@ class Kernel:
     ----------
     grid : Grid, Components or None, default=None
         Where the fields live, so that noise can be told by its waves.
+    n_inputs : int or None, default=None
+        Of the first so many features, those that are single ones are parameters: the kernel is
+        theirs alone, times one that is linear in all other features. It makes a linear map whose
+        coefficients vary with parameters (Hastie and Tibshirani 1993), as the solution of a linear
+        equation does with those of the equation. None: the kernel is that of all features.
     """
 
-    def __init__(self, grid: Grid | Components | None = None) -> None:
-        self.grid = grid
+    def __init__(self, grid: Grid | Components | None = None, n_inputs: int | None = None) -> None:
+        self.grid, self.n_inputs = grid, n_inputs
 
     def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Kernel:
         """Learn the fields."""
         self.units, modes = Units().fit(features, groups), Modes(y)
+        self.curved = np.ones(features.shape[1], dtype=bool)
+        if self.n_inputs is not None:
+            self.curved[:] = False
+            self.curved[parameters(groups, self.n_inputs)] = True
         self.nodes = self.units(features)
-        squares = squared_distances(self.nodes, self.nodes)
+        products, squares = self._products(self.nodes), self._squares(self.nodes)
         np.fill_diagonal(squares, 0.0)
         apart = squares[squares > 0.0]
         median = float(np.median(apart)) if apart.size else 1.0
         basis = helmert(len(y))
         best: Any = None
         for kernel, length in product((gaussian, matern), LENGTHS):
-            K = kernel(squares / (length * median))
+            K = products * kernel(squares / (length * median))
             eigenvalues, vectors = eigh(basis @ K @ basis.T, driver="evd")
             dual = Dual(eigenvalues.clip(0.0), basis.T @ vectors, modes.sizes)
             if best is None or dual.error < best[0].error:
@@ -129,16 +138,27 @@ class Kernel:
         self.modes = Modes(without_noise(y, self.grid, *found))
         self.dual = Dual(*found, self.modes.sizes)
         self.left_out = self.modes.rest(self.dual.left_out, y)
-        K = self.kernel(squares / self.square)
+        K = products * self.kernel(squares / self.square)
         self.coefficients = self.dual.coefficients
         self.offset = -np.mean(K @ self.coefficients, axis=0)
         return self
 
     def __call__(self, features: Array) -> Array:
         """Return the fields of other samples."""
-        squares = squared_distances(self.units(features), self.nodes)
-        sizes = self.kernel(squares / self.square) @ self.coefficients
-        return self.modes(self.offset + sizes)
+        Z = self.units(features)
+        K = self._products(Z) * self.kernel(self._squares(Z) / self.square)
+        return self.modes(self.offset + K @ self.coefficients)
+
+    def _squares(self, Z: Array) -> Array:
+        return squared_distances(Z[:, self.curved], self.nodes[:, self.curved])
+
+    def _products(self, Z: Array) -> Array:
+        return 1.0 + Z[:, ~self.curved] @ self.nodes[:, ~self.curved].T
+
+
+def parameters(groups: Sequence[slice], n_inputs: int) -> list[int]:
+    """Return the columns of inputs that are no part of a field."""
+    return [g.start for g in groups if g.stop <= n_inputs and g.stop - g.start == 1]
 
 
 class Refitted:

@@ -48,6 +48,7 @@ from skphys.estimators._naming import naming
 from skphys.estimators._on_grid import check_restated, more_features, rename
 from skphys.estimators._random import set_random_states
 from skphys.estimators._report import ConstraintReport, joined, report
+from skphys.estimators._spread import spread_of
 from skphys.estimators._targets import touches_bounds, warn_if_outside, warn_if_violated
 from skphys.estimators._warn import warn_user
 from skphys.grids import ColumnGrid, Components, Grid
@@ -233,6 +234,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             fitted = errors.alone(np.hypot(spread, backbone.stencil_std))
             return fitted, conformity_scores(fitted, data)
         if given is None and not self._holds_out(errors, backbone, layout, training[0]):
+            if errors.widens_members:
+                backbone.spread = spread_of(backbone, layout, *training)
             return errors, []
         known = held_out(backbone, layout, *given) if given else None
         try:
@@ -721,7 +724,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _notes(self) -> tuple[str, ...]:
         """Say what was chosen in fit, for the report."""
-        return ()
+        spread = self._backbone.spread
+        return () if spread is None else (f"{spread}.",)
 
     def on_grid(self, grid: Grid | Components) -> Self:
         """Return a fitted copy that predicts on another grid, usually a finer one.

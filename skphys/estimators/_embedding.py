@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import has_fit_parameter
 
 from skphys.constraints import ConstraintSet, EqualitySystem
@@ -26,7 +25,7 @@ from skphys.estimators._background import Background
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._packed import boundary_batch, embed_boundary
 from skphys.estimators._regridded import RegriddedBackground
-from skphys.estimators._stencil_error import stencil_std, student
+from skphys.estimators._stencil_error import stencil_std
 from skphys.estimators._told_errors import settled, with_error
 from skphys.estimators._zero_field import ZeroField
 from skphys.grids import grid_parts
@@ -46,7 +45,6 @@ from skphys.predictive import (
 HOOK = "boundary"
 LIFT, PROJECT = "lift", "project"
 KERNELS = ("kernel", "kernel_block")
-AT_ONCE = 2**20  # values of fields that are asked for at once
 
 
 def check_embedding(regressor: Any, constraints: ConstraintSet, method: str) -> None:
@@ -140,6 +138,7 @@ class BoundaryBackbone(Backbone):
     def __sklearn_clone__(self) -> BoundaryBackbone:
         other = copy(self)
         other.declared = other.regressor = clone(self.declared)
+        other.spread = None
         return other
 
     def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> BoundaryBackbone:
@@ -161,24 +160,7 @@ class BoundaryBackbone(Backbone):
             fit_params = {**fit_params, hook: batch}
         elif self.method in KERNELS:
             self.regressor = tell_net(self.regressor, self.constraints.grid, batch.embedding)
-        super().fit(X, y, **fit_params)
-        if self.background is not None and not self.background.learned:
-            self.background.std_ = self._left_by_members(X, fields)
-        return self
-
-    def _left_by_members(self, X: Any, y: np.ndarray) -> np.ndarray:
-        """Return the root mean square of what members leave of fields that they were trained on.
-
-        Few members agree on more than they know, above all where a lift decides.
-        """
-        squares, step = np.zeros(y.shape[1]), max(1, AT_ONCE // y.shape[1])
-        for start in range(0, len(y), step):
-            some = np.arange(start, min(start + step, len(y)))
-            told = self._ask_told(_safe_indexing(X, some), None, want_cov=False)
-            if told.member_means is None:
-                return squares
-            squares += np.sum((y[some] - told.mean) ** 2, axis=0)
-        return student(len(y)) * np.sqrt(squares / len(y))
+        return super().fit(X, y, **fit_params)
 
     def ask(
         self, X: Any, values: Mapping[str, Any] | None = None, *, want_cov: bool = True
@@ -202,7 +184,9 @@ class BoundaryBackbone(Backbone):
         if self.background is not None:
             background = self.background(numeric_inputs(X, self.constraints), batch.values)
             prediction = prediction.affine(self.background.units, background)
-            prediction = with_error(prediction, self.background.std_, self.background.grid)
+            if self.spread is None:  # else it is seen in what members leave
+                prediction = with_error(prediction, self.background.std_, self.background.grid)
+        prediction = self._apart(prediction)
         if not prediction.states_uncertainty:
             return prediction
         return with_error(prediction, self.stencil_std, self.constraints.grid)

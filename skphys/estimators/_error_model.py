@@ -179,6 +179,11 @@ class ErrorModel(BaseErrorModel):
         """Whether training fields are held out by folds where there are no other data."""
         return self.covariance in ("residual", "learned")
 
+    @property
+    def widens_members(self) -> bool:  # type: ignore[override]
+        """Whether they are, where nothing else is learned of the backbone."""
+        return self.covariance == "auto"
+
     def takes_held_out(self, said: Prediction) -> bool:
         """Say that they are, if that is cheap, where the backbone states no standard deviation.
 

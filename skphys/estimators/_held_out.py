@@ -49,7 +49,7 @@ def _out_of_fold(
             "The backbone is frozen, so its residuals would be those of its own training data; "
             "give data that it has not seen: calibration=(X, y)."
         )
-    folds = _folds(layout, X)
+    folds = folds_of_fields(layout, X)
     for fitted, test in out_of_fold(backbone, X, y, folds, fit_params):
         yield fitted, _safe_indexing(X, test), y[test]
 
@@ -82,7 +82,7 @@ def residual_spread(
     return np.sqrt(np.sum(squares, axis=0) / len(y)), fields
 
 
-def _folds(layout: Layout, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+def folds_of_fields(layout: Layout, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the rows of five folds, (train, test), that keep the rows of a field together.
 
     So they do with rows that repeat each other, as measurements do: a backbone that was fitted on

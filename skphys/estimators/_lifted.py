@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero
+from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero, parameters
 from skphys.estimators._ridge import mean_norm
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryEmbedding, SmoothLift
@@ -124,18 +124,20 @@ class Seen:
         return groups + [slice(n + face.start, n + face.stop) for face in faces]
 
 
-def candidates(
-    wanted: Any, grid: Grid | Components, names: Sequence[str] | None = None
-) -> dict[str, Lifted]:
+def candidates(wanted: Any, seen: Seen, names: Sequence[str] | None = None) -> dict[str, Lifted]:
     """Return the candidates by name: those of ours, all of them for "auto", or the user's."""
+    grid, n_inputs = seen.grid, seen.inputs.shape[1]
     ours = {
         "values": Lifted(Zero(), VALUES),
         "smooth": Lifted(Zero(), ALL),
         "none": Lifted(Zero(), (), (np.inf,)),
         "linear": Lifted(Affine(grid), VALUES, (np.inf,)),
+        "varying": Lifted(Kernel(grid, n_inputs), VALUES, (np.inf,)),
         "kernel": Lifted(Kernel(grid), VALUES, (np.inf,)),
     }
     if isinstance(wanted, str) and wanted == AUTO:
+        if not 0 < len(parameters(seen.groups, n_inputs)) < seen.features.shape[1]:
+            del ours["varying"]  # it is one of its neighbours
         return ours
     if isinstance(wanted, str):
         return {wanted: ours[wanted]}
