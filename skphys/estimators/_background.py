@@ -125,6 +125,10 @@ class Background:
         # The mean of what is left stays: of a moving front, only a backbone knows where it is.
         return self.chosen(self.seen(inputs, values))
 
+    def std(self, inputs: Array, values: Array) -> Array:
+        """Return the standard deviations of samples, larger beyond the training samples."""
+        return np.outer(self.chosen.growth(self.seen(inputs, values)), self.std_)
+
     @property
     def learned(self) -> bool:
         """Whether it was learned from the fields, which lifts are not."""

@@ -80,7 +80,7 @@ class BaseErrorModel(BaseEstimator, ABC):
     needs_held_out: ClassVar[bool] = False
 
     # Whether members of an ensemble are taken to be as far apart as they are wrong.
-    widens_members: ClassVar[bool] = False
+    widens_members: bool = False
 
     def takes_held_out(self, said: Prediction) -> bool:
         """Say whether training fields are held out if that is cheap; by default they are not.

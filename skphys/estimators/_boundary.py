@@ -188,7 +188,7 @@ class BoundaryEnforcedOperator(Constrained):
             HasMethods(["fit", "predict"]),
         ],
         "members": [StrOptions({"moments", "each"})],
-        "uncertainty": [StrOptions({"auto", "residual"})],
+        "uncertainty": [StrOptions({"auto", "stated", "residual"})],
         "calibration": [tuple, list, None],
         "drop_value_columns": ["boolean"],
         "random_state": ["random_state"],
@@ -275,9 +275,11 @@ class BoundaryEnforcedOperator(Constrained):
 
     def _declared_errors(self) -> ErrorModel:
         covariance = "residual" if self.uncertainty == "residual" else "stated"
-        return SettledErrors(
+        errors = SettledErrors(
             members=self.members, covariance=covariance, displacement=None, scale=1.0
         )
+        errors.widens_members = self.uncertainty == AUTO
+        return errors
 
     def _told(self, regressor: Any, constraints: ConstraintSet) -> BoundaryBackbone:
         """Return a backbone that is told about the boundary, if that is the method."""

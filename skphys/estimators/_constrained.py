@@ -235,7 +235,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             return fitted, conformity_scores(fitted, data)
         if given is None and not self._holds_out(errors, backbone, layout, training[0]):
             if errors.widens_members:
-                backbone.spread = spread_of(backbone, layout, *training)
+                self._widen(backbone, layout, *training)
             return errors, []
         known = held_out(backbone, layout, *given) if given else None
         try:
@@ -256,6 +256,17 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
                 f"model; got {type(fitted).__name__}."
             )
         return fitted, apart_scores(errors, fitted, data)
+
+    @staticmethod
+    def _widen(backbone: Backbone, layout: Layout, *training: Any) -> None:
+        """Take members of an ensemble as far apart as they are wrong."""
+        try:
+            backbone.spread = spread_of(backbone, layout, *training)
+        except ValueError as error:
+            warn_user(  # nobody asked for it
+                f"Members are taken to be as far from the truth as from each other, since they "
+                f"cannot be fitted on a part of the training fields: {error}"
+            )
 
     @staticmethod
     def _holds_out(errors: BaseErrorModel, backbone: Backbone, layout: Layout, X: Any) -> bool:

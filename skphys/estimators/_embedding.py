@@ -182,10 +182,11 @@ class BoundaryBackbone(Backbone):
             batch = replace(batch, embedding=self.background.told(batch.embedding))
         prediction = _ask(self.regressor, self._shown(X), batch, want_cov)
         if self.background is not None:
-            background = self.background(numeric_inputs(X, self.constraints), batch.values)
-            prediction = prediction.affine(self.background.units, background)
+            seen = numeric_inputs(X, self.constraints), batch.values
+            prediction = prediction.affine(self.background.units, self.background(*seen))
             if self.spread is None:  # else it is seen in what members leave
-                prediction = with_error(prediction, self.background.std_, self.background.grid)
+                std = self.background.std(*seen)
+                prediction = with_error(prediction, std, self.background.grid)
         prediction = self._apart(prediction)
         if not prediction.states_uncertainty:
             return prediction

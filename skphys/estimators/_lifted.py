@@ -48,6 +48,11 @@ class Lifted:
         """Whether fields were learned."""
         return not isinstance(self.candidate, Zero)
 
+    @property
+    def curved(self) -> bool:
+        """Whether they are no linear function of input fields and boundary values."""
+        return isinstance(self.candidate, Kernel) and self.candidate.n_inputs is None
+
     def fit(self, seen: Seen, y: Array) -> Lifted:
         """Learn fields, and what is left of each of them from the others."""
         self.candidate.fit(seen.features, seen.groups, y)
@@ -75,6 +80,11 @@ class Lifted:
         """Return the fields of other samples."""
         fields = self.candidate(seen.features)
         return self.lift(seen.embedding, seen.grid, self.decay).correct(fields, seen.values)
+
+    def growth(self, seen: Seen) -> Array:
+        """Return the factor of errors of samples that are beyond those that it was fitted to."""
+        found = getattr(self.candidate, "growth", None)
+        return np.ones(len(seen.values)) if found is None else found(seen.features)
 
     def embedding(self, boundary: BoundaryEmbedding, decay: float) -> BoundaryEmbedding:
         """Return the faces that are set right."""

@@ -43,8 +43,17 @@ class RegriddedBackground:
         learned, candidate = self.learned, self.learned.chosen.candidate
         if not learned.chosen.learned:
             return self._lift.correct(np.zeros((len(values), self.grid.n_points)), values)
-        fields = candidate(learned.seen(self._inputs(inputs), self._values(values)).features)
+        fields = candidate(self._seen(inputs, values).features)
         return self._lift.correct(resample_parts(fields, learned.grid, self.grid), values)
+
+    def std(self, inputs: Array, values: Array) -> Array:
+        """Return the standard deviations of samples, (n, n_points)."""
+        if not self.learned.chosen.learned:
+            return np.tile(self.std_, (len(values), 1))
+        return np.outer(self.learned.chosen.growth(self._seen(inputs, values)), self.std_)
+
+    def _seen(self, inputs: Array, values: Array) -> Any:
+        return self.learned.seen(self._inputs(inputs), self._values(values))
 
     def told(self, boundary: BoundaryEmbedding) -> BoundaryEmbedding:
         """Return the boundary as a net is told of it."""

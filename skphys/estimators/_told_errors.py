@@ -26,7 +26,7 @@ def with_error(prediction: Prediction, std: np.ndarray, grid: Any) -> Prediction
         return prediction
     stated = prediction.standard_deviation()
     if stated is None:
-        usual = [np.sqrt(np.mean(std[part] ** 2)) for _, part in grid_parts(grid)]
+        usual = [np.sqrt(np.mean(std[..., part] ** 2)) for _, part in grid_parts(grid)]
         std = np.hypot(std, UNSTATED * at_points(usual, grid))
         return replace(prediction, std=np.broadcast_to(std, prediction.mean.shape))
     cov, means, stds = prediction.cov, prediction.member_means, prediction.member_stds

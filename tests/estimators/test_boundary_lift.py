@@ -409,7 +409,7 @@ def lifted(backbone, X, y, **params):
 @pytest.mark.parametrize("backbone", [Ridge(), Plain(), RandomForestRegressor(5, random_state=0)])
 def test_a_lift_suits_any_backbone_that_is_trained(backbone):
     X, y = tabular()
-    model = lifted(backbone, X, y)
+    model = lifted(backbone, X, y, background="values")
     assert model.method_ == "lift" and model.background_.kind_ in model.background_.errors_
     u = model.predict(X)
     np.testing.assert_allclose(u[:, 0], X[:, 0], rtol=1e-13)

@@ -109,7 +109,8 @@ def test_the_net_of_each_method():
     """What the boundary makes of the net, not only of its output."""
     nets = {}
     for method in METHODS:
-        model = BoundaryEnforcedOperator(fno(), WALLS, GRID, **method).fit(X, Y)
+        lift = {"background": "smooth"} if method["method"] == "lift" else {}
+        model = BoundaryEnforcedOperator(fno(), WALLS, GRID, **method, **lift).fit(X, Y)
         nets["-".join(method.values())] = model.estimator_.net_.module_
     assert nets["project"].inputs is None and nets["project"].vanish is None
     assert nets["lift"].vanish is not None and len(nets["lift"].inputs.faces) == 2
