@@ -164,7 +164,7 @@ class Kernel:
         K = self._gram(Z)
         mean, centre = K.mean(axis=1), self.means.mean()
         told = (K - self.means - mean[:, None] + centre) @ self.dual.vectors
-        unknown = own - 2.0 * mean + centre - told**2 @ left + ridge
+        unknown = own - 2.0 * mean + centre - told**2 @ left + ridge * (1.0 + 1.0 / len(self.nodes))
         return np.sqrt(np.maximum(unknown / usual, 1.0))
 
     def _gram(self, Z: Array) -> Array:

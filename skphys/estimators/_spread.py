@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,38 +40,51 @@ N_ITER = 100
 class Spread:
     """By how much members are moved apart, and what else they err by.
 
+    The variance between few members is mostly chance. It is taken together with that of the whole
+    field, shared out to its points as it is in other fields, which counts as one more member.
+
     Attributes
     ----------
     factor : ndarray of shape (n_points,)
         Of the distances of members from their mean.
+    profile : ndarray of shape (n_points,)
+        The variance between members, as a multiple of its mean over the points of a component.
     std : ndarray of shape (n_points,)
         Of what all members leave of the fields that they were fitted to, such as noise.
     grid : Grid, Mesh or Components
         Where the fields live.
     n_left_out : int
-        Number of fields that the factor rests on; without any it is 1.
+        Number of fields that factor and profile rest on; without any, members stay as they are.
     """
 
     factor: Array
+    profile: Array
     std: Array
     grid: Any
-    n_left_out: int = 0
+    n_left_out: int
 
     def __call__(self, prediction: Prediction) -> Prediction:
         """Return the prediction of such members."""
-        means = prediction.member_means
-        if means is None:
-            return prediction
-        if (self.factor > 1.0).any():
-            means = prediction.mean + self.factor * (means - prediction.mean)
-            stds, stated = prediction.member_stds, prediction.constraints
-            prediction = Prediction.of_members(means, stds, stated)
-        return with_error(prediction, self.std, self.grid)
+        means, std = prediction.member_means, self.std
+        if means is None or not self.n_left_out:
+            return with_error(prediction, std, self.grid)
+        apart = self.factor * (means - prediction.mean)
+        variance, share = np.mean(apart**2, axis=0), 1.0 / len(means)
+        levels = np.empty_like(variance)
+        for _, part in grid_parts(self.grid):
+            levels[:, part] = variance[:, part].mean(axis=1, keepdims=True)
+        means = prediction.mean + np.sqrt(1.0 - share) * apart
+        moved = Prediction.of_members(means, prediction.member_stds, prediction.constraints)
+        return with_error(moved, np.sqrt(std**2 + share * levels * self.profile), self.grid)
 
     def on_grid(self, grid: Any) -> Spread:
         """Return it at the points of another grid."""
-        factor, std = (interpolated(part, self.grid, grid) for part in (self.factor, self.std))
-        return replace(self, factor=factor, std=std, grid=grid)
+
+        def there(values: Array) -> Array:
+            return interpolated(values, self.grid, grid)
+
+        parts = there(self.factor), there(self.profile), there(self.std)
+        return Spread(*parts, grid, self.n_left_out)
 
     def __str__(self) -> str:
         """Say how large it is."""
@@ -101,7 +114,8 @@ def spread_of(
     if layout.rows != "fields" or is_frozen(backbone) or n_members < 2 or len(y) < FEWEST:
         return None
     y = y.reshape(len(y), -1)
-    as_it_is = Spread(np.ones(y.shape[1]), np.zeros(y.shape[1]), grid)
+    ones = np.ones(y.shape[1])
+    as_it_is = Spread(ones, ones, 0.0 * ones, grid, 0)
     two, full = clone(backbone), copy(backbone)
     full.spread = as_it_is
     std = left_by_members(full, X, y)
@@ -114,12 +128,18 @@ def spread_of(
     said = fitted.ask(_safe_indexing(X, some), want_cov=False)
     if said.member_means is None:
         return None
-    # Two err by what they share and half of what they do not, all by a part of it; and the variance
-    # of K of them is too small by (K - 1) / K.
-    pairs = [_usual(ratios) for ratios in _ratios(said, y[some], std, grid)]
-    factors = [(pair - 0.5 + 1.0 / n_members) * n_members / (n_members - 1) for pair in pairs]
-    factors = [max(float(factor), 1.0) ** 0.5 for factor in factors]
-    return Spread(at_points(factors, grid), std, grid, len(some))
+    between = said.member_means.var(axis=0, ddof=1)
+    squares = (y[some] - said.mean) ** 2 - std**2 - _stated(said)
+    factors, profiles = [], []
+    for _, part in grid_parts(grid):
+        # Two err by what they share and half of what they do not, all by a part of it; and the
+        # variance of K of them is too small by (K - 1) / K.
+        pair = _usual(squares[:, part].mean(axis=1), between[:, part].mean(axis=1))
+        whole = (pair - 0.5 + 1.0 / n_members) * n_members / (n_members - 1)
+        factors.append(max(whole, 1.0) ** 0.5)
+        usual = between[:, part].mean(axis=0)
+        profiles.append(usual / (usual.mean() or 1.0))
+    return Spread(at_points(factors, grid), np.concatenate(profiles), std, grid, len(some))
 
 
 def left_by_members(backbone: Backbone, X: Any, y: Array) -> Array | None:
@@ -148,21 +168,10 @@ def _n_members(regressor: Any) -> int:
     return step.get_params(deep=False).get("n_members", 1) if hasattr(step, "get_params") else 1
 
 
-def _ratios(said: Prediction, y: Array, std: Array, grid: Any) -> list[Array]:
-    """Return squared errors of fields, by component, as multiples of the variance of members."""
-    assert said.member_means is not None
-    squares = (y - said.mean) ** 2 - std**2 - _stated(said)
-    between = said.member_means.var(axis=0, ddof=1)
-    found = []
-    for _, part in grid_parts(grid):
-        sizes = between[:, part].mean(axis=1)
-        some = sizes > 0.0
-        found.append(np.maximum(squares[some, part].mean(axis=1), 0.0) / sizes[some])
-    return found
-
-
-def _usual(ratios: Array) -> float:
-    """Return the scale of squares by the likelihood of Student's t; 0 of none."""
+def _usual(squares: Array, variances: Array) -> float:
+    """Return the ratio of squared errors to variances, by Student's likelihood; 0 of none."""
+    some = variances > 0.0
+    ratios = np.maximum(squares[some], 0.0) / variances[some]
     scale = float(ratios.mean()) if len(ratios) else 0.0
     for _ in range(N_ITER if scale > 0.0 else 0):
         scale = float(np.mean((FREEDOM + 1.0) * ratios / (FREEDOM + ratios / scale)))

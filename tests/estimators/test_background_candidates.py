@@ -24,8 +24,8 @@ from skphys.estimators._candidates import LENGTHS, Affine, Kernel, Refitted
 from skphys.estimators._lifted import Seen
 from skphys.estimators._packed import boundary_batch
 from skphys.estimators._ridge import RIDGES, gaussian, matern
-from skphys.estimators._stencil_error import student
 from skphys.grids import Axis, Components, Grid
+from skphys.predictive import student
 
 SINGLE = [slice(k, k + 1) for k in range(3)]
 KERNELS = {gaussian: RBF, matern: lambda length: Matern(length, nu=2.5)}
