@@ -24,8 +24,8 @@ from skphys.estimators._candidates import LENGTHS, Affine, Kernel, Refitted
 from skphys.estimators._lifted import Seen
 from skphys.estimators._packed import boundary_batch
 from skphys.estimators._ridge import RIDGES, gaussian, matern
+from skphys.estimators._stencil_error import student
 from skphys.grids import Axis, Components, Grid
-from skphys.predictive import student
 
 SINGLE = [slice(k, k + 1) for k in range(3)]
 KERNELS = {gaussian: RBF, matern: lambda length: Matern(length, nu=2.5)}
@@ -86,6 +86,62 @@ def test_its_predictions_are_those_of_kernel_ridge_regression():
     model.fit(kernel(nodes), pca.transform(y))
     expected = pca.inverse_transform(model.predict(kernel(other, nodes)))
     np.testing.assert_allclose(found(curved(seed=1)[0]), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_a_linear_map_whose_coefficients_vary_is_kernel_ridge_regression_with_a_product(
+    monkeypatch,
+):
+    """The first feature is a parameter; the other two are a field, in units of its component."""
+    monkeypatch.setattr("skphys.estimators._ridge.RIDGES", RIDGES[3:])  # for Cholesky factors
+    X, y = curved()
+    groups, n = [slice(1, 3), slice(0, 1)], len(X)
+    found, pca = Kernel(n_inputs=3).fit(X, groups, y), PCA().fit(y)
+    other = curved(seed=1)[0]
+    size = np.linalg.norm(X[:, 1:] - X[:, 1:].mean(axis=0), 2) / np.sqrt(n)
+
+    def units(Z):
+        return (Z - X.mean(axis=0)) / [X[:, 0].std(), size, size]
+
+    def product(Z, W):
+        of_parameter = KERNELS[found.kernel](np.sqrt(found.square))(Z[:, :1], W[:, :1])
+        return of_parameter * (1.0 + Z[:, 1:] @ W[:, 1:].T)
+
+    nodes, sizes = units(X), []
+    for ridge, size_of_mode in zip(found.dual.ridges, pca.transform(y).T, strict=True):
+        alpha = min(ridge, 1e15)
+        model = make_pipeline(KernelCenterer(), KernelRidge(alpha=alpha, kernel="precomputed"))
+        model.fit(product(nodes, nodes), size_of_mode)
+        sizes.append(model.predict(product(units(other), nodes)))
+    expected = pca.inverse_transform(np.stack(sizes, axis=1))
+    np.testing.assert_allclose(found(other), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_inputs", [None, 3])
+def test_errors_grow_as_those_of_a_process_whose_mean_is_not_known(n_inputs):
+    """Universal kriging, written out: what is not known of a sample, and of each left-out one."""
+    X, y = curved(30)
+    groups = [slice(1, 3), slice(0, 1)]
+    found = Kernel(n_inputs=n_inputs).fit(X, groups, y)
+    ridge, ones = found.dual.ridges[0], np.ones(30)
+    assert np.isfinite(ridge)
+
+    def gram(Z, W):
+        curved = found.curved
+        squares = ((Z[:, None, curved] - W[:, curved]) ** 2).sum(axis=2)
+        return (1.0 + Z[:, ~curved] @ W[:, ~curved].T) * found.kernel(squares / found.square)
+
+    def variance(nodes, one):
+        K = gram(nodes, nodes) + ridge * np.eye(len(nodes))
+        k, own, constant = gram(nodes, one)[:, 0], gram(one, one)[0, 0], ones[: len(nodes)]
+        told, mean = np.linalg.solve(K, np.stack([k, constant], axis=1)).T
+        return own - k @ told + (1.0 - constant @ told) ** 2 / (constant @ mean) + ridge
+
+    nodes = found.units(X)
+    left = [variance(np.delete(nodes, i, axis=0), nodes[[i]]) for i in range(30)]
+    far = 3.0 * (curved(8, seed=1)[0] - 5.0) + 5.0
+    expected = [variance(nodes, Z[None]) / np.quantile(left, 0.95) for Z in found.units(far)]
+    np.testing.assert_allclose(found.growth(far), np.sqrt(np.maximum(expected, 1.0)), rtol=1e-5)
+    assert found.growth(far).max() > 1.5 and np.mean(found.growth(X) == 1.0) > 0.9
 
 
 @pytest.mark.parametrize("candidate", [Affine, Kernel])
@@ -217,7 +273,7 @@ def test_the_net_learns_what_is_left_of_left_out_fields():
 @pytest.mark.filterwarnings("ignore:The backbone of:UserWarning")
 def test_each_candidate_can_be_asked_for():
     X, y = bent()
-    for name in ("none", "values", "smooth", "linear", "kernel"):
+    for name in ("none", "values", "smooth", "linear", "varying", "kernel"):
         model = enforced(name).fit(X, y)
         assert model.background_.kind_ == name and list(model.background_.errors_) == [name]
         u = model.predict(X)
@@ -245,6 +301,52 @@ def test_fields_that_few_numbers_decide_need_no_net():
     assert np.abs(mean - truth).mean() < 1e-3
     held = np.abs(mean - truth)[:, 1:-1] <= 1.645 * std[:, 1:-1]
     assert 0.8 < held.mean() < 1.0
+
+
+def conducting(n, seed, size=1.0):
+    """A linear equation whose coefficient is a column: what is left of a start, and of an end."""
+    rng = np.random.default_rng(seed)
+    rate, (a, b, end) = rng.uniform(0.5, 2.0, n), size * rng.normal(size=(3, n))
+    x = GRID["x"]
+    waves = np.sin(np.pi * np.outer([1.0, 2.0], x))
+    start = a[:, None] * waves[0] + b[:, None] * waves[1]
+    later = np.exp(-rate[:, None]) * a[:, None] * waves[0]
+    later += (
+        np.exp(-4.0 * rate[:, None]) * b[:, None] * waves[1] + end[:, None] * x ** rate[:, None]
+    )
+    return np.column_stack([start, rate, end]), later
+
+
+def test_a_linear_equation_whose_coefficient_is_an_input_needs_no_net_and_carries():
+    """Starts and ends ten times as large as those of training, where a kernel knows nothing."""
+    walls = {"x": (Dirichlet(0.0), Dirichlet(Column(-1)))}
+    X, y = conducting(60, 0)
+    far, truth = conducting(40, 1, size=10.0)
+    error = {}
+    for background in ("auto", "linear", "kernel"):
+        model = BoundaryEnforcedOperator(Pupil(), walls, GRID, background=background).fit(X, y)
+        mean, std = model.predict(far, return_std=True)
+        error[background] = np.linalg.norm(mean - truth) / np.linalg.norm(truth)
+        if background == "auto":
+            assert model.background_.kind_ == "varying" and model.background_.explained_
+            held = np.mean(abs(mean - truth)[:, 1:-1] <= 1.645 * std[:, 1:-1])
+            assert 0.8 < held
+    assert error["auto"] < 1e-3 and error["linear"] > 0.05 < error["kernel"]
+
+
+def test_beyond_its_fields_a_kernel_says_that_it_knows_little():
+    X, y = bent(300)
+    model, (Z, truth) = enforced("kernel").fit(X, y), bent(100, seed=1)
+    known = model.predict_std(Z)[:, 1:-1]
+    far = Z * [1.0, 1.0, 3.0]  # a stronger source
+    x = GRID["x"]
+    truth = far[:, :1] * (1.0 - x) + far[:, 1:2] * x
+    truth += np.sin(2.0 * far[:, 2:] + far[:, :1] * far[:, 1:2]) * np.sin(np.pi * x)
+    mean, std = model.predict(far, return_std=True)
+    errors, std = abs(mean - truth)[:, 1:-1], std[:, 1:-1]
+    outside = abs(far[:, 2]) > 1.2
+    assert np.mean(errors[outside] <= 1.645 * known.mean()) < 0.1
+    assert np.mean(errors[outside] <= 1.645 * std[outside]) > 0.7
 
 
 def test_a_front_is_left_to_the_net():
