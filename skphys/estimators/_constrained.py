@@ -642,6 +642,12 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         ndarray of shape (n_samples_X, n_points, n_samples)
             Draws last, as in `GaussianProcessRegressor.sample_y`; (n_samples_X, n_samples) in a
             long table or if y was 1-D in fit.
+
+        Notes
+        -----
+        Where inequalities project draws, those of small fields are solved together, as are bounds
+        and monotone fields under one equality; others take milliseconds each, with nothing shown.
+        Ask for fewer fields at a time then, or wrap the call in ``joblib.parallel_config``.
         """
         return self._draws(X, n_samples, random_state, constraint_values=constraint_values)
 
