@@ -28,7 +28,7 @@ from skphys.estimators._conformal import (
     n_needed,
 )
 from skphys.estimators._diagram import diagram
-from skphys.estimators._error_model import ErrorModel
+from skphys.estimators._error_model import ErrorModel, warn_if_unused
 from skphys.estimators._held_out import (
     FEWEST_FIELDS,
     held_out,
@@ -129,6 +129,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
             backbone.fit(X, y, **routed)
             learned, scores = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
+            warn_if_unused(learned, backbone, layout.rows, X)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             self.__dict__.update({name: vars(seen)[name]} if name in vars(seen) else {})
