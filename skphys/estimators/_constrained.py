@@ -58,6 +58,7 @@ from skphys.predictive import (
     as_coverage,
     chain,
     final_estimator,
+    known_targets,
     seeded,
 )
 
@@ -201,9 +202,10 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         X = checked_rows(X, self.grid)
         validate_data(seen, X, skip_check_array=True)
-        y = check_array(
-            y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="y", estimator=self
-        )
+        with known_targets():
+            y = check_array(
+                y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="y", estimator=self
+            )
         if y.ndim > 2:
             raise ValueError(
                 f"y must hold one field a row, flattened in C order: y.reshape(len(y), -1); got "
@@ -273,7 +275,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         X, y = self.calibration  # type: ignore[misc]
         X = self._check_X(X, seen)
-        y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y of calibration")
+        with known_targets():
+            y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y of calibration")
         shape = layout.output_shape(X)
         if len(y) != shape[0] or y.size != np.prod(shape):
             raise ValueError(

@@ -18,7 +18,7 @@ def as_finite(name: str, values: Any) -> Floats:
     if array.size == 0:
         raise ValueError(f"{name} is empty: got an array of shape {array.shape}.")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinite values.")
+        raise ValueError(f"{name} holds NaN or infinite values; leave those rows or points out.")
     return array
 
 

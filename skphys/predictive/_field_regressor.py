@@ -19,7 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from skphys.predictive._backbone import chain
-from skphys.predictive._checks import as_coverage, as_levels
+from skphys.predictive._checks import as_coverage, as_levels, known_targets
 from skphys.predictive._intervals import band, log_density, mean_over_points, quantiles, whole
 from skphys.predictive._nets import refuse_module
 from skphys.predictive._prediction import ALL, Array, Prediction
@@ -346,7 +346,8 @@ class FieldRegressorMixin(RegressorMixin):
 
     def _check_targets(self, y: Any) -> np.ndarray:
         """Check y, and remember whether predictions are 1-D."""
-        y = validate_data(self, X="no_validation", y=y, multi_output=True)
+        with known_targets():
+            y = validate_data(self, X="no_validation", y=y, multi_output=True)
         if y.dtype.kind not in "fiu":
             y = y.astype(np.float64)
         self._target_ndim = y.ndim
