@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,6 +126,16 @@ class Hierarchy(Constraint):
 
     def _n_bottoms(self) -> int:
         """Return the number of bottom series, after a check of the table."""
+        if not hasattr(self.groups, "keys"):
+            raise TypeError(
+                f"groups must be a DataFrame, or a dict of columns, with a line for each bottom "
+                f"series; got {type(self.groups).__name__}."
+            )
+        if not isinstance(self.levels, Iterable) or isinstance(self.levels, str):
+            raise TypeError(
+                f"levels must be a list of lists of columns, such as [[], ['state']]; got "
+                f"{self.levels!r}."
+            )
         columns = {name: np.asarray(self.groups[name]) for name in self.groups}
         sizes = {name: len(column) for name, column in columns.items()}
         if len(set(sizes.values())) != 1 or not min(sizes.values()):
@@ -144,7 +154,7 @@ class Hierarchy(Constraint):
 
     def _level(self, level: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """Return the names of a level's aggregates, and to which each bottom series belongs."""
-        if isinstance(level, str):
+        if isinstance(level, str) or not isinstance(level, Iterable):
             raise ValueError(f"Each of levels is a list of columns: [{level!r}]; got {level!r}.")
         keys = self._bottoms(list(level))
         names = sorted(set(keys))

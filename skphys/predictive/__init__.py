@@ -15,6 +15,7 @@ from skphys.predictive._residual import residual_std
 
 # isort: split
 # For the other rooms of the house.
+from skphys.predictive._backbone import REGRESSOR as REGRESSOR
 from skphys.predictive._backbone import chain as chain
 from skphys.predictive._backbone import final_estimator as final_estimator
 from skphys.predictive._backbone import is_frozen as is_frozen
