@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -56,10 +57,22 @@ class Hierarchy(Constraint):
 
     @property
     def names(self) -> list[str]:
-        """Names of all series, in the order of a field: properties joined by "/"."""
+        """Names of all series, in the order of a field: properties joined by "/".
+
+        A ValueError says which name two series would have.
+        """
         self._n_bottoms()
         names = [name for level in self.levels for name in self._level(level)[0]]
-        return names + list(map("/".join, self._bottoms(list(self.groups))))
+        names += map("/".join, self._bottoms(list(self.groups)))
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            at = [k for k, name in enumerate(names) if name == twice[0]]
+            raise ValueError(
+                f"Series {at} would all be called {twice[0]!r}. Let each level and each line of "
+                f"groups occur once, by another column where lines are alike, and let no value be "
+                f"in two columns, nor hold a '/' that makes it read like two."
+            )
+        return names
 
     def summing_matrix(self) -> sparse.csr_array:
         """Return which bottom series each series sums.
