@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any
@@ -48,6 +49,28 @@ class FieldRegressorMixin(RegressorMixin):
 
     # Pipelines hand these through with metadata routing enabled.
     __metadata_request__predict = {"return_std": True, "return_cov": True}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state, with the version that writes it."""
+        from skphys import __version__
+
+        return {**super().__getstate__(), "_skphys_version": __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state over; warn if another version has written it."""
+        from skphys import __version__
+
+        state = dict(state)
+        written = state.pop("_skphys_version", __version__)
+        if written != __version__:
+            warnings.warn(
+                f"{type(self).__name__} was saved by skphys {written} and is loaded by skphys "
+                f"{__version__}, which may predict otherwise, or fail. Fit it again, or load it "
+                f"by the version that saved it.",
+                UserWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
 
     estimator: Any
     _target_ndim: int
