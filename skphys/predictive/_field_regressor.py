@@ -52,21 +52,21 @@ class FieldRegressorMixin(RegressorMixin):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, with the version that writes it."""
-        from skphys import __version__
+        import skphys
 
-        return {**super().__getstate__(), "_skphys_version": __version__}
+        return {**super().__getstate__(), "_skphys_version": skphys.__version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a state over; warn if another version has written it."""
-        from skphys import __version__
+        import skphys
 
         state = dict(state)
-        written = state.pop("_skphys_version", __version__)
-        if written != __version__:
+        written = state.pop("_skphys_version", skphys.__version__)
+        if written != skphys.__version__:
             warnings.warn(
                 f"{type(self).__name__} was saved by skphys {written} and is loaded by skphys "
-                f"{__version__}, which may predict otherwise, or fail. Fit it again, or load it "
-                f"by the version that saved it.",
+                f"{skphys.__version__}, which may predict otherwise, or fail. Fit it again, or load "
+                f"it by the version that saved it.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -72,6 +72,17 @@ def test_it_agrees_with_one_field_after_the_other(monkeypatch, scale, noise):
     )
 
 
+def test_no_field_is_left(monkeypatch):
+    """Also where more rows are violated at first than can be met together."""
+    truth, mean, covariance = fractions(1000, 0)
+    mean = mean - 0.3
+    monkeypatch.delattr(_project._Fields, "_one_by_one")
+    values = truth @ ROWS.T
+    u = project(Gaussian(mean, Dense(covariance)), np.eye(6), 0.0, np.inf, ROWS, values)
+    np.testing.assert_allclose(u @ ROWS.T, values, rtol=1e-12)
+    assert (u >= 0).all() and ((mean < 0).sum(axis=1) > 3).mean() > 0.2
+
+
 def test_species_of_elements_that_are_not_there():
     """Three points at zero, where equalities leave them, and bounds, no choice."""
     truth, mean, covariance = fractions(20, 3)

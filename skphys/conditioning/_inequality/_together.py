@@ -20,6 +20,7 @@ ROUNDS, REFINEMENTS = 24, 2
 WRONG = 1e-10  # a share of the largest multiplier that may have the wrong sign
 DEPENDENT = 1e-13  # a share of the largest singular value below which rows depend on each other
 MET = 100.0  # roundings that may be left of active rows
+BLAME = 1e8  # the multiplier of what a row misses
 CHUNK = 1 << 20  # entries of the matrices that are solved at once: 8 MiB
 
 
@@ -152,7 +153,8 @@ def _nearest(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the nearest fields with their active rows at the bounds, and the multipliers.
 
-    Also whether these rows are met: more may be active than can be met together.
+    Also whether these rows are met. More may be active than can be met together; what is missing
+    of them then says which to let go.
     """
     on = (side != 0) & (posed.scale > 0)
     target = np.where(on, np.where(side > 0, posed.low, posed.high), 0.0)
@@ -164,7 +166,8 @@ def _nearest(
         field = posed.mean + _times(posed.root, v[:, : A.shape[1]])
         missing = posed.missing(A, field, v, target) * on
     met = np.abs(missing) <= MET * posed.rounding * posed.scale
-    return field, _times(inverse.transpose(0, 2, 1), v), met.all(axis=1)
+    w = _times(inverse.transpose(0, 2, 1), v) + np.where(met, 0.0, BLAME * missing)
+    return field, w, met.all(axis=1)
 
 
 def _snapped(A: np.ndarray, posed: _Posed, side: np.ndarray, field: np.ndarray) -> np.ndarray:
