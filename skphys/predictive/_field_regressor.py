@@ -65,8 +65,8 @@ class FieldRegressorMixin(RegressorMixin):
         if written != skphys.__version__:
             warnings.warn(
                 f"{type(self).__name__} was saved by skphys {written} and is loaded by skphys "
-                f"{skphys.__version__}, which may predict otherwise, or fail. Fit it again, or load "
-                f"it by the version that saved it.",
+                f"{skphys.__version__}, which may predict otherwise, or fail. Fit it again, or "
+                f"load it by the version that saved it.",
                 UserWarning,
                 stacklevel=2,
             )
