@@ -17,6 +17,7 @@ from skphys.constraints._values import (
     FieldTable,
     columns_of,
     noise_error,
+    numeric,
     one_a_field,
     resolve_value,
 )
@@ -235,7 +236,8 @@ class Statement:
         if callable(spec) or columns_of(spec, self.constraint.noise_rules):
             return self._noise_in(table)
         members = [fields] if fields is None or fields.ndim == 2 else fields
-        noise = np.asarray(self.constraint.noise_std(members[0], self.grid), dtype=np.float64)
+        name = f"noise of constraint {self.name!r}"
+        noise = numeric(self.constraint.noise_std(members[0], self.grid), name)
         if noise.ndim == 2 and len(members) > 1:
             square = sum(np.square(self.constraint.noise_std(m, self.grid)) for m in members)
             noise = np.sqrt(square / len(members))

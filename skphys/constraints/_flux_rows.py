@@ -56,7 +56,7 @@ def operator_matrix(operator: Any, volumes: ControlVolumes) -> csr_array:
 
 
 def _matrix(operator: Any, volumes: ControlVolumes) -> csr_array:
-    if hasattr(operator, "matrix"):
+    if hasattr(operator, "matrix") and not isinstance(operator, type):
         operator = operator.matrix(volumes)
     try:
         matrix = csr_array(operator, dtype=np.float64)

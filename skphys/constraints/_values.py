@@ -77,7 +77,7 @@ class FieldTable:
 
     def numbers(self, key: str | int, name: str = "") -> np.ndarray:
         """Return a column as float64, NaN where a value is missing."""
-        return _numeric(self.column(key), name or f"column {key!r}")
+        return numeric(self.column(key), name or f"column {key!r}")
 
 
 def find_column(X: Any, key: str | int, feature_names: Any = None) -> int:
@@ -161,7 +161,8 @@ def _ndim(shapes: Shapes) -> int:
     return max(len(shape) for shape in shapes)
 
 
-def _numeric(values: Any, name: str) -> np.ndarray:
+def numeric(values: Any, name: str) -> np.ndarray:
+    """Return a float array, NaN where values are missing, or say whose values are no numbers."""
     try:
         array = np.asarray(values)
         if array.dtype.kind == "O" and array.ndim:
@@ -182,7 +183,7 @@ def _shaped(array: np.ndarray, shapes: Shapes) -> np.ndarray | None:
 
 def one_a_field(values: Any, n_fields: int, shapes: Shapes, name: str) -> np.ndarray:
     """Return values that come with X as (n_samples or 1, *shape), or say what was expected."""
-    array = _numeric(values, name)
+    array = numeric(values, name)
     if array.ndim == 0:
         return array.reshape(1, 1)
     if array.ndim == 1 and array.shape[0] == n_fields:
@@ -199,7 +200,7 @@ def one_a_field(values: Any, n_fields: int, shapes: Shapes, name: str) -> np.nda
 
 
 def _for_all_fields(spec: Any, shapes: Shapes, name: str) -> np.ndarray:
-    array = _numeric(spec, name)
+    array = numeric(spec, name)
     shaped = _shaped(array[None], shapes) if array.ndim else array.reshape(1, 1)
     if shaped is not None:
         return shaped

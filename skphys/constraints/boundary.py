@@ -316,7 +316,13 @@ class BoundaryConstraint(Constraint):
         """
         condition = self._checked()
         parameters = type(condition), self.axis, self.face, self.component, condition.order
-        corners = tuple((axis, side) for axis, side in self.corners)
+        try:
+            corners = tuple((axis, side) for axis, side in self.corners)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"corners must be pairs (axis, face), such as [('y', 'left')]; got "
+                f"{self.corners!r}."
+            ) from error
         stated = *parameters, corners, *map(_compared, condition.coefficients())
         made = self._made
         if made is None or made[0] is not grid or made[1] != stated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import Any
 
@@ -180,7 +180,9 @@ class DivergenceFree(Constraint):
             yield where, matrices, part.names.index(own)
 
     def _names(self) -> list[str]:
-        names = [self.components] if isinstance(self.components, str) else list(self.components)
+        given: Any = self.components
+        several = isinstance(given, Iterable) and not isinstance(given, str)
+        names = list(given) if several else [given]
         if len(set(names)) != len(names) or len(names) < 2:
             raise ValueError(
                 f"components must name the components of the velocity, each once, at least two, "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skphys.constraints._values import numeric
 from skphys.constraints.base import Constraint
 from skphys.grids import Grid
 
@@ -62,7 +63,7 @@ class LinearEquality(Constraint):
         ValueError
             If the width of `G` is not the grid's number of points.
         """
-        G = self.G if sparse.issparse(self.G) else np.atleast_2d(np.asarray(self.G, float))
+        G = self.G if sparse.issparse(self.G) else np.atleast_2d(numeric(self.G, "G"))
         if G.ndim != 2 or G.shape[1] != grid.n_points:
             raise ValueError(
                 f"G has shape {G.shape}, but the grid has {grid.n_points} points; pass one column "

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 
+from skphys.constraints._values import numeric
 from skphys.grids import ControlVolumes
 
 
@@ -89,7 +90,7 @@ class AdvectiveFlux(LinearFlux):
 
     def _normal(self, volumes: ControlVolumes) -> np.ndarray:
         """Return the velocity in the positive direction of each face."""
-        velocity = np.asarray(self.velocity, dtype=np.float64)
+        velocity = numeric(self.velocity, "velocity")
         n_faces = volumes.n_faces
         if velocity.shape == (n_faces,):
             return velocity
@@ -153,7 +154,7 @@ class DiffusiveFlux(LinearFlux):
         csr_array of shape (n_faces, n_cells)
             Empty rows on the boundary.
         """
-        diffusivity = np.asarray(self.diffusivity, dtype=np.float64)
+        diffusivity = numeric(self.diffusivity, "diffusivity")
         n_faces = volumes.n_faces
         if diffusivity.shape not in {(), (n_faces,)} or not (diffusivity >= 0).all():
             raise ValueError(

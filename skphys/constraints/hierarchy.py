@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,22 @@ class Hierarchy(Constraint):
 
     @property
     def names(self) -> list[str]:
-        """Names of all series, in the order of a field: properties joined by "/"."""
+        """Names of all series, in the order of a field: properties joined by "/".
+
+        A ValueError says which name two series would have.
+        """
         self._n_bottoms()
         names = [name for level in self.levels for name in self._level(level)[0]]
-        return names + list(map("/".join, self._bottoms(list(self.groups))))
+        names += map("/".join, self._bottoms(list(self.groups)))
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            at = [k for k, name in enumerate(names) if name == twice[0]]
+            raise ValueError(
+                f"Series {at} would all be called {twice[0]!r}. Let each level and each line of "
+                f"groups occur once, by another column where lines are alike, and let no value be "
+                f"in two columns, nor hold a '/' that makes it read like two."
+            )
+        return names
 
     def summing_matrix(self) -> sparse.csr_array:
         """Return which bottom series each series sums.
@@ -126,6 +139,16 @@ class Hierarchy(Constraint):
 
     def _n_bottoms(self) -> int:
         """Return the number of bottom series, after a check of the table."""
+        if not hasattr(self.groups, "keys"):
+            raise TypeError(
+                f"groups must be a DataFrame, or a dict of columns, with a line for each bottom "
+                f"series; got {type(self.groups).__name__}."
+            )
+        if not isinstance(self.levels, Iterable) or isinstance(self.levels, str):
+            raise TypeError(
+                f"levels must be a list of lists of columns, such as [[], ['state']]; got "
+                f"{self.levels!r}."
+            )
         columns = {name: np.asarray(self.groups[name]) for name in self.groups}
         sizes = {name: len(column) for name, column in columns.items()}
         if len(set(sizes.values())) != 1 or not min(sizes.values()):
@@ -144,7 +167,7 @@ class Hierarchy(Constraint):
 
     def _level(self, level: Sequence[str]) -> tuple[list[str], np.ndarray]:
         """Return the names of a level's aggregates, and to which each bottom series belongs."""
-        if isinstance(level, str):
+        if isinstance(level, str) or not isinstance(level, Iterable):
             raise ValueError(f"Each of levels is a list of columns: [{level!r}]; got {level!r}.")
         keys = self._bottoms(list(level))
         names = sorted(set(keys))

@@ -68,19 +68,19 @@ class OverStep(Constraint):
     def __getattr__(self, name: str) -> Any:
         """Return a value of the law that is meant, such as its inflow."""
         law = vars(self).get("law")
-        if law is not None and name in law.value_parameters:
+        if isinstance(law, Constraint) and name in law.value_parameters:
             return getattr(law, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def value_parameters(self) -> tuple[str, ...]:  # type: ignore[override]
         """Those of the law, and the field before the step."""
-        return (*self.law.value_parameters, "input_field")
+        return (*self._linear().value_parameters, "input_field")
 
     @property
     def noise(self) -> Any:
         """That of the law."""
-        return self.law.noise
+        return getattr(self.law, "noise", 0.0)
 
     def rows(self, grid: Space) -> sparse.csr_array:
         """Return what the law's rows say of the field after the step.
@@ -213,12 +213,23 @@ class OverStep(Constraint):
         kept = self._stated(grid)[2]
         return error[..., kept] if error.shape[-1] == kept.size else error
 
+    def _linear(self) -> Constraint:
+        """Return the law, after a check of it."""
+        if not isinstance(self.law, Constraint):
+            raise TypeError(
+                f"law must be a linear constraint (an instance, not a class), such as a "
+                f"ConservationLaw; got {self.law!r}."
+            )
+        return self.law
+
     def _both(self, grid: Any) -> Any:
         """Return the grid of the field before and the field after the step."""
         if isinstance(grid, Components):
             return Components(**{name: self._both(part) for name, part in grid.grids.items()})
         if not isinstance(grid, Grid):
             raise TypeError(f"OverStep needs a Grid or Components; got {type(grid).__name__}.")
+        if not isinstance(self.time, str):
+            raise TypeError(f"time must be a name for the axis of time; got {self.time!r}.")
         if self.time in grid.names:
             raise ValueError(
                 f"The grid of one step has an axis {self.time!r} already; give OverStep the grid "
@@ -236,12 +247,7 @@ class OverStep(Constraint):
 
     def _stated(self, grid: Any) -> tuple[Any, Any, np.ndarray]:
         """Return the rows on the field before and after the step, and which of the law's remain."""
-        if not isinstance(self.law, Constraint):
-            raise TypeError(
-                f"law must be a linear constraint, such as a ConservationLaw; got "
-                f"{type(self.law).__name__}."
-            )
-        rows = sparse.csr_array(self.law.rows(self._both(grid)))
+        rows = sparse.csr_array(self._linear().rows(self._both(grid)))
         after = self._after(grid)
         kept = np.asarray(abs(rows[:, np.flatnonzero(after)]).sum(axis=1)).ravel() > 0
         if not kept.any():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from skphys.constraints import BOTH, ConstraintSet, boundary_constraints
 from skphys.estimators._backbone import tell_grid
@@ -17,7 +17,7 @@ from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._named_boundary import named_faces, only_projects, with_face
 from skphys.estimators._regridded import RegriddedBackground
 from skphys.grids import Components, Grid, Mesh
-from skphys.predictive import Prediction
+from skphys.predictive import REGRESSOR, Prediction
 
 AUTO = "auto"
 PROJECT = "project"
@@ -179,13 +179,13 @@ class BoundaryEnforcedOperator(Constrained):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "estimator": [HasMethods(["fit", "predict"])],
+        "estimator": [REGRESSOR],
         "boundary": [Mapping, None],
         "grid": [Grid, Mesh, Components, None],
         "method": [StrOptions({"auto", "kernel", "kernel_block", "lift", "project"})],
         "background": [
             StrOptions({"auto", "none", "values", "smooth", "linear", "varying", "kernel"}),
-            HasMethods(["fit", "predict"]),
+            REGRESSOR,
         ],
         "members": [StrOptions({"moments", "each"})],
         "uncertainty": [StrOptions({"auto", "stated", "residual"})],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from sklearn.base import _fit_context, clone
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from skphys.constraints import (
     Constraint,
@@ -21,6 +21,7 @@ from skphys.estimators._error_model import NAMES, ErrorModel
 from skphys.estimators._projected import POSTERIORS
 from skphys.estimators._through import TrainedThrough, check_trainable
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
+from skphys.predictive import REGRESSOR
 
 
 class ConservationConstrainedRegressor(Constrained):
@@ -135,7 +136,7 @@ default="auto"
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "estimator": [HasMethods(["fit", "predict"])],
+        "estimator": [REGRESSOR],
         "constraints": [
             Constraint,
             InequalityConstraint,

@@ -28,7 +28,7 @@ from skphys.estimators._conformal import (
     n_needed,
 )
 from skphys.estimators._diagram import diagram
-from skphys.estimators._error_model import ErrorModel
+from skphys.estimators._error_model import ErrorModel, warn_if_unused
 from skphys.estimators._held_out import (
     FEWEST_FIELDS,
     held_out,
@@ -59,6 +59,7 @@ from skphys.predictive import (
     as_coverage,
     chain,
     final_estimator,
+    known_targets,
     seeded,
 )
 
@@ -130,6 +131,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
             backbone.fit(X, y, **routed)
             learned, scores = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
+            warn_if_unused(learned, backbone, layout.rows, X)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             self.__dict__.update({name: vars(seen)[name]} if name in vars(seen) else {})
@@ -201,9 +203,10 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         X = checked_rows(X, self.grid)
         validate_data(seen, X, skip_check_array=True)
-        y = check_array(
-            y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="y", estimator=self
-        )
+        with known_targets():
+            y = check_array(
+                y, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name="y", estimator=self
+            )
         if y.ndim > 2:
             raise ValueError(
                 f"y must hold one field a row, flattened in C order: y.reshape(len(y), -1); got "
@@ -286,7 +289,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         X, y = self.calibration  # type: ignore[misc]
         X = self._check_X(X, seen)
-        y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y of calibration")
+        with known_targets():
+            y = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y of calibration")
         shape = layout.output_shape(X)
         if len(y) != shape[0] or y.size != np.prod(shape):
             raise ValueError(
@@ -656,6 +660,12 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         ndarray of shape (n_samples_X, n_points, n_samples)
             Draws last, as in `GaussianProcessRegressor.sample_y`; (n_samples_X, n_samples) in a
             long table or if y was 1-D in fit.
+
+        Notes
+        -----
+        Where inequalities project draws, those of small fields are solved together, as are bounds
+        and monotone fields under one equality; others take milliseconds each, with nothing shown.
+        Ask for fewer fields at a time then, or wrap the call in ``joblib.parallel_config``.
         """
         return self._draws(X, n_samples, random_state, constraint_values=constraint_values)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import (
     _check_feature_names,
@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 
 from skphys.estimators._random import set_random_states
 from skphys.predictive import (
+    REGRESSOR,
     FieldRegressorMixin,
     Prediction,
     are_constraints_imposed,
@@ -101,7 +102,7 @@ class EnsembleRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "predict"])],
+        "estimator": [REGRESSOR],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "bootstrap": ["boolean"],
         "n_jobs": [Integral, None],

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
 from skphys.conditioning import (
     Covariance,
@@ -31,7 +32,8 @@ from skphys.estimators._lines import Lines, follow_law, lines_of
 from skphys.estimators._moved_members import has_points, move_members, moved_spread, some_members
 from skphys.estimators._on_grid import interpolated
 from skphys.estimators._parts import RARITY, SCALES, Part, Score, stated_std, unit_correlation
-from skphys.predictive import Prediction
+from skphys.estimators._warn import warn_user
+from skphys.predictive import Prediction, predict_distribution
 
 NAMES: dict[str, dict[str, Any]] = {
     "auto": {},
@@ -73,7 +75,8 @@ class ErrorModel(BaseErrorModel):
     correlation_length : float, dict of str to float or None, default=None
         In place of a learned correlation: distance, in units of the axis, over which errors stay
         alike, by ``exp(-distance / correlation_length)``. A number serves a grid with one axis, a
-        dict gives lengths by axis.
+        dict gives lengths by axis. A covariance that the backbone states along the field, as a
+        Gaussian process does, is left as it is, and fit warns.
     displacement : "auto", float or None, default="auto"
         How far fields are displaced: "auto" is learned from held-out data, without them not at
         all; a number is the standard deviation, in parts of the axis' length; None is not at all.
@@ -199,6 +202,12 @@ class ErrorModel(BaseErrorModel):
     def correlated(self) -> bool:  # type: ignore[override]
         """Whether errors are correlated along an axis."""
         return self.correlation_length is not None or self.correlation_ is not None
+
+    def leaves_out_length(self, said: Prediction) -> bool:
+        """Say whether the covariance is what is stated, and `correlation_length` has no effect."""
+        stated = said.cov is not None and said.member_means is None
+        as_stated = all(part.as_stated and not part.alone for part in self.parts_ or ())
+        return stated and as_stated
 
     def fit(self, held_out: Sequence[HeldOut]) -> ErrorModel:
         """Return an error model that has learned from held-out fields.
@@ -498,6 +507,20 @@ def gaussians(prediction: Prediction, members: str, independent: Independent) ->
     if prediction.std is not None:
         return [Gaussian(prediction.mean, independent(_once(prediction.std) ** 2))]
     return [Gaussian(prediction.mean, independent(np.ones(prediction.mean.shape[-1])))]
+
+
+def warn_if_unused(errors: Any, backbone: Any, rows: str, X: Any) -> None:
+    """Warn if a correlation length is given, but the covariance is what a backbone states."""
+    if not isinstance(errors, ErrorModel) or errors.correlation_length is None:
+        return
+    said = predict_distribution(backbone, _safe_indexing(X, [0]), rows=rows)
+    if errors.leaves_out_length(said):
+        warn_user(
+            "correlation_length has no effect here: the backbone states a covariance, which says "
+            "itself how far errors stay alike. Leave it out, or give ErrorModel("
+            "covariance='residual', correlation_length=...), which takes the size of held-out "
+            "errors in place of what is stated."
+        )
 
 
 def _likeliest(parts: Sequence[Part]) -> Part:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.utils import _safe_indexing, check_random_state, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import (
     _check_method_params,
     _num_samples,
@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 from skphys.estimators._random import set_random_states
 from skphys.grids import Grid
 from skphys.predictive import (
+    REGRESSOR,
     FieldRegressorMixin,
     Prediction,
     fit_backbone,
@@ -89,7 +90,7 @@ class PointwiseRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator)
     """
 
     _parameter_constraints: dict = {
-        "estimator": [HasMethods(["fit", "predict"])],
+        "estimator": [REGRESSOR],
         "grid": [Grid, None],
         "max_rows": [Interval(Integral, 1, None, closed="left"), None],
         "random_state": ["random_state"],

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_method_params,
     check_consistent_length,
@@ -32,6 +32,7 @@ from skphys.estimators._stepper import NothingStatedError, Stepper, do_persist, 
 from skphys.estimators._steps import Rollouts, Steps, stacked, training_range
 from skphys.grids import Components, Grid, Mesh
 from skphys.predictive import (
+    REGRESSOR,
     FieldRegressorMixin,
     Prediction,
     final_estimator,
@@ -143,7 +144,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "estimator": [HasMethods(["fit", "predict"])],
+        "estimator": [REGRESSOR],
         "n_steps": [Interval(Integral, 1, None, closed="left"), None],
         "constraints": [
             Constraint,

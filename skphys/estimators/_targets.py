@@ -208,8 +208,24 @@ def _cause(constraint: Any, layout: Layout, X: Any, y: np.ndarray) -> str:
             "and the order of the stencil"
         )
     else:
-        check = "Check the values, the grid's coordinates and the quadrature, or give it a noise"
+        rule = ", the grid's coordinates and the quadrature" if _is_integral(constraint) else ""
+        check = f"Check the values{rule or ' and the rows'}{_remedy(constraint)}"
     return f"{check}; and that no transformer or target transform sits outside. {outermost}"
+
+
+def _is_integral(constraint: Any) -> bool:
+    return hasattr(getattr(constraint, "law", constraint), "quadrature")
+
+
+def _remedy(constraint: Any) -> str:
+    """Say what noise would help: one, where none is stated, or a larger one."""
+    if not {"noise", "law__noise"} & set(constraint.get_params()):
+        return ""
+    noise = constraint.noise
+    none = not isinstance(noise, str) and not callable(noise) and not np.any(noise)
+    if none:
+        return ", or give it a noise"
+    return ", or give it a larger noise: three times its own does not explain this"
 
 
 def _standardised(columns: np.ndarray) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -292,7 +292,8 @@ class Grid:
         """Names of the axes to integrate over, in grid order."""
         if over is None:
             return self.names
-        wanted = [over] if isinstance(over, str) else list(over)
+        several = isinstance(over, Iterable) and not isinstance(over, str)
+        wanted = list(over) if several else [over]
         if not wanted or len(set(wanted)) < len(wanted):
             raise ValueError(
                 f"over must name one or more different axes of {list(self.names)}, got {over!r}; "

@@ -21,7 +21,7 @@ from skphys.grids._mesh_checks import (
     as_normals,
     as_positive,
 )
-from skphys.grids._simplices import simplex_cells
+from skphys.grids._simplices import simplex_cells, simplex_vertices
 
 
 class Mesh:
@@ -110,7 +110,12 @@ class Mesh:
 
     @classmethod
     def from_simplices(
-        cls, vertices: Any, simplices: Any, t: Any = None, boundary: Any = None
+        cls,
+        vertices: Any,
+        simplices: Any,
+        t: Any = None,
+        boundary: Any = None,
+        location: str = "cells",
     ) -> Mesh:
         """Build a mesh of segments, triangles or tetrahedra.
 
@@ -124,12 +129,23 @@ class Mesh:
             Time levels.
         boundary : dict, default=None
             The parts of the boundary by name, as in `Mesh`.
+        location : {"cells", "vertices"}, default="cells"
+            Where the field has its values: averages of cells, or values at vertices with the field
+            linear between them, as finite elements have it. The volume of a vertex is then its
+            lumped mass, an equal part of each simplex around it, so that the integral is exact;
+            faces lie between these parts, and where they end. They have no middles, and there is no
+            `boundary`: vertices on it are values of the field, which a `LinearEquality` states.
 
         Returns
         -------
         Mesh
             With centroids, volumes, faces, their middles, areas and normals. The outside is always
             the neighbour of a face, so fluxes through the boundary count positive outwards.
+
+        Raises
+        ------
+        ValueError
+            If simplices are flat or overlap, or a vertex is in none.
 
         Examples
         --------
@@ -144,7 +160,16 @@ class Mesh:
         >>> mesh.face_points[mesh.boundary["left"]]
         array([[0. , 0.5]])
         """
-        return cls(**simplex_cells(vertices, simplices), t=t, boundary=boundary)
+        if location not in ("cells", "vertices"):
+            raise ValueError(f"location must be 'cells' or 'vertices'; got {location!r}.")
+        if location == "cells":
+            return cls(**simplex_cells(vertices, simplices), t=t, boundary=boundary)
+        if boundary is not None:
+            raise ValueError(
+                "boundary needs location='cells': with values at the vertices, those on the "
+                "boundary are values of the field; state them by a LinearEquality."
+            )
+        return cls(**simplex_vertices(vertices, simplices), t=t)
 
     @property
     def centres(self) -> Vector:

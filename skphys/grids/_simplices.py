@@ -18,23 +18,66 @@ def simplex_cells(vertices: Any, simplices: Any) -> dict[str, Any]:
     ``lambda`` the corner's barycentric coordinate; it points outwards, in any dimension.
     """
     vertices, simplices = _checked(vertices, simplices)
+    volumes, vectors = _measured(vertices, simplices)
+    cell, neighbour, corner, facets = _facets(simplices)
+    vectors, centres = vectors[cell, corner], vertices[simplices].mean(axis=1)
+    _require_sides(centres, cell, neighbour, vectors)
+    return {
+        "points": centres,
+        "volumes": volumes,
+        "faces": np.column_stack([cell, neighbour]),
+        **_split(vectors),
+        "face_points": vertices[facets].mean(axis=1),
+    }
+
+
+def simplex_vertices(vertices: Any, simplices: Any) -> dict[str, Any]:
+    """Return the arguments of a Mesh whose volumes lie around the vertices: the median dual.
+
+    Each simplex gives an equal part of its volume to each corner. The area vector between the parts
+    of two corners is the difference of those of the facets opposite them, over ``n_dims * (n_dims +
+    1)``; with an equal part of each facet on the boundary they close each volume.
+    """
+    vertices, simplices = _checked(vertices, simplices)
+    volumes, vectors = _measured(vertices, simplices)
+    cell, neighbour, corner, facets = _facets(simplices)
+    _require_sides(vertices[simplices].mean(axis=1), cell, neighbour, vectors[cell, corner])
+    n_dims, ends = vertices.shape[1], np.triu_indices(vertices.shape[1] + 1, 1)
+    pairs = np.stack([simplices[:, end].ravel() for end in ends], axis=1)
+    across = (vectors[:, ends[0]] - vectors[:, ends[1]]).reshape(-1, n_dims)
+    across *= np.where(pairs[:, :1] < pairs[:, 1:], 1.0, -1.0) / (n_dims * (n_dims + 1))
+    edges, number = np.unique(np.sort(pairs, axis=1), axis=0, return_inverse=True)
+    inner = np.zeros((len(edges), n_dims))
+    np.add.at(inner, number.ravel(), across)
+    outer, walls = neighbour < 0, facets[neighbour < 0].ravel()
+    outward = np.repeat(vectors[cell, corner][outer] / n_dims, n_dims, axis=0)
+    parts = np.bincount(simplices.ravel(), np.repeat(volumes / (n_dims + 1), n_dims + 1))
+    if len(parts) < len(vertices) or not parts.all():
+        raise ValueError(
+            "vertices that no simplex has carry no part of a volume; leave them, and their values, "
+            "out."
+        )
+    return {
+        "points": vertices,
+        "volumes": parts,
+        "faces": np.concatenate([edges, np.column_stack([walls, np.full(len(walls), -1)])]),
+        **_split(np.concatenate([inner, outward])),
+    }
+
+
+def _measured(vertices: Vector, simplices: NDArray[np.intp]) -> tuple[Vector, Vector]:
+    """Return the volumes, and the area vectors of the facets opposite each corner."""
     corners = vertices[simplices]
     edges = corners[:, 1:] - corners[:, :1]
     volumes = np.abs(np.linalg.det(edges)) / math.factorial(vertices.shape[1])
     _require_volume(volumes, edges)
-    vectors = _area_vectors(edges, volumes)
-    cell, neighbour, corner, facets = _facets(simplices)
-    vectors = vectors[cell, corner]
-    _require_sides(corners.mean(axis=1), cell, neighbour, vectors)
+    return volumes, _area_vectors(edges, volumes)
+
+
+def _split(vectors: Vector) -> dict[str, Vector]:
+    """Split area vectors."""
     areas = np.linalg.norm(vectors, axis=-1)
-    return {
-        "points": corners.mean(axis=1),
-        "volumes": volumes,
-        "faces": np.column_stack([cell, neighbour]),
-        "areas": areas,
-        "normals": vectors / areas[:, None],
-        "face_points": vertices[facets].mean(axis=1),
-    }
+    return {"areas": areas, "normals": vectors / areas[:, None]}
 
 
 def _area_vectors(edges: Vector, volumes: Vector) -> Vector:

@@ -144,7 +144,8 @@ class XarrayFields(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataArray or Dataset
-            Fields on the points of `fit`.
+            Fields on the points of `fit`. After a DataArray another may have any name, such as the
+            numbers of regions.
 
         Returns
         -------
@@ -159,6 +160,8 @@ class XarrayFields(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "grid_")
         found = []
         given = _variables(X)
+        if not self.is_dataset_ and len(given) == 1:
+            given = dict(zip(self._like, given.values(), strict=True))
         for name, like in self._like.items():
             if name not in given:
                 raise ValueError(f"X lacks the variable {name!r} that fit has seen.")

@@ -188,7 +188,7 @@ class CoverageDisplay:
             The truth, one field a row. Without rows there are no bands.
         y_pred : dict of str to (mean, std), or one such pair
             Predictions by model, in the shape of `y_true`; a pair is called "prediction". Points
-            with ``std == 0`` whose truth equals the mean to rounding are known, and left out.
+            whose ``std`` is 0, and whose truth is the mean, to rounding are known, and left out.
         levels : array-like of shape (n_levels,), default=None
             Nominal coverages between 0 and 1; None is 0.01, 0.02, ..., 0.99.
         coverage : float, default=0.9

@@ -91,7 +91,7 @@ def calibration_error(y_true: Any, mean: Any, std: Any) -> float:
     whatever field they belong to. It is not a proper score, since wide intervals can make up for
     narrow ones elsewhere: choose models by `crps` or `gaussian_nll`, and look at this one after.
 
-    Points with ``std == 0`` whose truth equals the mean to rounding are known, and left out. If
+    Points whose ``std`` is 0, and whose truth is the mean, to rounding are known, and left out. If
     there are no others, the error is 0.
 
     References

@@ -18,7 +18,7 @@ def as_finite(name: str, values: Any) -> Floats:
     if array.size == 0:
         raise ValueError(f"{name} is empty: got an array of shape {array.shape}.")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinite values.")
+        raise ValueError(f"{name} holds NaN or infinite values; leave those rows or points out.")
     return array
 
 
@@ -46,8 +46,17 @@ def as_gaussian(y_true: Any, mean: Any, std: Any) -> tuple[Floats, Floats, Float
 
 
 def known_points(truth: Floats, mean: Floats, std: Floats) -> tuple[Flags, Flags]:
-    """Say which points claim to be known (``std == 0``) and are right to rounding, and are not."""
-    slack = 1e-12 * np.maximum(np.abs(truth), np.abs(mean))
-    right = np.abs(truth - mean) <= slack
-    known = std == 0.0
-    return known & right, known & ~right
+    """Say which points are known, ``std`` and error being rounding, and which falsely claim to be.
+
+    Where a law determines a point, rounding decides whether its ``std`` is 0 or next to it.
+    """
+    slack = rounding(np.maximum(np.abs(truth), np.abs(mean)))
+    known = (std <= slack) & (np.abs(truth - mean) <= slack)
+    return known, (std == 0.0) & ~known
+
+
+def rounding(size: Floats) -> Floats:
+    """Return what is rounding in values of this size: in part of each, in part of its field."""
+    points = tuple(range(size.ndim))[1 if size.ndim > 1 else 0 :]
+    largest = size.max(axis=points, keepdims=True)
+    return np.asarray(1e-12 * size + 1e-14 * largest)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.special import erf
 
-from skphys.metrics._checks import as_alike, as_finite, as_gaussian, known_points
+from skphys.metrics._checks import as_alike, as_finite, as_gaussian, known_points, rounding
 
 
 def gaussian_nll(y_true: Any, mean: Any, std: Any) -> float:
@@ -36,9 +36,10 @@ def gaussian_nll(y_true: Any, mean: Any, std: Any) -> float:
 
     Notes
     -----
-    A point with ``std == 0`` claims to be known. Where the truth equals the mean to rounding, as
-    at a node whose value is prescribed, the point is left out of the average; where it does not,
-    the score is infinite. If all points are known and right, the score is ``-inf``.
+    A point with ``std == 0`` claims to be known. Where the truth equals the mean to rounding, and
+    ``std`` is no more, as at a node whose value is prescribed, the point is left out of the
+    average; with ``std == 0`` elsewhere the score is infinite. Rounding is 1e-12 of the value, and
+    1e-14 of the largest in its row. If all points are known and right, the score is ``-inf``.
 
     Examples
     --------
@@ -178,8 +179,7 @@ def coverage(y_true: Any, lower: Any, upper: Any, *, simultaneous: bool = False)
     lower, upper : array-like of the same shape
         The intervals, ends included, as `predict_interval` returns them.
     simultaneous : bool, default=False
-        Count fields, one a row, all of whose points lie within their intervals. Ends are then taken
-        to rounding, 1e-12 of the field's largest value, as known points have no width.
+        Count fields, one a row, all of whose points lie within their intervals.
 
     Returns
     -------
@@ -190,6 +190,13 @@ def coverage(y_true: Any, lower: Any, upper: Any, *, simultaneous: bool = False)
     ------
     ValueError
         If shapes differ, a value is not finite, or a lower end is above its upper end.
+
+    Notes
+    -----
+    Ends are taken to rounding, 1e-12 of the value and 1e-14 of the largest in its row: a point that
+    a law determines has an interval next to no width, and counts as held where that is the truth.
+    Such points say nothing of how well intervals are calibrated; leave them out, by
+    ``upper - lower``, to know it of the others.
 
     Examples
     --------
@@ -204,18 +211,19 @@ def coverage(y_true: Any, lower: Any, upper: Any, *, simultaneous: bool = False)
         raise ValueError("lower must not be above upper; are the two swapped?")
     if simultaneous:
         return float(np.mean(fields_inside(truth, low, high)))
-    return float(np.mean((low <= truth) & (truth <= high)))
+    return float(np.mean(points_inside(truth, low, high)))
 
 
 def fields_inside(truth: Any, low: Any, high: Any) -> Any:
     """Say of each row whether all its points are within their intervals to rounding, unchecked."""
-    return points_inside(truth, low, high).all(axis=1)
+    each = (np.reshape(part, (len(part), -1)) for part in (truth, low, high))
+    return points_inside(*each).all(axis=1)
 
 
 def points_inside(truth: Any, low: Any, high: Any) -> Any:
-    """Say of each row's points whether they are within their intervals to rounding, unchecked."""
-    truth, low, high = (np.reshape(each, (len(each), -1)) for each in (truth, low, high))
-    slack = 1e-12 * np.abs(truth).max(axis=1, keepdims=True)
+    """Say of each point whether it is within its interval to rounding, unchecked."""
+    truth = np.asarray(truth)
+    slack = rounding(np.abs(truth))
     return (low - slack <= truth) & (truth <= high + slack)
 
 

@@ -26,7 +26,7 @@ from skphys.neural._layout import (
 from skphys.neural._net_regressor import FLOATS, POSITIVE, TRAINING, NetRegressor
 from skphys.neural._precision import offsets_of, warn_if_coarse
 from skphys.neural._recipes import RECIPES
-from skphys.predictive import FieldRegressorMixin, Prediction
+from skphys.predictive import FieldRegressorMixin, Prediction, known_targets
 
 
 class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
@@ -330,7 +330,8 @@ class FNORegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
                 f"{y.shape}. Use y.reshape(len(y), -1)."
             )
         X, sample_shape = flat_rows(X)
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=FLOATS)
+        with known_targets():
+            X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=FLOATS)
         self._target_ndim = y.ndim
         y = y.reshape(len(y), -1)
         self.grid_, self._n_components = resolve_grid(self.grid, y.shape[1])

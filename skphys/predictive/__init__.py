@@ -15,6 +15,7 @@ from skphys.predictive._residual import residual_std
 
 # isort: split
 # For the other rooms of the house.
+from skphys.predictive._backbone import REGRESSOR as REGRESSOR
 from skphys.predictive._backbone import chain as chain
 from skphys.predictive._backbone import final_estimator as final_estimator
 from skphys.predictive._backbone import is_frozen as is_frozen
@@ -23,6 +24,7 @@ from skphys.predictive._backbone import predict_mean as predict_mean
 from skphys.predictive._backbone import transformed as transformed
 from skphys.predictive._checks import as_coverage as as_coverage
 from skphys.predictive._checks import by_rows as by_rows
+from skphys.predictive._checks import known_targets as known_targets
 from skphys.predictive._field_regressor import FieldRegressorMixin as FieldRegressorMixin
 from skphys.predictive._nets import check_module_class as check_module_class
 from skphys.predictive._nets import is_net as is_net

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils._param_validation import HasMethods
 
 from skphys.predictive._nets import cast, check_module_class, is_net, is_process
 from skphys.predictive._registry import METHODS, predict_distribution
@@ -127,3 +128,17 @@ def _column(y: Any) -> Any:
     """Return targets as float32, with an axis of points."""
     y = cast(y.to_numpy() if hasattr(y, "to_numpy") else y, np.float32)
     return y.reshape(-1, 1) if getattr(y, "ndim", 2) == 1 else y
+
+
+class _Regressor(HasMethods):
+    """What the parameter of a backbone must be, for scikit-learn's validation."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Say whether it has the methods, and is no class of what has them."""
+        return super().is_satisfied_by(val) and not isinstance(val, type)
+
+    def __str__(self) -> str:
+        return "an instance, not a class, that has 'fit' and 'predict'"
+
+
+REGRESSOR = _Regressor(["fit", "predict"])

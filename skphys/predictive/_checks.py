@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -15,6 +18,22 @@ ROWS = ("fields", "points")
 
 # Variances this far below zero, as a fraction of the largest one, are rounding errors.
 ROUNDING = 1e-8
+
+
+@contextmanager
+def known_targets() -> Iterator[None]:
+    """Say in the error of scikit-learn's check of y what to do about NaN."""
+    try:
+        yield
+    except ValueError as error:
+        if not re.match("Input y.* contains NaN", str(error)):
+            raise
+        raise ValueError(
+            f"{error} Leave out rows of which it is not known. Where a row of y is a field: points "
+            f"that no field has are outside the domain, see skphys.grids.masked; and fields with "
+            f"holes, or of unequal length, are a long table, one row a known point, with a "
+            f"skphys.grids.ColumnGrid."
+        ) from error
 
 
 def as_coverage(coverage: Any) -> float:

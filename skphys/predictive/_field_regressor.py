@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any
@@ -19,7 +20,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from skphys.predictive._backbone import chain
-from skphys.predictive._checks import as_coverage, as_levels
+from skphys.predictive._checks import as_coverage, as_levels, known_targets
 from skphys.predictive._intervals import band, log_density, mean_over_points, quantiles, whole
 from skphys.predictive._nets import refuse_module
 from skphys.predictive._prediction import ALL, Array, Prediction
@@ -48,6 +49,28 @@ class FieldRegressorMixin(RegressorMixin):
 
     # Pipelines hand these through with metadata routing enabled.
     __metadata_request__predict = {"return_std": True, "return_cov": True}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state, with the version that writes it."""
+        import skphys
+
+        return {**super().__getstate__(), "_skphys_version": skphys.__version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a state over; warn if another version has written it."""
+        import skphys
+
+        state = dict(state)
+        written = state.pop("_skphys_version", skphys.__version__)
+        if written != skphys.__version__:
+            warnings.warn(
+                f"{type(self).__name__} was saved by skphys {written} and is loaded by skphys "
+                f"{skphys.__version__}, which may predict otherwise, or fail. Fit it again, or "
+                f"load it by the version that saved it.",
+                UserWarning,
+                stacklevel=2,
+            )
+        super().__setstate__(state)
 
     estimator: Any
     _target_ndim: int
@@ -346,7 +369,8 @@ class FieldRegressorMixin(RegressorMixin):
 
     def _check_targets(self, y: Any) -> np.ndarray:
         """Check y, and remember whether predictions are 1-D."""
-        y = validate_data(self, X="no_validation", y=y, multi_output=True)
+        with known_targets():
+            y = validate_data(self, X="no_validation", y=y, multi_output=True)
         if y.dtype.kind not in "fiu":
             y = y.astype(np.float64)
         self._target_ndim = y.ndim

@@ -111,10 +111,10 @@ def test_each_member():
 
 
 def test_a_stated_covariance_is_left_as_it_is():
-    plain, correlated = (
-        fit(WithCov(), LINE),
-        fit(WithCov(), LINE, error_model=ErrorModel(correlation_length=0.2)),
-    )
+    plain = fit(WithCov(), LINE)
+    with pytest.warns(UserWarning, match="correlation_length has no effect") as found:
+        correlated = fit(WithCov(), LINE, error_model=ErrorModel(correlation_length=0.2))
+    assert len(found) == 1 and "covariance='residual'" in str(found[0].message)
     np.testing.assert_array_equal(
         correlated.estimator_.fit(X, np.ones((5, 6))).predict(X),
         plain.estimator_.fit(X, np.ones((5, 6))).predict(X),
@@ -236,12 +236,25 @@ def test_a_gaussian_process_keeps_its_own_covariance():
     law, grid = ConservationLaw(over="x", total=0.5, noise=10.0), ColumnGrid(space="x", by="t")
     gp = GaussianProcessRegressor(alpha=1e-2, optimizer=None)
     plain = ConservationConstrainedRegressor(gp, law, grid).fit(frame, frame["x"])
-    correlated = (
-        clone(plain)
-        .set_params(error_model=ErrorModel(correlation_length=0.2))
-        .fit(frame, frame["x"])
-    )
+    correlated = clone(plain).set_params(error_model=ErrorModel(correlation_length=0.2))
+    with pytest.warns(UserWarning, match="correlation_length has no effect"):
+        correlated.fit(frame, frame["x"])
     np.testing.assert_array_equal(plain.predict(frame), correlated.predict(frame))
+
+
+def test_residuals_in_place_of_a_stated_covariance_take_the_length():
+    """What the warning says helps."""
+    errors = ErrorModel(covariance="residual", displacement=None, correlation_length=0.2)
+    rng = np.random.default_rng(0)
+    rows, y = rng.normal(size=(20, 2)), 0.5 / 0.6 + 0.1 * rng.normal(size=(20, 6))
+    law = ConservationLaw(over="x", total=0.5, noise=10.0)
+    stds = [
+        ConservationConstrainedRegressor(WithCov(), law, LINE, error_model=each)
+        .fit(rows, y)
+        .predict(rows, return_cov=True)[1][0]
+        for each in (errors, clone(errors).set_params(correlation_length=None))
+    ]
+    assert stds[0][0, 1] > 0.1 * stds[0][0, 0] and abs(stds[1][0, 1]) < 0.05 * stds[1][0, 0]
 
 
 @pytest.mark.parametrize("grid", [PLANE, LINE])

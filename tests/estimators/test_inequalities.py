@@ -66,6 +66,7 @@ def check(fields, X):
     assert np.diff(fields, axis=-1).max() < 1e-9
 
 
+@pytest.mark.filterwarnings("ignore:correlation_length has no effect")  # of what states covariances
 @pytest.mark.parametrize("correlation_length", [None, 0.2])
 @pytest.mark.parametrize("members", ["moments", "each"])
 @pytest.mark.parametrize("name", BACKBONES)
@@ -252,6 +253,7 @@ def stefan():
     return make_stefan(100, layout="table", as_frame=True, random_state=0)
 
 
+@pytest.mark.filterwarnings("ignore:correlation_length has no effect")  # of the process
 @pytest.mark.parametrize("length", [None, 0.1])
 @pytest.mark.parametrize("nodes", [None, X_NODES])
 @pytest.mark.parametrize("name", ["gp", "forest", "plain"])

@@ -2,14 +2,16 @@
 
 import copy
 import pickle
+from itertools import combinations
 
 import numpy as np
 import pytest
 from finite_volume_cases import TIMES, triangulated
 from scipy.integrate import simpson, trapezoid
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, Delaunay
 
-from skphys.grids import Mesh
+from skphys.constraints import ControlVolumeBalance, DiffusiveFlux
+from skphys.grids import Grid, Mesh
 
 FACES = [[-1, 0], [0, 1], [1, 2], [2, -1]]
 
@@ -120,3 +122,70 @@ def test_errors_name_the_parameter(params, message):
 def test_errors_of_simplices(simplices, message):
     with pytest.raises(ValueError, match=message):
         Mesh.from_simplices([[0, 0], [1, 0], [1, 1], [0, 1]], simplices)
+
+
+@pytest.mark.parametrize("n_dims", [1, 2, 3])
+def test_values_at_vertices(n_dims):
+    """Linear fields are integrated exactly, and the faces around each vertex close."""
+    corners = np.indices((2,) * n_dims).reshape(n_dims, -1).T
+    vertices = np.vstack([corners, np.random.default_rng(0).uniform(size=(30, n_dims))])
+    order = np.argsort(vertices[:, 0])
+    simplices = Delaunay(vertices).simplices if n_dims > 1 else np.stack([order[:-1], order[1:]], 1)
+    mesh = Mesh.from_simplices(vertices, simplices, location="vertices")
+    np.testing.assert_array_equal(mesh.centres, vertices)
+    slope = np.arange(1.0, n_dims + 1.0)
+    assert mesh.volumes @ (2.0 + vertices @ slope) == pytest.approx(
+        2.0 + slope.sum() / 2, rel=1e-12
+    )
+    area, outside = mesh.areas[:, None] * mesh.normals, mesh.faces[:, 1] < 0
+    left = np.zeros_like(vertices)
+    np.add.at(left, mesh.faces[:, 0], area)
+    np.subtract.at(left, mesh.faces[~outside, 1], area[~outside])
+    np.testing.assert_allclose(left, 0.0, atol=1e-14)
+    assert mesh.areas[outside].sum() == pytest.approx(2.0 * n_dims, rel=1e-12)
+    edges = {tuple(sorted(e)) for s in simplices.tolist() for e in combinations(s, 2)}
+    assert {tuple(face) for face in mesh.faces[~outside].tolist()} == edges
+
+
+def test_volumes_around_vertices_end_at_centroids_and_middles_of_edges():
+    square, triangles = [[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2], [3, 2, 0]]
+    mesh = Mesh.from_simplices(square, triangles, location="vertices")
+    np.testing.assert_allclose(mesh.volumes, [1 / 3, 1 / 6, 1 / 3, 1 / 6], rtol=1e-14)
+    area = {
+        tuple(f): a for f, a in zip(mesh.faces, mesh.areas[:, None] * mesh.normals, strict=True)
+    }
+    np.testing.assert_allclose(area[0, 2], [1 / 3, 1 / 3], atol=1e-15)  # between the centroids
+    np.testing.assert_allclose(area[0, 1], [1 / 3, -1 / 6], atol=1e-15)  # to (2/3, 1/3) from below
+
+
+def test_trapezoids_are_values_at_vertices():
+    x = np.array([0.0, 1.0, 3.0, 3.5])
+    mesh = Mesh.from_simplices(x[:, None], [[0, 1], [2, 1], [2, 3]], location="vertices")
+    np.testing.assert_allclose(mesh.volumes, Grid(x=x).weights(), rtol=1e-14)
+
+
+def test_a_balance_between_vertices():
+    """What flows between vertices is lost by one and gained by the other."""
+    vertices = np.vstack(
+        [[[0, 0], [0, 1], [1, 0], [1, 1]], np.random.default_rng(1).random((9, 2))]
+    )
+    t, triangles = [0.0, 0.1], Delaunay(vertices).simplices
+    mesh = Mesh.from_simplices(vertices, triangles, t, location="vertices")
+    rows = ControlVolumeBalance(flux_operator=DiffusiveFlux(0.3)).rows(mesh)
+    assert rows.shape == (13, 26)
+    np.testing.assert_allclose(rows @ np.ones(26), 0.0, atol=1e-13)
+    masses = np.concatenate([-mesh.volumes, mesh.volumes])
+    np.testing.assert_allclose(rows.sum(axis=0), masses, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"location": "nodes"}, "location must be 'cells' or 'vertices'; got 'nodes'"),
+        ({"location": "vertices", "boundary": {"a": [0]}}, "boundary needs location='cells'"),
+        ({"location": "vertices"}, "vertices that no simplex has"),
+    ],
+)
+def test_errors_of_values_at_vertices(options, message):
+    with pytest.raises(ValueError, match=message):
+        Mesh.from_simplices([[0, 0], [1, 0], [1, 1], [0, 1]], [[0, 1, 2]], **options)

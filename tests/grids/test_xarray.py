@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
 from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor
-from skphys.constraints import Column, ConservationLaw, Dirichlet
+from skphys.constraints import Column, ConservationLaw, Dirichlet, RegionTotals
 from skphys.grids import Axis, Components, Grid, Mesh, XarrayFields, control_volumes, masked
 from skphys.metrics import boundary_error
 
@@ -174,3 +174,20 @@ def test_bad_masks():
     with pytest.raises(ValueError, match="volumes must have the shape of inside"):
         masked(grid, np.ones((3, 3), dtype=bool), volumes=[1.0])
     assert isinstance(masked(grid, np.ones((3, 3), dtype=bool)), Mesh)
+
+
+def test_numbers_of_regions_go_through_the_layout():
+    """Sums of regions are those of the map, although latitudes decrease and cells are left out."""
+    array = heat(holes=True).rename("heat")
+    layout = XarrayFields(["lat", "lon"]).fit(array)
+    codes = np.random.default_rng(0).integers(-1, 3, array.shape[1:])
+    codes.flat[:4] = [-1, 0, 1, 2]
+    regions = xr.DataArray(codes, array[0].coords, ["lat", "lon"])
+    number = layout.transform(regions)[0].astype(int)
+    rows = RegionTotals(number).rows(layout.grid_)
+    volumes = layout.inverse_transform(layout.grid_.volumes[None])[0]
+    expected = [(array * volumes).where(regions == k).sum(["lat", "lon"]) for k in range(3)]
+    np.testing.assert_allclose(layout.transform(array) @ rows.T, np.transpose(expected), rtol=1e-12)
+    falling = regions.isel(lat=slice(None, None, -1))
+    with pytest.raises(ValueError, match="along 'lat' are not those of fit"):
+        layout.transform(falling)

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from skphys.metrics import coverage, crps, crps_ensemble, gaussian_nll, relative_l2_error
+from skphys.metrics import (
+    calibration_error,
+    coverage,
+    crps,
+    crps_ensemble,
+    gaussian_nll,
+    relative_l2_error,
+)
 
 
 @pytest.fixture(params=[(40,), (8, 5)], ids=["1d", "fields"])
@@ -131,3 +138,33 @@ def test_draws_along_a_wrong_axis():
         crps_ensemble(np.zeros(3), np.zeros((10, 3)))
     with pytest.raises(ValueError, match="needs two draws"):
         crps_ensemble(np.zeros(3), np.zeros((3, 1)), fair=True)
+
+
+def test_points_that_a_law_determines_are_held_whatever_rounding_says():
+    """Ends that only rounding moves; nothing else counts as held by it."""
+    rng = np.random.default_rng(0)
+    truth = np.column_stack([np.full(200, 3.0), np.zeros(200), 1e-9 * rng.normal(size=200)])
+    mean = truth + 3.0 * np.finfo(float).eps * rng.normal(size=(200, 3)) * [1.0, 1.0, 0.0]
+    for half in (0.0, 1e-17):
+        low, high = mean - half, mean + half
+        assert coverage(truth, low, high) == 1.0
+        assert coverage(truth[:, 0], low[:, 0], high[:, 0]) == 1.0
+        assert coverage(truth, low, high, simultaneous=True) == 1.0
+        off = truth + np.array([1e-10, 1e-12, 1e-12])  # beyond rounding, in the small ones too
+        assert coverage(off, low, high) == 0.0
+    assert coverage(3.0, 3.0 - 1e-15, 3.0 - 1e-15) == 1.0
+
+
+@pytest.mark.parametrize("std", [0.0, 1e-17])
+def test_known_points_are_left_out_whatever_rounding_says_of_their_std(std):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(50, 4))
+    truth[:, 0], spread = 3.0, np.array([std, 1.0, 1.0, 1.0])
+    mean = np.where(spread < 0.5, truth + 3e-16, 0.0)
+    spread = np.broadcast_to(spread, truth.shape)
+    rest = truth[:, 1:], mean[:, 1:], spread[:, 1:]
+    assert gaussian_nll(truth, mean, spread) == gaussian_nll(*rest)
+    assert calibration_error(truth, mean, spread) == calibration_error(*rest)
+    wrong = truth + 1e-3 * (spread < 0.5)
+    assert gaussian_nll(wrong, mean, spread) > 1e20
+    assert calibration_error(wrong, mean, spread) > calibration_error(*rest)

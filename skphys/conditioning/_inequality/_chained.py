@@ -53,7 +53,7 @@ def project_chained(problem: Problem, variance: np.ndarray) -> tuple[np.ndarray,
     some, ordered = np.flatnonzero(solved), sparse.csr_array(rows[:, order])
     parts = list(_parts(chains, ordered, pins))
     if max(len(own) for _, own in parts) > 1:
-        return mean, np.zeros(len(mean), dtype=bool)
+        return mean.copy(), np.zeros(len(mean), dtype=bool)
     for points, own in parts:
         sides = (side[some][:, own] for side in (problem.values, problem.noise))
         fields, met = _solve(part.take(some, points), ordered[own][:, points], *sides)

@@ -21,6 +21,7 @@ EQUAL, UNEQUAL = 1e-12, 1e-9  # what may be left of equalities and of inequaliti
 DENSE = 0.3  # share of entries in a root above which all is kept dense
 SMALL = 256  # points of a field for which dense matrices take less time than sparse ones
 STUCK = 1e-10  # a share of its points' standard deviations as small as this is none
+FEW = 64  # points, and rows, of fields for which it takes less time to solve all together
 CLOSE = 1e-14  # a violation, relative to its row, that is rounding
 
 
@@ -63,6 +64,10 @@ class Problem:
         """Return some of the fields, or one with its root."""
         own = {name: getattr(self, name)[part] for name in ("mean", "values", "noise")}
         return replace(self, root=root, lower=self.lower[part], upper=self.upper[part], **own)
+
+    def small(self) -> bool:
+        """Say whether there are so few points and rows that many fields are solved at once."""
+        return max(self.H.shape[1], self.H.shape[0] + self.rows.shape[0]) <= FEW
 
     def obeyed(self, fields: np.ndarray) -> np.ndarray:
         """Say for each field (..., n_points) whether it meets all of it to the tolerances.

@@ -16,11 +16,12 @@ from skphys.conditioning._inequality._chained import project_chained
 from skphys.conditioning._inequality._conflict import find_conflict
 from skphys.conditioning._inequality._field import solve_field
 from skphys.conditioning._inequality._problem import Problem
+from skphys.conditioning._inequality._together import project_together
 from skphys.conditioning._roots import Roots, diagonal_root, own
 
 SOLVERS = ("auto", "clarabel", "scipy")
 MAX_RANK = 8192  # of a covariance that is written out: 512 MiB
-TOGETHER = 16  # fields of which each begins where the one before has ended
+IN_TURN = 16  # fields of which each begins where the one before has ended
 
 _SIMPLER = (
     "Give independent points (a diagonal covariance, that is no correlation), which need no such "
@@ -120,7 +121,8 @@ def project(
     Notes
     -----
     Bounds and monotone fields of independent points under at most one equality are solved by
-    isotonic regression, many fields at a time. Anything else is solved field by field: the active
+    isotonic regression, many fields at a time. Of other fields with few points and rows the active
+    rows are exchanged for all at once. Anything else is solved field by field: the active
     rows of the field before are exchanged until multipliers and slacks have the right signs; where
     that runs in circles an interior-point method on the sparse system finds them. Time and memory
     then grow nearly linearly with the non-zeros, also for errors that are Markov chains. These
@@ -204,17 +206,26 @@ class _Fields:
         out, solved = self.problem.mean.copy(), np.zeros(len(self.left), dtype=bool)
         parts = self.covariance.parts()
         if parts is not None and parts[0] is not None and parts[1] is None:
-            chained = project_chained(self.problem, self._of_left(parts[0]))
+            chained = project_chained(self.problem, self._of(parts[0], 1, slice(None)))
             if chained is not None:
                 out, solved = chained
                 solved &= self.problem.obeyed(out)
+        if solver == "auto" and not solved.all() and self.problem.small():
+            self._together(out, solved)
         rest = np.flatnonzero(~solved)
         if len(rest):
             out[rest] = self._one_by_one(rest, solver)
         return out
 
+    def _together(self, out: np.ndarray, solved: np.ndarray) -> None:
+        """Project small fields that are not solved yet, where active rows can be exchanged."""
+        rest, dense = np.flatnonzero(~solved), self.covariance.to_dense()
+        out[rest], solved[rest] = project_together(
+            self.problem.take(rest), lambda at: self._of(dense, 2, rest[at])
+        )
+
     def _one_by_one(self, rest: np.ndarray, solver: str) -> np.ndarray:
-        parts = [rest[i : i + TOGETHER] for i in range(0, len(rest), TOGETHER)]
+        parts = [rest[i : i + IN_TURN] for i in range(0, len(rest), IN_TURN)]
         solve = joblib.delayed(_solve_in_turn)
         roots = roots_of(self.covariance)
         found = joblib.Parallel()(
@@ -234,10 +245,10 @@ class _Fields:
             )
         return self.problem.take(i, root)
 
-    def _of_left(self, array: np.ndarray) -> np.ndarray:
-        """Return what an array with the batch's leading axes holds for the fields left."""
-        full = np.broadcast_to(array, (*self.batch, array.shape[-1]))
-        return full[np.unravel_index(self.left, self.batch)] if self.batch else full[None]
+    def _of(self, array: np.ndarray, n_axes: int, some: Any) -> np.ndarray:
+        """Return what an array with the batch's leading axes holds for some of the fields left."""
+        full = np.broadcast_to(array, (*self.batch, *array.shape[array.ndim - n_axes :]))
+        return full[np.unravel_index(self.left[some], self.batch)] if self.batch else full[None]
 
     def _raise(self, i: int, roots: Roots) -> None:
         """Say what cannot be met together."""

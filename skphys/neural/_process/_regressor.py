@@ -20,7 +20,7 @@ from skphys.neural._net_regressor import FLOATS, POSITIVE, TRAINING, NetRegresso
 from skphys.neural._precision import as_float32, warn_if_coarse
 from skphys.neural._process._context_layout import ContextRows, read_layout
 from skphys.neural._recipes import PROCESS_RECIPES
-from skphys.predictive import FieldRegressorMixin, Prediction
+from skphys.predictive import FieldRegressorMixin, Prediction, known_targets
 
 
 class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEstimator):
@@ -346,7 +346,8 @@ class AttentiveNeuralProcessRegressor(NetRegressor, FieldRegressorMixin, BaseEst
     def _training_arrays(self, X: Any, y: Any) -> tuple[ContextRows, np.ndarray]:
         """Return rows and fields as float32; the layout is remembered."""
         self._check_heads()
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=FLOATS)
+        with known_targets():
+            X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=FLOATS)
         self._target_ndim = y.ndim
         y = y.reshape(len(y), -1)
         self.grid_, _ = resolve_grid(self.grid, y.shape[1])
