@@ -42,7 +42,7 @@ def blobs(n, n_steps, rng):
 
 
 rng = np.random.default_rng(0)
-train, test = blobs(60, 5, rng), blobs(4, 1000, rng)
+train, test = blobs(60, 5, rng), blobs(4, 1000, rng)[:2]
 mass = ("mass", OverStep(ConservationLaw(over="x", inflow=0.0)))
 LAWS = {"alone": None, "mass": [mass], "mass, positive": [mass, ("positive", Bounds(lower=0.0))]}
 
@@ -56,7 +56,7 @@ blob = {}
 print(f"{'1,000 steps':16}{'mass lost or won':>20}{'least value':>14}{'relative error':>17}")
 for name, laws in LAWS.items():
     model = RolloutRegressor(Ridge(0.1), 1000, laws, ring, error_model="residual")
-    found = model.fit(train[:, 0], flat(train)).predict(test[:, 0]).reshape(4, 1000, N)
+    found = model.fit(train[:, 0], flat(train)).predict(test[:, 0]).reshape(len(test), 1000, N)
     drift = np.abs(found.sum(2) / test[:, :1].sum(2) - 1.0)
     error = np.linalg.norm(found - test[:, 1:], axis=2) / np.linalg.norm(test[:, 1:], axis=2)
     print(f"{name:16}{drift.max():20.1e}{found.min():14.1e}{error[:, -1].mean():17.2f}")

@@ -44,7 +44,7 @@ parser.add_argument("--output", default="lid_driven_cavity.png", help="where the
 parser.add_argument("--memory", default=None, help="directory that keeps solutions")
 args = parser.parse_args()
 N_POINTS, N_STEPS = (17, 10) if args.quick else (25, 25)
-N_FLOWS, WIDTH, EPOCHS = (150, 12, 25) if args.quick else (300, 20, 60)
+N_FLOWS, WIDTH, EPOCHS = (100, 12, 25) if args.quick else (300, 20, 60)
 N_TEST, N_ASKED = 20, 2
 
 times = 0.08 * np.arange(1, N_STEPS + 1)

@@ -18,7 +18,17 @@ from skphys.constraints import (
 )
 from skphys.grids import Components
 from skphys.inspection._models import by_name, grid_of, held, opened, predictions_by_name
-from skphys.inspection._plotting import TRUTH, check_coverage, import_pyplot, of_model, style
+from skphys.inspection._plotting import (
+    TRUTH,
+    check_coverage,
+    check_std,
+    dot,
+    draw_band,
+    import_pyplot,
+    of_model,
+    one_axes,
+    style,
+)
 from skphys.inspection._select import place_of, rows_of_sample, truth_of
 from skphys.metrics import as_finite
 
@@ -143,19 +153,32 @@ class ConservationDisplay:
         import_pyplot(f"{cls.__name__}.from_estimator")
         models = {label: opened(model, X) for label, model in by_name(estimator).items()}
         (step, seen), *_ = sorted(models.values(), key=lambda model: not held(model[0]))
+        if grid is None and hasattr(step, "n_steps_fitted_"):
+            raise ValueError(
+                f"The grid of {type(step).__name__} is that of one step. Give that of all steps "
+                f"of predict, e.g. grid=Grid(t=[1, 2, 3], x=...), and a law on it, e.g. "
+                f"law=ConservationLaw(over='x', inflow=0.0)."
+            )
         if grid is None:
             grids = (grid_of(model) for model, _ in [(step, seen), *models.values()])
             grid = next((found for found in grids if found is not None), None)
-        rows, _, grid, table = rows_of_sample(step, seen, sample, grid)
+        (rows, own, grid, table), given = rows_of_sample(step, seen, sample, grid), grid
         name, law = _chosen(law, held(step), grid)
         draw = {"n_draws": n_draws, "random_state": random_state}
+        whole = (rows >= 0).all()  # else it is at nodes, and X is not
         fields = {
-            label: _predict(model, _safe_indexing(shown, rows), **draw)
+            label: _predict(
+                model,
+                _safe_indexing(shown, rows)
+                if whole
+                else rows_of_sample(model, shown, sample, given)[1],
+                **draw,
+            )
             for label, (model, shown) in models.items()
         }
         if name in held(step) and not isinstance(estimator, Mapping):
             unknown = {name: np.full((rows.size, _measure(law, grid, table)[1].size), np.nan)}
-            before = _predict(step, _safe_indexing(seen, rows), constraint_values=unknown, **draw)
+            before = _predict(step, own, constraint_values=unknown, **draw)
             (after,) = fields.values()
             fields = {f"without {name}": before, f"with {name}": after}
         truth = truth_of(y, seen, rows)
@@ -271,20 +294,20 @@ class ConservationDisplay:
         """
         plt = import_pyplot(f"{type(self).__name__}.plot")
         check_coverage(coverage)
-        ax = plt.subplots(layout="constrained")[1] if ax is None else ax
+        for label, std in (self.stds or {}).items():
+            check_std(f"the std of {label!r}", std)
+        ax = one_axes(plt, ax)
         reach = norm.ppf(0.5 + 0.5 * coverage)
         self.lines_: dict[str, Any] = {}
         self.bands_: dict[str, Any] = {}
         for label, total in self.totals.items():
-            defaults = TRUTH if label == "truth" else {"label": label}
+            one = np.size(total)
+            defaults = TRUTH | dot(one, "x") if label == "truth" else {"label": label, **dot(one)}
             own = style(defaults, of_model(line_kwargs, label, self.totals))
             (self.lines_[label],) = ax.plot(self.at, total, **own)
             if label in (self.stds or {}):
                 half = reach * np.asarray(self.stds[label])  # type: ignore[index]
-                defaults = {"color": self.lines_[label].get_color(), "alpha": 0.25, "linewidth": 0}
-                self.bands_[label] = ax.fill_between(
-                    self.at, total - half, total + half, **style(defaults, band_kwargs)
-                )
+                self.bands_[label] = draw_band(ax, self.lines_[label], half, band_kwargs)
         defaults = {"color": "black", "linestyle": "", "marker": ".", "label": "known"}
         (self.known_,) = ax.plot(self.at, self.known, **style(defaults, known_kwargs))
         ax.set(xlabel=self.axis, ylabel=self.name)

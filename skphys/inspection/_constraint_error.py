@@ -21,7 +21,7 @@ from skphys.inspection._models import (
     opened,
     predictions_by_name,
 )
-from skphys.inspection._plotting import import_pyplot, style
+from skphys.inspection._plotting import import_pyplot, one_axes, style
 from skphys.metrics import constraint_misses
 
 FLOOR = 1e-17  # where exact zeros are drawn on the relative scale
@@ -212,9 +212,8 @@ class ConstraintErrorDisplay:
         if not (np.isfinite(floor) and floor > 0.0):
             raise ValueError(f"floor must be a positive number; got {floor!r}.")
         names = list(dict.fromkeys(name for errors in self.errors.values() for name in errors))
-        if ax is None:
-            size = (6.4, 1.2 + 0.25 * len(self.errors) * (1 + len(names)))
-            ax = plt.subplots(figsize=size, layout="constrained")[1]
+        size = (6.4, 1.2 + 0.25 * len(self.errors) * (1 + len(names)))
+        ax = one_axes(plt, ax, figsize=size)
         ax.set_xscale("log")
         self.dots_: dict[str, Any] = {}
         self.medians_: dict[str, Any] = {}

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from skphys.inspection._models import by_name, predictions_by_name
-from skphys.inspection._plotting import check_coverage, import_pyplot, of_model, style
+from skphys.inspection._plotting import (
+    check_coverage,
+    dot,
+    draw_band,
+    import_pyplot,
+    of_model,
+    one_axes,
+    style,
+)
 from skphys.metrics import (
     Floats,
     as_finite,
@@ -253,8 +261,7 @@ class CoverageDisplay:
             The display.
         """
         plt = import_pyplot(f"{type(self).__name__}.plot")
-        if ax is None:
-            ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")[1]
+        ax = one_axes(plt, ax, figsize=(4.8, 4.8))
         ideal = {"color": "0.4", "linestyle": "--", "linewidth": 1.0}
         (self.ideal_,) = ax.plot([0.0, 1.0], [0.0, 1.0], **style(ideal, ideal_kwargs))
         self.lines_: dict[str, Any] = {}
@@ -277,14 +284,13 @@ class CoverageDisplay:
             label = f"{name}: {self.coverage:.0%} width {self.widths[name]:#.3g}"
         own = of_model(line, name, self.coverages)
         levels, values = np.asarray(self.levels), np.asarray(self.coverages[name])
-        (self.lines_[name],) = ax.plot(levels, values, **style({"label": label}, own))
+        (self.lines_[name],) = ax.plot(
+            levels, values, **style({"label": label, **dot(values.size)}, own)
+        )
         if self.standard_errors is None or name not in self.standard_errors:
             return
         half = BAND * np.asarray(self.standard_errors[name])
-        defaults = {"color": self.lines_[name].get_color(), "alpha": 0.2, "linewidth": 0}
-        self.bands_[name] = ax.fill_between(
-            levels, values - half, values + half, **style(defaults, band)
-        )
+        self.bands_[name] = draw_band(ax, self.lines_[name], half, band)
 
 
 def _interval_curve(

@@ -9,7 +9,17 @@ from scipy.stats import norm
 
 from skphys.grids import Components, Grid, Mesh
 from skphys.inspection._cells import draw_cells, profile_of
-from skphys.inspection._plotting import TRUTH, check_coverage, import_pyplot, style
+from skphys.inspection._plotting import (
+    TRUTH,
+    check_coverage,
+    check_std,
+    checked_axes,
+    dot,
+    draw_band,
+    import_pyplot,
+    one_axes,
+    style,
+)
 from skphys.inspection._select import predict_sample, selections
 
 PANELS = ("truth", "mean", "error", "std")
@@ -189,8 +199,6 @@ class FieldDisplay:
         import_pyplot(f"{cls.__name__}.from_predictions")
         mean, std = y_pred if isinstance(y_pred, tuple) else (y_pred, None)
         grid = Grid.unit(np.shape(mean)[-1]) if grid is None else grid
-        if std is not None and np.min(std) < 0.0:
-            raise ValueError(f"std must not be negative; got {np.min(std):.6g}.")
         parts = selections(grid, sample, component, at)
         given = {"mean": mean, "std": std, "y_true": y_true}
         shown: dict[str, list[Any]] = {
@@ -248,6 +256,7 @@ class FieldDisplay:
             The display.
         """
         plt = import_pyplot(f"{type(self).__name__}.plot")
+        check_std("std", self.std)
         self.line_: Any = None
         self.band_: Any = None
         self.truth_: Any = None
@@ -260,7 +269,7 @@ class FieldDisplay:
             self._draw_parts(plt, ax, panels, **options, **styles)
         elif (profile := profile_of(self.grid)) is not None:
             name, x, order = profile
-            ax = plt.subplots()[1] if ax is None else np.ravel(ax)[0]
+            ax = one_axes(plt, ax)
             self.axes_ = np.array([ax])
             self._draw_band(ax, x, order, coverage, line_kwargs, band_kwargs, label)
             self._draw_truth(ax, x, order, truth_kwargs)
@@ -295,8 +304,8 @@ class FieldDisplay:
                     unused.remove()
             rows = [row[:count] for row, count in zip(ax, counts, strict=True)]
         else:
-            _check_axes(np.size(ax), sum(counts), f"{sum(counts)} panels of {list(self.grid)}")
-            rows = np.split(np.ravel(ax), np.cumsum(counts)[:-1])
+            panels_of = f"each of the {sum(counts)} panels of {list(self.grid)}"
+            rows = np.split(checked_axes(ax, sum(counts), panels_of), np.cumsum(counts)[:-1])
         for row, part in zip(rows, self.parts_.values(), strict=True):
             part.plot(row, panels=panels, **options)
         self.axes_ = np.concatenate(rows)
@@ -305,23 +314,19 @@ class FieldDisplay:
         self, ax: Any, x: Any, order: Any, coverage: Any, line: Any, band: Any, label: str | None
     ) -> None:
         mean = np.asarray(self.mean)[order]
-        one = {"marker": "o"} if mean.size == 1 else {}  # which no line and no band shows
-        (self.line_,) = ax.plot(x, mean, **style({"label": label or "prediction", **one}, line))
+        named = {"label": label or "prediction", **dot(mean.size)}
+        (self.line_,) = ax.plot(x, mean, **style(named, line))
         if self.std is None or coverage is None:
             return
         check_coverage(coverage)
         half = norm.ppf(0.5 + 0.5 * coverage) * np.asarray(self.std)[order]
-        defaults = {"color": self.line_.get_color(), "alpha": 0.25, "linewidth": 0}
-        if label is None:
-            defaults["label"] = f"{coverage:.0%} band"
-        draw = ax.fill_between
-        if one:
-            draw, defaults["linewidth"] = ax.vlines, 6
-        self.band_ = draw(x, mean - half, mean + half, **style(defaults, band))
+        named = {"label": f"{coverage:.0%} band"} if label is None else {}
+        self.band_ = draw_band(ax, self.line_, half, band, **named)
 
     def _draw_truth(self, ax: Any, x: Any, order: Any, given: Any) -> None:
         if self.y_true is not None:
-            (self.truth_,) = ax.plot(x, np.asarray(self.y_true)[order], **style(TRUTH, given))
+            y = np.asarray(self.y_true)[order]
+            (self.truth_,) = ax.plot(x, y, **style(TRUTH | dot(y.size, "x"), given))
 
     def _panels(self, wanted: Any) -> list[str]:
         missing = {"truth", "error"} if self.y_true is None else set()
@@ -343,8 +348,7 @@ class FieldDisplay:
         if ax is None:
             size = (3.6 * len(panels), 3.0)
             _, ax = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
-        self.axes_ = np.ravel(ax)
-        _check_axes(len(self.axes_), len(panels), f"panels {panels}")
+        self.axes_ = checked_axes(ax, len(panels), f"each of the panels {panels}")
         for panel_ax, panel in zip(self.axes_, panels, strict=True):
             values, options = self._image(panel, panels, given)
             self.images_[panel] = draw_cells(
@@ -367,11 +371,3 @@ class FieldDisplay:
         shown = [np.asarray(fields[name]) for name in ("truth", "mean") if name in panels]
         limits = {"vmin": min(v.min() for v in shown), "vmax": max(v.max() for v in shown)}
         return fields[panel], style({"cmap": "viridis", **limits}, own)
-
-
-def _check_axes(n_axes: int, n_panels: int, panels: str) -> None:
-    if n_axes != n_panels:
-        raise ValueError(
-            f"ax must hold one Axes for each of the {panels}; got {n_axes}. Choose fewer with "
-            f"panels=, e.g. panels=['mean']."
-        )

@@ -9,7 +9,7 @@ import numpy as np
 
 from skphys.grids import Grid
 from skphys.inspection._models import by_name, opened, predictions_by_name
-from skphys.inspection._plotting import TRUTH, import_pyplot, of_model, style
+from skphys.inspection._plotting import TRUTH, import_pyplot, of_model, one_axes, style
 from skphys.inspection._select import Selection, rows_of_sample, truth_of
 from skphys.metrics import shock_position
 
@@ -223,7 +223,7 @@ class FrontDisplay:
             The display.
         """
         plt = import_pyplot(f"{type(self).__name__}.plot")
-        ax = plt.subplots(layout="constrained")[1] if ax is None else ax
+        ax = one_axes(plt, ax)
         found = {name: np.asarray(x)[np.isfinite(x)] for name, x in self.positions.items()}
         edges = np.histogram_bin_edges(np.concatenate([*found.values()]), bins)
         self.histograms_: dict[str, Any] = {}

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from skphys.constraints import FieldTable
 from skphys.grids import ColumnGrid, Components, Grid, Mesh
@@ -72,7 +73,7 @@ def selections(
     """
     if component is not None or not isinstance(grid, Components):
         return {component: Selection(grid, sample, component, at)}
-    at = at or {}
+    at = _as_dict(at)
     unknown = [name for name in at if not any(name in grid[part].axes for part in grid)]
     if unknown:
         raise ValueError(f"at names {unknown}, which is an axis of no component of {grid!r}.")
@@ -97,7 +98,10 @@ def predict_sample(
 def rows_of_sample(
     estimator: Any, X: Any, sample: int, grid: Any
 ) -> tuple[NDArray[np.intp], Any, Any, FieldTable]:
-    """Return the rows of X that are one field, these of X, its grid, and where values are."""
+    """Return the rows of X that are one field, these of X, its grid, and where values are.
+
+    Of a ColumnGrid with nodes, the field is at these: rows are -1 where X has none.
+    """
     grid = grid_of(estimator) if grid is None else grid
     X = X if hasattr(X, "shape") else np.asarray(X)
     names = getattr(estimator, "feature_names_in_", None)
@@ -112,7 +116,14 @@ def truth_of(y: Any, X: Any, rows: NDArray[np.intp]) -> NDArray[np.float64] | No
     """Return the true values of one field, flat; None without y."""
     if y is None:
         return None
-    check_consistent_length(X, y)
+    n_rows, n_true = _num_samples(X), _num_samples(y)
+    if n_true != n_rows:
+        raise ValueError(f"y must have one row for each of the {n_rows} of X; got {n_true}.")
+    if (rows < 0).any():
+        raise ValueError(
+            "y is known at the rows of X, which must hold each of the ColumnGrid's nodes to show "
+            "it; leave y out, or use from_predictions."
+        )
     return np.ravel(np.asarray(y)[rows])
 
 
@@ -138,14 +149,14 @@ def _rows_of_field(
     rows = np.flatnonzero(labels == sample)
     table = _safe_indexing(X, rows)
     (group,) = grid.split(table, feature_names=names)
-    looked_up = partial(group.column, table)
-    if group.n_nodes:
-        raise ValueError(
-            "The ColumnGrid has nodes, so the rows of X need be no grid; predict where you want "
-            "to look, and use from_predictions."
-        )
+    values = FieldTable(group.by, partial(group.column, table))
     rows = rows[group.index[0]]
-    return rows, _safe_indexing(X, rows), group.grid, FieldTable(group.by, looked_up)
+    if group.interpolation is None:
+        return rows, _safe_indexing(X, rows), group.grid, values
+    output, node = np.nonzero(group.interpolation.toarray() == 1.0)
+    at_nodes = np.full(group.n_nodes, -1)
+    at_nodes[node] = rows[output]
+    return at_nodes, _safe_indexing(group.rows(table), np.arange(group.n_nodes)), group.grid, values
 
 
 def _component(grid: Any, component: str | None) -> tuple[Grid | Mesh, slice]:
@@ -179,7 +190,8 @@ def _shown(grid: Grid | Mesh, left: dict[str, Any]) -> Grid | Mesh:
 
 
 def _checked_at(at: Any, grid: Grid | Mesh) -> Mapping[str, float]:
-    for name, value in (at or {}).items():
+    at = _as_dict(at)
+    for name, value in at.items():
         points = grid[name]
         if not isinstance(value, Real):
             raise TypeError(f"at must hold numbers, coordinates; got {value!r} for {name!r}.")
@@ -188,4 +200,10 @@ def _checked_at(at: Any, grid: Grid | Mesh) -> Mapping[str, float]:
                 f"at has {name}={value:g}, outside the points of the axis, which are between "
                 f"{points[0]:g} and {points[-1]:g}."
             )
+    return at
+
+
+def _as_dict(at: Any) -> Mapping[str, Any]:
+    if not isinstance(at, Mapping | None):
+        raise TypeError(f"at must be a dict, axis to coordinate, e.g. {{'t': 0.5}}; got {at!r}.")
     return at or {}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.special import ndtr, ndtri
 from scipy.stats import ks_2samp, truncnorm
 
 from skphys.conditioning import (
@@ -69,7 +70,8 @@ def test_marginals_are_those_of_rejection(name, shared, noise):
     found = truncated(gaussian, H, lower, upper, ROW, values, noise)
     assert found.independent == (name == "diagonal, bounds")
     draws = found.sample(20_000, Random(1, shared))[:, 0]
-    free = condition(gaussian, ROW, values, noise).sample(1_000_000, 2)[:, 0]
+    same = Gaussian(mean, Dense(covariance.to_dense()))  # draws of these are quicker
+    free = condition(same, ROW, values, noise).sample(1_000_000, 2)[:, 0]
     expected = kept(free, H, lower, upper)
     assert len(expected) > 10_000
     check_marginals(draws, expected)
@@ -87,7 +89,7 @@ def gibbs(mean, precision, n_sweeps, rng):
         for k in range(len(mean)):
             away = precision[k] @ (u - mean) - precision[k, k] * (u[k] - mean[k])
             center, std = mean[k] - away / precision[k, k], precision[k, k] ** -0.5
-            u[k] = truncnorm.rvs(-center / std, np.inf, center, std, random_state=rng)
+            u[k] = center - std * ndtri(rng.uniform() * ndtr(center / std))
         draws.append(u.copy())
     return np.array(draws)[100:]
 
@@ -104,7 +106,7 @@ def test_marginals_where_hardly_any_draw_obeys():
 @pytest.mark.parametrize("dense", [False, True])
 def test_a_sum_of_exponentials(dense):
     """Far out, positive points of a known sum spread as those of a simplex do."""
-    n = 6
+    n = 4
     variance = np.full(n, 1e4)
     covariance = Dense(np.diag(variance)) if dense else Diagonal(variance)
     gaussian = Gaussian(np.full((1, n), 1.0 / n), covariance)

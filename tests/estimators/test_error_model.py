@@ -441,16 +441,16 @@ def test_long_tables():
 
 def test_two_axes():
     rng = np.random.default_rng(12)
-    grid = Grid(x=np.linspace(0, 1, 9), z=np.linspace(0, 2, 11))
+    grid = Grid(x=np.linspace(0, 1, 5), z=np.linspace(0, 2, 7))
     dense = np.exp(-abs(grid.points[:, None, 1] - grid.points[:, 1]) / 1.0)
     dense *= grid.points[:, None, 0] == grid.points[:, 0]
-    root = np.linalg.cholesky(dense + 1e-12 * np.eye(99))
-    y = rng.standard_normal((300, 99)) @ root.T
+    root = np.linalg.cholesky(dense + 1e-12 * np.eye(35))
+    y = rng.standard_normal((300, 35)) @ root.T
     X = np.column_stack([np.arange(300), y @ grid.weights()])
 
     class Flat(Told):
         def predict(self, X, return_std=False):
-            mean = np.zeros((len(X), 99))
+            mean = np.zeros((len(X), 35))
             return (mean, mean + 1.0) if return_std else mean
 
     law = ConservationLaw(total=Column(1))

@@ -131,13 +131,16 @@ def test_exact_in_a_pipeline():
 
 
 def test_exact_in_searches():
-    search = GridSearchCV(
-        model(ErrorModel()), {"error_model__displacement": [None, 0.03, "auto"]}, cv=2
-    ).fit(X, Y)
+    learned, stated = [ErrorModel()], [ErrorModel(covariance="stated")]
+    distances = [
+        {"error_model": learned, "error_model__displacement": [None, "auto"]},
+        {"error_model": stated, "error_model__displacement": [0.03]},
+    ]
+    search = GridSearchCV(model(), distances, cv=2).fit(X, Y)
     assert_exact(search.best_estimator_)
     scores = search.cv_results_["mean_test_score"]
     assert np.isfinite(scores).all() and len(set(scores)) == 3  # each says something else
-    assert search.best_params_ != {"error_model__displacement": None}
+    assert search.best_params_["error_model__displacement"] is not None
     search = GridSearchCV(model(), {"error_model": ["stated", "auto", *MODELS[-2:]]}, cv=2).fit(
         X, Y
     )

@@ -9,8 +9,15 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skphys import ConservationConstrainedRegressor
-from skphys.constraints import Bounds, Column, ConservationLaw, EnergyLaw, LinearEquality
+from skphys import ConservationConstrainedRegressor, RolloutRegressor
+from skphys.constraints import (
+    Bounds,
+    Column,
+    ConservationLaw,
+    EnergyLaw,
+    LinearEquality,
+    OverStep,
+)
 from skphys.grids import Axis, ColumnGrid, Components, Grid, Mesh
 from skphys.inspection import ConservationDisplay
 
@@ -166,6 +173,43 @@ class TestFromEstimator:
         change = np.diff(forest @ [0.5, 1.5, 1.0])
         np.testing.assert_allclose(display.totals["without conservationlaw"], change, rtol=1e-12)
 
+    def test_a_long_table_with_nodes(self):
+        """Totals are those at the nodes, also where X has no rows there."""
+        nodes = np.array([0.0, 1.0, 3.0])
+        t, x = (a.ravel() for a in np.meshgrid(T, nodes, indexing="ij"))
+        table = pd.concat([pd.DataFrame({"t": t, "x": x, "run": r}) for r in range(4)])
+        u = (table["run"] + 2.0 * table["t"]).to_numpy()
+        model = ConservationConstrainedRegressor(
+            RandomForestRegressor(5, random_state=0),
+            ConservationLaw(over="x", inflow=6.0),
+            ColumnGrid(space=["t", "x"], by="run", nodes={"t": T, "x": nodes}),
+            error_model="stated",
+        ).fit(table, u)
+        query = pd.DataFrame({"t": [0.3, 1.0], "x": [0.5, 0.7], "run": 2})
+        models = {"law": model, "piped": make_pipeline(FunctionTransformer(), model).fit(table, u)}
+        display = ConservationDisplay.from_estimator(models, query)
+        np.testing.assert_allclose(display.known, [3.0, 9.0], rtol=1e-12)
+        for name in models:
+            np.testing.assert_allclose(display.totals[name], [3.0, 9.0], rtol=1e-12)
+        alone = ConservationDisplay.from_estimator(model, table, u, sample=2)
+        np.testing.assert_allclose(alone.totals["truth"], [3.0, 9.0], rtol=1e-12)
+        assert abs(alone.totals["without conservationlaw"] - [3.0, 9.0]).max() > 1e-3
+
+    def test_rollouts(self):
+        """Their grid is that of one step; with that of all steps it is as ever."""
+        start, grid = RNG.normal(size=(12, 4)), Grid(x=GRID.axes["x"])
+        law = ConservationLaw(over="x", inflow=1.0)
+        y = np.hstack([start + k / 7.0 for k in (1, 2)])
+        model = RolloutRegressor(Ridge(), 3, OverStep(law), grid, error_model="residual")
+        model.fit(start, y)
+        with pytest.raises(ValueError, match=r"RolloutRegressor is that of one step. Give that"):
+            ConservationDisplay.from_estimator(model, start)
+        steps = Grid(t=[1.0, 2.0, 3.0], **grid.axes)
+        display = ConservationDisplay.from_estimator(model, start, law=law, grid=steps)
+        np.testing.assert_allclose(display.known, [1.0, 1.0], rtol=1e-12)
+        (totals,) = display.totals.values()
+        np.testing.assert_allclose(totals, [1.0, 1.0], rtol=1e-11)
+
 
 def run_of(table, label):
     """Return the run that has a label."""
@@ -181,7 +225,21 @@ def half(inputs):
     return 0.5 * inputs
 
 
-def test_bad_input():
+def test_one_time_is_seen():
+    display = ConservationDisplay(
+        at=[1.0], known=[2.0], totals={"a": [2.5], "truth": [2.1]}, stds={"a": [0.5]}
+    ).plot()
+    assert [line.get_marker() for line in display.lines_.values()] == ["o", "x"]
+    ((low, high),) = display.bands_["a"].get_segments()
+    np.testing.assert_allclose([low[1], high[1]], 2.5 + 0.5 * Z90 * np.array([-1, 1]), rtol=1e-12)
+
+
+def test_bad_input(plt):
+    good = {"at": [1.0], "known": [2.0], "totals": {"a": [2.5]}}
+    with pytest.raises(ValueError, match="ax must hold one Axes for a figure of one panel; got 2"):
+        ConservationDisplay(**good).plot(plt.subplots(2)[1])
+    with pytest.raises(ValueError, match="the std of 'a' must not be negative; got -1"):
+        ConservationDisplay(**good, stds={"a": [-1.0]}).plot()
     with pytest.raises(ValueError, match=r"'conservationlaw' must be an integral that leaves one"):
         draw(None, FIELDS, law=ConservationLaw(), grid=GRID)
     with pytest.raises(ValueError, match="ConstraintErrorDisplay shows"):

@@ -39,6 +39,12 @@ def test_errors_of_each_constraint():
     np.testing.assert_allclose(absolute["ends"], (ends - 1.0).max(axis=1), rtol=1e-12)
 
 
+def test_several_axes_are_one_too_many(plt):
+    display = ConstraintErrorDisplay(errors={"a": {"mass": [1e-3]}})
+    with pytest.raises(ValueError, match="ax must hold one Axes for a figure of one panel; got 2"):
+        display.plot(plt.subplots(2)[1])
+
+
 def test_strips():
     exact = FIELDS.copy()
     exact[:, [0, 5]] = 1.0

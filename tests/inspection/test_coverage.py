@@ -55,6 +55,13 @@ def test_bands_are_the_spread_of_fields_not_of_points():
     assert half == pytest.approx(2.0 * expected)
 
 
+def test_one_level_is_seen():
+    display = CoverageDisplay.from_predictions(TRUTH, MODELS, levels=[0.9])
+    assert {line.get_marker() for line in display.lines_.values()} == {"o"}
+    ((low, high),) = display.bands_["stated"].get_segments()
+    assert high[1] - low[1] == pytest.approx(4.0 * display.standard_errors["stated"][0])
+
+
 def test_one_field_has_no_band():
     display = CoverageDisplay.from_predictions(TRUTH[0], (MEAN[0], STD[0]))
     assert list(display.lines_) == ["prediction"] and not display.bands_
@@ -136,8 +143,12 @@ def test_transposed_truth_is_refused():
         CoverageDisplay.from_estimator(model, X, y.T)
 
 
-def test_bad_input():
+def test_bad_input(plt):
     draw = CoverageDisplay.from_predictions
+    with pytest.raises(ValueError, match=r"y_pred is empty; give predictions \(mean, std\)"):
+        draw(TRUTH, {})
+    with pytest.raises(ValueError, match="ax must hold one Axes for a figure of one panel; got 2"):
+        draw(TRUTH, MODELS, ax=plt.subplots(2)[1])
     with pytest.raises(ValueError, match="levels must be a 1-D array of numbers between 0 and 1"):
         draw(TRUTH, MODELS, levels=[0.5, 1.0])
     with pytest.raises(ValueError, match=r"coverage must be strictly between 0 and 1; got 90"):

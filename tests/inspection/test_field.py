@@ -249,16 +249,41 @@ class TestFromEstimator:
         np.testing.assert_allclose(display.mean, whole[5:], atol=1e-12)
         with pytest.raises(ValueError, match="sample=2, but X has 2 fields"):
             FieldDisplay.from_estimator(model, table, sample=2)
-        nodes = ColumnGrid(space="x", by="t", nodes=LINE["x"])
-        with pytest.raises(ValueError, match="ColumnGrid has nodes"):
-            FieldDisplay.from_estimator(model, table, grid=nodes)
+
+    def test_a_long_table_with_nodes(self):
+        """The field is shown at the nodes; the truth, where X has a row at each."""
+        rng, nodes = np.random.default_rng(0), LINE["x"]
+        t, x = np.repeat([0.2, 0.1], 7), [*rng.permutation(nodes), 0.3, 0.4] * 2
+        table = pd.DataFrame({"x": x, "t": t, "rate": t * 10})
+        u = np.cos(table["x"] + table["t"])
+        model = ConservationConstrainedRegressor(
+            GaussianProcessRegressor(alpha=1e-6, optimizer=None),
+            ConservationLaw(over="x", total="rate"),
+            ColumnGrid(space="x", by="t", nodes=nodes),
+            error_model="stated",
+        )
+        with pytest.warns(UserWarning, match="targets violate"):  # so that the law moves fields
+            model.fit(table, u)
+        at_nodes = pd.DataFrame({"x": nodes, "t": 0.2, "rate": 2.0})
+        display = FieldDisplay.from_estimator(model, table, u, sample=1)
+        assert display.grid == LINE
+        mean, std = model.predict(at_nodes, return_std=True)
+        np.testing.assert_allclose(display.mean, mean, rtol=1e-12)
+        np.testing.assert_allclose(display.std, std, rtol=1e-9)
+        np.testing.assert_allclose(display.y_true, np.cos(nodes + 0.2), rtol=1e-12)
+        assert LINE.weights() @ display.mean == pytest.approx(2.0, rel=1e-12)
+        between = FieldDisplay.from_estimator(model, table[5:7])  # between nodes only
+        np.testing.assert_allclose(between.mean, mean, rtol=1e-12)
+        with pytest.raises(ValueError, match=r"y is known at the rows of X.*each of the .* nodes"):
+            FieldDisplay.from_estimator(model, table[5:7], u[5:7])
 
 
 def test_one_point_is_seen():
     grid = Components(T=Grid.unit(1), u=Grid.unit(4))
-    shown = FieldDisplay.from_predictions(None, (np.ones(5), np.full(5, 0.1)), grid=grid)
+    shown = FieldDisplay.from_predictions(2 * np.ones(5), (np.ones(5), np.full(5, 0.1)), grid=grid)
     lines = [part.line_ for part in shown.parts_.values()]
     assert [line.get_marker() for line in lines] == ["o", "None"]
+    assert [part.truth_.get_marker() for part in shown.parts_.values()] == ["x", "None"]
     ((low, high),) = shown.parts_["T"].band_.get_segments()
     np.testing.assert_allclose([low[1], high[1]], 1.0 + np.array([-1, 1]) * 0.1644854, rtol=1e-6)
 
@@ -268,8 +293,9 @@ def test_one_point_is_seen():
     [
         ({"sample": "ST-121"}, TypeError, "sample must be a whole number; got 'ST-121'"),
         ({"sample": 1.0}, TypeError, "sample must be a whole number"),
-        ({"y": np.ones((2, 4))}, ValueError, "inconsistent numbers of samples"),
+        ({"y": np.ones((2, 4))}, ValueError, r"y must have one row for each of the 3 of X; got 2"),
         ({"at": {"x": "1"}}, TypeError, "at must hold numbers, coordinates; got '1' for 'x'"),
+        ({"at": ["x"]}, TypeError, r"at must be a dict, axis to coordinate, .*; got \['x'\]"),
     ],
 )
 def test_what_is_no_sample_or_place(options, error, message):
@@ -283,5 +309,19 @@ def test_what_is_no_sample_or_place(options, error, message):
 
 
 def test_a_negative_std():
-    with pytest.raises(ValueError, match="std must not be negative; got -1"):
-        FieldDisplay.from_predictions(None, (np.ones(4), -np.ones(4)))
+    by_hand = FieldDisplay(mean=np.ones(4), std=-np.ones(4), grid=Grid.unit(4))
+    for draw in (by_hand.plot, lambda: FieldDisplay.from_predictions(None, (FIELDS, -FIELDS))):
+        with pytest.raises(ValueError, match="std must not be negative; got -"):
+            draw()
+
+
+def test_axes_are_named(plt):
+    both = Components(u=LINE, v=LINE)
+    for grid, field in ((LINE, FIELDS[0]), (PLANE, PLANES[0]), (both, np.ones(10))):
+        display = FieldDisplay(mean=field, grid=grid)
+        with pytest.raises(ValueError, match=r"ax must hold one Axes for .*; got 3"):
+            display.plot(plt.subplots(3)[1])
+        with pytest.raises(TypeError, match=r"ax must be matplotlib Axes.*got str"):
+            display.plot("axes")
+    (ax,) = plt.subplots(1, squeeze=False)[1]
+    assert FieldDisplay(mean=FIELDS[0], grid=LINE).plot(ax).ax_ is ax[0]

@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsRegressor
 
 from skphys import ConservationConstrainedRegressor
 from skphys.constraints import ConservationLaw
-from skphys.grids import Components, Grid
+from skphys.grids import Components, Grid, Mesh
 from skphys.inspection import FrontDisplay
 
 X = np.arange(11.0)
@@ -91,7 +91,17 @@ def test_from_estimators():
         FrontDisplay.from_estimator({"ridge": Ridge().fit(place, y)}, place, grid=GRID)
 
 
-def test_bad_input():
+def test_a_mesh_is_no_axis(plt):
+    mesh = Mesh(X[:, None], np.ones(11), np.column_stack([np.arange(10), np.arange(1, 11)]))
+    with pytest.raises(ValueError, match=r"a front is a place on one axis.* interpolate a mesh"):
+        FrontDisplay.from_predictions(None, drawn(0)[0], grid=mesh)
+
+
+def test_bad_input(plt):
+    with pytest.raises(ValueError, match="ax must hold one Axes for a figure of one panel; got 2"):
+        FrontDisplay.from_predictions(None, drawn(0)[0], grid=GRID, ax=plt.subplots(2)[1])
+    with pytest.raises(TypeError, match=r"at must be a dict, axis to coordinate, .*\['t'\]"):
+        FrontDisplay.from_predictions(None, drawn(0)[0], grid=GRID, at=["t"])
     plane = Grid(t=[0.0, 1.0], x=X)
     with pytest.raises(ValueError, match=r"a front is a place on one axis, .* by at="):
         FrontDisplay.from_predictions(None, np.zeros((22, 3)), grid=plane)
