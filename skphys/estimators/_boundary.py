@@ -52,7 +52,7 @@ class BoundaryEnforcedOperator(Constrained):
         What happens while the backbone trains. "project": nothing; works with any backbone, also a
         trained one. "lift": it learns what a background field leaves, which satisfies the boundary
         and is found in closed form; works with any backbone that is still to be trained. "kernel"
-        corrects the kernel inside each layer, as BOON does, for one axis after another; it needs an
+        corrects the kernel inside each layer, as BOON does [1]_, for one axis after another; it needs an
         operator whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a skorch net
         with spectral layers in its module. One number stands there for a layer's kernel between two
         faces, as in the released code of BOON; with "kernel_block" it is the matrix between all
@@ -66,22 +66,27 @@ class BoundaryEnforcedOperator(Constrained):
         "values": the prescribed values, continued into the interior, as far as leaves least of the
         training fields.
         "smooth": slopes, too. "linear": the affine map of numeric inputs and boundary values that
-        ridge regression finds. "kernel": kernel ridge regression on them; for fields that few
-        numbers decide, inside their range. Or a regressor of fields, which is cloned; it gets
+        ridge regression finds. "varying": a linear map of input fields and boundary values whose
+        coefficients vary smoothly with the other numeric inputs [2]_; for linear equations with
+        parameters. "kernel": kernel ridge regression on all; for fields that few numbers decide,
+        inside their range. Or a regressor of fields, which is cloned; it gets
         numeric inputs and boundary values as columns, in their units, and with their names if X is
         a DataFrame of pandas. What was learned is judged, and taken off,
-        by its leave-one-out residuals (of a regressor: of folds). "auto" takes the first of
-        "linear" and "kernel" that leaves a thousandth, or nothing but noise, of what a lift leaves;
-        else that of the first three that leaves least.
+        by its leave-one-out residuals (of a regressor: of folds). "auto" takes, of n fields,
+        the first of "linear" and "varying" that leaves an nth of what a lift leaves, or nothing but
+        noise; then "kernel" if it leaves a thousandth, or noise; else that of the first three that
+        leaves least.
     members : {"moments", "each"}, default="moments"
         What to do with a backbone that predicts by members. "moments" conditions one Gaussian with
         the members' low-rank covariance. "each" conditions each member by itself, with independent
         points, and matches moments after. Members of an operator that was told about the boundary
         are always conditioned each: what is left there is rounding.
-    uncertainty : {"auto", "residual"}, default="auto"
-        "auto" takes what the backbone states, else unit variance (the Euclidean projection, with a
-        warning when a standard deviation is asked for). "residual" takes the root mean square of
-        out-of-fold residuals at each point, or of the residuals on `calibration`.
+    uncertainty : {"auto", "stated", "residual"}, default="auto"
+        "stated" takes what the backbone states, else unit variance (the Euclidean projection, with
+        a warning when a standard deviation is asked for). "auto" does so, too, but for ensembles
+        with a parameter `n_members`: two members more are fitted without a fifth of the fields, and
+        all are taken to be as far apart as these are wrong. "residual" takes the root mean square
+        of out-of-fold residuals at each point, or of the residuals on `calibration`.
     calibration : tuple (X, y) or None, default=None
         Data that the backbone was not trained on, for ``uncertainty="residual"``; required there
         for a frozen backbone.
@@ -103,9 +108,9 @@ class BoundaryEnforcedOperator(Constrained):
         leaves of left-out fields. ``background_.explained_`` says that there is nothing to learn
         in what it leaves: rounding, noise, or with ``background="auto"`` what kernel ridge
         regression cannot halve. Then no backbone is trained, `estimator_` predicts zero, and the
-        standard deviations are those of the background's leave-one-out errors. Where one is trained
-        they are added to what it states; to what members behind a lift state, their residuals on
-        the training fields are.
+        standard deviations are those of the background's leave-one-out errors, larger beyond the
+        range of the training fields where a kernel says so. Where a net is trained that states no
+        uncertainty, they are added.
     constraints_ : list of (str, BoundaryConstraint)
         The conditions with the names of their faces.
     grid_ : Grid or Components
@@ -157,8 +162,10 @@ class BoundaryEnforcedOperator(Constrained):
 
     References
     ----------
-    Saad, Gupta, Alizadeh and Maddix, "Guiding continuous operator learning through Physics-based
-    boundary constraints", ICLR 2023, arXiv 2212.07477.
+    .. [1] Saad, Gupta, Alizadeh and Maddix, "Guiding continuous operator learning through
+       Physics-based boundary constraints", ICLR 2023, arXiv 2212.07477.
+    .. [2] Hastie and Tibshirani, "Varying-coefficient models", Journal of the Royal Statistical
+       Society B 55, 1993.
 
     Examples
     --------
