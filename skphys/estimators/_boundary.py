@@ -52,9 +52,9 @@ class BoundaryEnforcedOperator(Constrained):
         What happens while the backbone trains. "project": nothing; works with any backbone, also a
         trained one. "lift": it learns what a background field leaves, which satisfies the boundary
         and is found in closed form; works with any backbone that is still to be trained. "kernel"
-        corrects the kernel inside each layer, as BOON does [1]_, for one axis after another; it needs an
-        operator whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a skorch net
-        with spectral layers in its module. One number stands there for a layer's kernel between two
+        corrects the kernel inside each layer, as BOON does [1]_, for one axis after another; it
+        needs an operator whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a
+        skorch net with spectral layers in its module. One number stands there for a layer's kernel between two
         faces, as in the released code of BOON; with "kernel_block" it is the matrix between all
         channels, which on one axis decouples boundary and interior exactly. An operator with the
         parameter gets the boundary's values as inputs as well, with "lift", too. "auto" is "lift"
