@@ -54,13 +54,13 @@ class BoundaryEnforcedOperator(Constrained):
         and is found in closed form; works with any backbone that is still to be trained. "kernel"
         corrects the kernel inside each layer, as BOON does [1]_, for one axis after another; it
         needs an operator whose ``fit`` has a parameter `boundary`, such as `FNORegressor`, or a
-        skorch net with spectral layers in its module. One number stands there for a layer's kernel between two
-        faces, as in the released code of BOON; with "kernel_block" it is the matrix between all
-        channels, which on one axis decouples boundary and interior exactly. An operator with the
-        parameter gets the boundary's values as inputs as well, with "lift", too. "auto" is "lift"
-        for such an operator, for skorch nets, and where a background is asked for, "project" for
-        other backbones, and for nets that are to learn beside no background. The kernels are there
-        to be asked for: they were not the most accurate in any of our comparisons.
+        skorch net with spectral layers in its module. One number stands there for a layer's kernel
+        between two faces, as in the released code of BOON; with "kernel_block" it is the matrix
+        between all channels, which on one axis decouples boundary and interior exactly. An operator
+        with the parameter gets the boundary's values as inputs as well, with "lift", too. "auto" is
+        "lift" for such an operator, for skorch nets, and where a background is asked for, "project"
+        for other backbones, and for nets that are to learn beside no background. The kernels are
+        there to be asked for: they were not the most accurate in any of our comparisons.
     background : str or regressor, default="auto"
         What the backbone need not learn, with "lift"; other methods have none. "none": nothing.
         "values": the prescribed values, continued into the interior, as far as leaves least of the
