@@ -31,6 +31,7 @@ NETS = [
     "tests/estimators/test_constrain_training.py",
     "tests/estimators/test_names_on_grid.py",
     "tests/estimators/test_nets.py",
+    "tests/estimators/test_spread_of_nets.py",
     "tests/fno_cases.py",
     "tests/neural/*",
     "tests/predictive/test_skorch.py",

@@ -24,7 +24,8 @@ Array = NDArray[np.float64]
 
 # A map that was learned from n fields is taken if it leaves one nth of what a lift leaves, or less:
 # nets left 0.8 to 2.3 of it, of 50 and of 500 fields. A map that does not carry beyond the training
-# fields has to leave a thousandth, at which nets were no better with 500 fields.
+# fields has to leave a thousandth, at which nets were no better with 500 fields. Only what goes
+# with the neighbours counts: noise of the fields is left by all, and errors of maps are smooth.
 NEARLY_ALL = 1e-3
 # It is taken, too, if it leaves clearly less than a lift, and of the square of that a hundredth at
 # most goes with the neighbours, or what chance explains: noise of the fields, which a net can but
@@ -55,8 +56,10 @@ def choose(tried: Mapping[str, Any], grid: Grid | Components) -> tuple[str, str]
     for name, each in tried.items():
         part = each.error / errors[best] if errors[best] > 0.0 else np.inf
         enough = NEARLY_ALL if each.curved else 1.0 / len(each.left_out)
-        if each.learned and part <= enough:
-            return name, f"it leaves {part:.1g} of what {best!r} leaves of left-out fields"
+        smooth = part * np.sqrt(alike(each.left_out, grid)) if part < NOISY else part
+        if each.learned and smooth <= enough:
+            noise = "" if part <= enough else "but for noise "
+            return name, f"{noise}it leaves {smooth:.1g} of what {best!r} leaves of left-out fields"
         if each.learned and part < NOISY and is_white(each.left_out, grid):
             return name, f"it leaves noise, {part:.1g} of what {best!r} leaves of left-out fields"
     return best, "it leaves least of the fields, and no map that was learned nearly nothing"

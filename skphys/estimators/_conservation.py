@@ -52,9 +52,9 @@ default="auto"
         parameters: ``error_model__displacement``. "auto", ``ErrorModel()``, takes what the backbone
         states; with `calibration`, or out of fold if the backbone states nothing and is cheap to
         fit, it learns how large errors are, how they are correlated, how far fields are displaced
-        along an axis, and how often errors are larger than usual; members of an ensemble that is
-        slow to fit are taken to be as far apart as two more are wrong, which are fitted without a
-        fifth of the fields. "stated" learns nothing;
+        along an axis, and how often errors are larger than usual; members of an ensemble with a
+        parameter `n_members`, of which nothing else is learned, are taken to be as far apart as two
+        more are wrong, which are fitted without a fifth of the fields. "stated" learns nothing;
         "residual" learns the size of errors and their correlation, in place of what is stated;
         "calibrated" learns all, always; "identity" moves all points alike, the Euclidean projection
         known as HardC.

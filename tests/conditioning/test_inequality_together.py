@@ -29,6 +29,8 @@ def nearest(mean, covariance, rows, values):
     whole = np.linalg.inv(covariance)
     for zero in product([False, True], repeat=len(mean)):
         free = ~np.array(zero)
+        if not free.any():  # which the sum forbids, and old releases of NumPy mind
+            continue
         basis = np.linalg.svd(rows[:, free])[2][np.linalg.matrix_rank(rows[:, free]) :]
         u = np.zeros(len(mean))
         u[free] = np.linalg.lstsq(rows[:, free], values, rcond=1e-12)[0]

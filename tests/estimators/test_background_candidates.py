@@ -18,7 +18,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from skphys import BoundaryEnforcedOperator
 from skphys.constraints import Column, Dirichlet, Neumann, boundary_constraints
-from skphys.datasets import make_burgers_riemann
+from skphys.datasets import make_burgers_riemann, make_heat_rod
 from skphys.estimators._background import Background
 from skphys.estimators._candidates import LENGTHS, Affine, Kernel, Refitted
 from skphys.estimators._lifted import Seen
@@ -332,6 +332,20 @@ def test_a_linear_equation_whose_coefficient_is_an_input_needs_no_net_and_carrie
             held = np.mean(abs(mean - truth)[:, 1:-1] <= 1.645 * std[:, 1:-1])
             assert 0.8 < held
     assert error["auto"] < 1e-3 and error["linear"] > 0.05 < error["kernel"]
+
+
+@pytest.mark.filterwarnings("ignore:The training targets violate:UserWarning")
+def test_noise_that_all_leave_is_not_held_against_a_map():
+    """It leaves a part that is too large, but for noise: of that a fifth is its own."""
+    rods, other = (make_heat_rod(50, k=(0.002, 0.05), random_state=seed) for seed in (0, 1))
+    noise = 0.02 * rods.target.std() * np.random.default_rng(0).normal(size=rods.target.shape)
+    model = BoundaryEnforcedOperator(Pupil(), rods.boundary, rods.grid)
+    found = model.fit(rods.data, rods.target + noise).background_
+    assert found.kind_ == "varying" and found.explained_ and "but for noise" in found.reason_
+    lifts = [found.errors_[name] for name in ("none", "values", "smooth")]
+    assert found.errors_["varying"] > min(lifts) / 50
+    error = np.linalg.norm(model.predict(other.data) - other.target)
+    assert error < 0.04 * np.linalg.norm(other.target)
 
 
 def test_beyond_its_fields_a_kernel_says_that_it_knows_little():

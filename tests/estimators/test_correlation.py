@@ -84,7 +84,8 @@ def test_a_periodic_axis_is_a_ring():
 
 
 def test_members_as_moments():
-    model = fit(WithMembers(), LINE, error_model=ErrorModel(correlation_length=0.2))
+    errors = ErrorModel(covariance="stated", correlation_length=0.2)
+    model = fit(WithMembers(), LINE, error_model=errors)
     means, stds = model.estimator_.predict_members(X)
     correlation = exponential(LINE["x"], 0.2)
     priors = []
@@ -95,7 +96,8 @@ def test_members_as_moments():
 
 
 def test_each_member():
-    model = fit(WithMembers(), LINE, error_model=ErrorModel(members="each", correlation_length=0.2))
+    errors = ErrorModel(members="each", covariance="stated", correlation_length=0.2)
+    model = fit(WithMembers(), LINE, error_model=errors)
     means, stds = model.estimator_.predict_members(X)
     correlation, rows = exponential(LINE["x"], 0.2), LINE.integral_rows("x").toarray()
     mean, cov = model.predict(X, return_cov=True)
