@@ -121,8 +121,9 @@ print_table(f"{N_TRAIN} rods of any k; largest errors of the flux", unseen, mode
 
 # %%
 # The paper's rods all have ``k = 0.01`` and the same heater. The temperature is then a linear
-# function of what it was at first. The wrapper compares what it can take off in closed form, maps and
-# smooth lifts, by their leave-one-out errors, and leaves to the network what that does not explain.
+# function of what it was at first. The wrapper compares what it can take off in closed form, maps
+# and smooth lifts, by their leave-one-out errors, and leaves to the network what that does not
+# explain.
 
 same = {"k": 0.01, "amplitude": 5.0, "as_frame": True}
 few = make_heat_rod(50, **same, random_state=0)
@@ -141,14 +142,14 @@ for name, fitted in (("any k", models), ("k = 0.01", linear_models)):
 # the network was trained before. That is better than the exact solution's own differences, which
 # know of nothing between the points.
 #
-# **The interior** gains nothing from being set right afterwards: what the ends do was among the inputs
-# already, and most of the error is elsewhere. What helps is that heat flow is linear in the first
-# temperature and in the heater's flux, and that ``k`` is a column of its own: the wrapper finds that a
-# linear map whose coefficients vary with ``k``, the background ``"varying"``, leaves nothing to a
-# network, and trains none. Its error is a thousandth of the network's and less, in a hundredth of the
-# time, and it would be as right for hotter rods than those of the training. Ridge regression, whose
-# coefficients do not vary, is no match for a network here. With ``k = 0.01`` it does as well as the
-# wrapper, and better. Ask the simple model first.
+# **The interior** gains nothing from being set right afterwards: what the ends do was among the
+# inputs already, and most of the error is elsewhere. What helps is that heat flow is linear in the
+# first temperature and in the heater's flux, and that ``k`` is a column of its own: the wrapper
+# finds that a linear map whose coefficients vary with ``k``, the background ``"varying"``, leaves
+# nothing to a network, and trains none. Its error is a thousandth of the network's and less, in a
+# hundredth of the time, and it would be as right for hotter rods than those of the training. Ridge
+# regression, whose coefficients do not vary, is no match for a network here. With ``k = 0.01`` it
+# does as well as the wrapper, and better. Ask the simple model first.
 
 # %%
 # A look at the ends
