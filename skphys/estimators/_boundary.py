@@ -88,8 +88,8 @@ class BoundaryEnforcedOperator(Constrained):
         all are taken to be as far apart as these are wrong. "residual" takes the root mean square
         of out-of-fold residuals at each point, or of the residuals on `calibration`.
     calibration : tuple (X, y) or None, default=None
-        Data that the backbone was not trained on, for ``uncertainty="residual"``; required there
-        for a frozen backbone.
+        Data that the backbone was not trained on, for conformal intervals and
+        ``uncertainty="residual"``; required there for a frozen backbone.
     drop_value_columns : bool, default=False
         Keep the columns that conditions take their values from away from the backbone; those of a
         callable if it has an attribute `columns` with their names or positions.

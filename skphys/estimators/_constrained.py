@@ -746,7 +746,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     def _notes(self) -> tuple[str, ...]:
         """Say what was chosen in fit, for the report."""
         spread = self._backbone.spread
-        return () if spread is None else (f"{spread}.",)
+        return (f"{spread}.",) if spread is not None and spread.n_left_out else ()
 
     def on_grid(self, grid: Grid | Components) -> Self:
         """Return a fitted copy that predicts on another grid, usually a finer one.

@@ -184,9 +184,7 @@ class BoundaryBackbone(Backbone):
         if self.background is not None:
             seen = numeric_inputs(X, self.constraints), batch.values
             prediction = prediction.affine(self.background.units, self.background(*seen))
-            if self.spread is None:  # else it is seen in what members leave
-                std = self.background.std(*seen)
-                prediction = with_error(prediction, std, self.background.grid)
+            prediction = with_error(prediction, self.background.std(*seen), self.background.grid)
         prediction = self._apart(prediction)
         if not prediction.states_uncertainty:
             return prediction

@@ -210,14 +210,16 @@ def _best(judgements: Sequence[tuple[Any, np.ndarray, float]]) -> Any:
     """Return the best of several models, the simpler unless a later one is better for sure.
 
     Of those whose means are about the best, the CRPS of the points after the law decides, which a
-    few points that are nearly sure, and wrong, cannot rule, as they do the log score.
+    few points that are nearly sure, and wrong, cannot rule, as they do the log score. None is taken
+    whose CRPS is larger than the simplest one's, however good its means are.
 
     Parameters
     ----------
     judgements : sequence of (ErrorModel, ndarray, float)
         Models, the simplest first, and what `_scored` says of each.
     """
-    models, scores, errors = zip(*judgements, strict=True)
+    usual = np.mean(judgements[0][1])
+    models, scores, errors = zip(*(j for j in judgements if np.mean(j[1]) <= usual), strict=True)
     good = np.flatnonzero(np.array(errors) <= NEARLY * min(errors))
     best = good[0]
     for k in good[1:]:

@@ -111,7 +111,7 @@ def spread_of(
         What it was fitted with.
     """
     grid, n_members = backbone.constraints.grid, _n_members(backbone.regressor)
-    if layout.rows != "fields" or is_frozen(backbone) or n_members < 2 or len(y) < FEWEST:
+    if layout.rows != "fields" or is_frozen(backbone) or n_members < 2:
         return None
     y = y.reshape(len(y), -1)
     ones = np.ones(y.shape[1])
@@ -121,13 +121,15 @@ def spread_of(
     std = left_by_members(full, X, y)
     if std is None:
         return None
+    if len(y) < FEWEST:
+        return Spread(ones, ones, std, grid, 0)
     last_step(two.regressor).set_params(n_members=2)
     fold = folds_of_fields(layout, X)[0]
     fitted, some = next(out_of_fold(two, X, y, [fold], fit_params))
     fitted.spread = as_it_is
     said = fitted.ask(_safe_indexing(X, some), want_cov=False)
     if said.member_means is None:
-        return None
+        return Spread(ones, ones, std, grid, 0)
     between = said.member_means.var(axis=0, ddof=1)
     squares = (y[some] - said.mean) ** 2 - std**2 - _stated(said)
     factors, profiles = [], []

@@ -122,7 +122,7 @@ def test_columns_by_name():
 def test_rounding_of_members_does_not_move_the_interior():
     """Members agree at the boundary but for float32: a correlation of rounding means nothing."""
     told = Told(n_members=4)
-    model = fitted(told)
+    model = fitted(told, uncertainty="stated")
     free = told.fit(X, Y, boundary=model.estimator_.boundary_)
     members, _ = free.predict_members(X, boundary=model.estimator_.boundary_)
     inside = slice(1, -3)

@@ -114,7 +114,8 @@ def test_the_mean_is_the_most_probable_field():
 
 
 def test_members_are_projected_one_by_one():
-    model, X = fitted(WithMembers(), error_model=ErrorModel(members="each"))
+    errors = ErrorModel(members="each", covariance="stated")
+    model, X = fitted(WithMembers(), error_model=errors)
     means, stds = model.estimator_.predict_members(X)
     each = []
     for mean, std in zip(means, stds, strict=True):

@@ -173,7 +173,8 @@ def test_what_is_not_asked_for_costs_nothing(model, fits):
 
 def test_few_fields_and_frozen_members_say_nothing():
     X = inputs(4, 0)
-    assert of_wall(ByHeart()).fit(X, fields(X))._backbone.spread is None
+    spread = of_wall(ByHeart()).fit(X, fields(X))._backbone.spread
+    assert spread.n_left_out == 0 and (spread.factor == 1.0).all()
     frozen = FrozenEstimator(ByHeart().fit(X, fields(X)))
     assert of_wall(frozen).fit(X, fields(X))._backbone.spread is None
 
