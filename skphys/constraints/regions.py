@@ -108,7 +108,7 @@ class RegionTotals(Constraint):
             raise ValueError(
                 f"regions must be integers of shape {part.shape}, or flattened, one for each "
                 f"point; got dtype {labels.dtype} and shape {labels.shape}. Number names by "
-                f"np.unique(names, return_inverse=True)[1]."
+                f"np.unique(names, return_inverse=True)[1].{_layout_of(self.regions)}"
             )
         labels = labels.ravel().astype(np.intp)
         if labels.min() < -1 or labels.max() < 0:
@@ -120,7 +120,18 @@ class RegionTotals(Constraint):
         if numbers[-1] >= numbers.size:
             first = int(np.flatnonzero(numbers != np.arange(numbers.size))[0])
             raise ValueError(
-                f"regions must be numbered without gaps; no point is in region {first}. Number "
-                f"them by np.unique(regions, return_inverse=True)[1]."
+                f"regions must be numbered without gaps; no point is in region {first}. Leave its "
+                f"total out, and number the others: found = np.unique(regions[regions >= 0]); "
+                f"np.where(regions < 0, -1, np.searchsorted(found, regions)). Of the totals, keep "
+                f"those at found."
             )
         return labels
+
+
+def _layout_of(regions: Any) -> str:
+    """Say what makes rows of a labelled array."""
+    if not hasattr(regions, "dims"):
+        return ""
+    return (
+        " Of a DataArray: layout.transform(regions)[0].astype(int), with the fitted XarrayFields."
+    )

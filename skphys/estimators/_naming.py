@@ -67,11 +67,13 @@ def _named(
             f"least {error.violation:.3g} of violation is left. Either they contradict each other, "
             f"or the backbone's uncertainty does not let the field move there: a standard "
             f"deviation is zero, or there are few members. Check the values and the bounds, or use "
-            f"uncertainty='residual', more members, or correlation_length."
+            f"error_model='residual', ErrorModel(correlation_length=...) as error_model, or more "
+            f"members."
         )
     return ValueError(
         f"Constraint(s) {', '.join(map(repr, names))} cannot be met for {place}: the residual is "
         f"{error.residual:.3g}. Either they contradict each other, or the backbone's standard "
         f"deviation is zero where the field would have to move. Check the values, give a "
-        f"constraint a positive noise, or use another uncertainty."
+        f"constraint a positive noise, or use another error_model (of a BoundaryEnforcedOperator: "
+        f"another uncertainty)."
     )

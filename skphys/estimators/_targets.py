@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
     named = dict(layout.constraints.named)
     sizes = {name: size for name, (excess, size) in found.items() if excess > 0.0}
     if sizes:
-        _warn(sizes, {_cause(named[name], layout, X, y): None for name in sizes})
+        _warn(sizes, {name: _cause(named[name], layout, X, y) for name in sizes})
 
 
 def touches_bounds(layout: Layout, X: Any, y: np.ndarray) -> bool:
@@ -177,40 +177,51 @@ def warn_if_outside(layout: Layout, X: Any) -> None:
     warn_user(f"The training table: {fault} {hint}")
 
 
-def _warn(sizes: Mapping[str, float], causes: Iterable[str]) -> None:
+def _warn(sizes: Mapping[str, float], causes: Mapping[str, tuple[str, str]]) -> None:
     missed = ", ".join(f"{name!r} by up to {size:.3g}" for name, size in sizes.items())
     whose = "its" if len(sizes) == 1 else "their"
     warn_user(
         f"The training targets violate constraint {missed}, more than {whose} discretization "
-        f"explains. {' '.join(causes)}",
+        f"explains. {_advice(causes)} Make the constrained estimator the outermost one.",
     )
 
 
-def _cause(constraint: Any, layout: Layout, X: Any, y: np.ndarray) -> str:
-    """Guess what is wrong, where it can be seen."""
-    outermost = "Make the constrained estimator the outermost one."
+def _advice(causes: Mapping[str, tuple[str, str]]) -> str:
+    """Say what is seen, and of each constraint what to check, each once."""
+    said = list(dict.fromkeys(seen for seen, _ in causes.values() if seen))
+    checks: dict[str, list[str]] = {}
+    for name, (_, check) in causes.items():
+        if check:
+            checks.setdefault(check, []).append(repr(name))
+    if checks:
+        each = [f"of {', '.join(names)} {check}" for check, names in checks.items()]
+        listed = "; ".join(each if len(each) > 1 else checks)
+        said.append(f"Check {listed}; and that no transformer or target transform sits outside.")
+    return " ".join(said)
+
+
+def _cause(constraint: Any, layout: Layout, X: Any, y: np.ndarray) -> tuple[str, str]:
+    """Guess what is wrong: what is seen, or else what to check."""
     for parameter in constraint.value_parameters:
         for key in columns_of(getattr(constraint, parameter)):
             values = layout.constraints.table(X).numbers(key)
             if _standardised(values.reshape(-1, 1)):
                 return (
                     f"Column {key!r} has mean 0 and standard deviation 1: it seems to come from a "
-                    f"scaler in front of the constraint. {outermost}"
-                )
+                    f"scaler in front of the constraint."
+                ), ""
     if _standardised(y.reshape(len(y), -1)):
         return (
-            f"The targets have mean 0 and standard deviation 1: they seem to come from a "
-            f"TransformedTargetRegressor around the constraint. {outermost}"
-        )
+            "The targets have mean 0 and standard deviation 1: they seem to come from a "
+            "TransformedTargetRegressor around the constraint."
+        ), ""
     if isinstance(constraint, BoundaryConstraint):
-        check = (
-            "Check the values, derivatives being along the outward normal, the grid's coordinates "
-            "and the order of the stencil"
+        return "", (
+            "the values, derivatives being along the outward normal, the grid's coordinates and "
+            "the order of the stencil"
         )
-    else:
-        rule = ", the grid's coordinates and the quadrature" if _is_integral(constraint) else ""
-        check = f"Check the values{rule or ' and the rows'}{_remedy(constraint)}"
-    return f"{check}; and that no transformer or target transform sits outside. {outermost}"
+    rule = ", the grid's coordinates and the quadrature" if _is_integral(constraint) else ""
+    return "", f"the values{rule or ' and the rows'}{_remedy(constraint)}"
 
 
 def _is_integral(constraint: Any) -> bool:

@@ -125,5 +125,8 @@ def _require_increasing(vector: Vector, name: str) -> None:
     else:
         fault = f"{after!r} follows {here!r} at position {first + 1}; sort it in increasing order"
         if (np.diff(vector) < 0.0).all():
-            fault = "it decreases; reverse it, and the values of y along it (np.flip)"
+            fault = (
+                "it decreases; reverse it (np.flip), and, of a Grid for arrays, their values along "
+                "it, which XarrayFields does by itself"
+            )
     raise ValueError(f"{name} must be strictly increasing, but {fault}.")

@@ -300,7 +300,11 @@ class Grid:
                 "None integrates over all of them."
             )
         for name in wanted:
-            self._known(name)
+            if name not in self._axes:
+                raise ValueError(
+                    f"over={over!r} names the unknown axis {name!r}; the axes are "
+                    f"{list(self._axes)}."
+                )
         return tuple(name for name in self._axes if name in wanted)
 
     def _known(self, name: Any) -> str:

@@ -118,24 +118,24 @@ class XarrayFields(TransformerMixin, BaseEstimator):
                 f"axes names {unknown[0]!r}, but the dimensions of X are {list(X.dims)}."
             )
         grids: dict[str, Grid | Mesh] = {}
-        self.inside_: dict[str, np.ndarray] = {}
-        self._like: dict[str, Any] = {}  # what is kept of each variable, without its values
+        insides: dict[str, np.ndarray] = {}
+        kept: dict[str, Any] = {}  # of each variable, without its values
         for name, array in _variables(X).items():
             dims = self._dims(array)
             if not array.size:
                 raise ValueError(f"{name!r} is empty: its dimensions are {dict(array.sizes)}.")
             others = {d: 0 for d in array.dims if d not in dims}
-            self._like[name] = array.transpose(..., *dims).isel(others, drop=True).copy()
+            kept[name] = array.transpose(..., *dims).isel(others, drop=True).copy()
             grid = Grid(**{str(d): self._axis(array, d) for d in dims})
             values = self._values(array, dims)
             if np.isnan(values).any():
-                inside = self._inside(name, values, grid)
-                self.inside_[name] = inside
-                grids[name] = masked(grid, inside, self.time)
+                insides[name] = self._inside(name, values, grid, kept[name])
+                grids[name] = masked(grid, insides[name], self.time)
             else:
                 grids[name] = grid
-        self.is_dataset_ = hasattr(X, "data_vars")
-        self.grid_ = Components(**grids) if self.is_dataset_ else next(iter(grids.values()))
+        is_dataset = hasattr(X, "data_vars")
+        self.grid_ = Components(**grids) if is_dataset else next(iter(grids.values()))
+        self.is_dataset_, self.inside_, self._like = is_dataset, insides, kept
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -144,31 +144,39 @@ class XarrayFields(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : DataArray or Dataset
-            Fields on the points of `fit`. After a DataArray another may have any name, such as the
-            numbers of regions.
+            Fields on the points of `fit`. Where that saw one variable, a DataArray may have any
+            name, such as the numbers of regions; of several, the name of the one at whose points
+            it is.
 
         Returns
         -------
         ndarray of shape (n_samples, n_points)
-            In float64; one row if no dimension counts fields.
+            In float64; one row if no dimension counts fields. Of a DataArray the points of its
+            variable alone.
 
         Raises
         ------
         ValueError
-            If coordinates are others than in `fit`, or values are missing inside the domain.
+            If variables or coordinates are others than in `fit`, or values are missing inside the
+            domain.
         """
         check_is_fitted(self, "grid_")
         found = []
-        given = _variables(X)
-        if not self.is_dataset_ and len(given) == 1:
-            given = dict(zip(self._like, given.values(), strict=True))
-        for name, like in self._like.items():
+        given, wanted = _variables(X), self._like
+        if not hasattr(X, "data_vars") or (not self.is_dataset_ and len(given) == 1):
+            name = self._variable_of(*given)
+            given, wanted = {name: next(iter(given.values()))}, {name: wanted[name]}
+        for name, like in wanted.items():
             if name not in given:
                 raise ValueError(f"X lacks the variable {name!r} that fit has seen.")
             array = given[name]
             for dim in like.dims:
                 if dim not in array.dims or not np.array_equal(array[dim], like[dim]):
-                    raise ValueError(f"The coordinates along {dim!r} are not those of fit.")
+                    raise ValueError(
+                        f"The coordinates along {dim!r} are not those of fit. Where `seen` is what "
+                        f"fit has seen, X.reindex_like(seen) takes its points out of others or "
+                        f"from another order, and X.interp_like(seen) interpolates to them."
+                    )
             if len(array.dims) > len(like.dims) + 1:
                 raise ValueError(
                     f"One dimension can count fields; of {list(array.dims)} those of a field are "
@@ -277,10 +285,10 @@ class XarrayFields(TransformerMixin, BaseEstimator):
         values = values if values.ndim > len(dims) else values[None]
         return np.flip(values, _falling(array, dims))
 
-    def _inside(self, name: str, values: np.ndarray, grid: Grid) -> np.ndarray:
+    def _inside(self, name: str, values: np.ndarray, grid: Grid, like: Any) -> np.ndarray:
         """Return where a variable has values, in the shape of the axes of space."""
         known = ~np.isnan(values)
-        dates = [d for d in self._like[name].dims if self._like[name][d].dtype.kind == "M"]
+        dates = [d for d in like.dims if like[d].dtype.kind == "M"]
         if dates and self.time is None:
             raise ValueError(
                 f"{name!r} has a mask, and {dates[0]!r} are dates; say that it is time, and no "
@@ -295,6 +303,15 @@ class XarrayFields(TransformerMixin, BaseEstimator):
                 f"in all; fill values that are missing. If one of dims is time, say so: time=..."
             )
         return known[0]
+
+    def _variable_of(self, name: str) -> str:
+        """Return the variable at whose points a single array is."""
+        if len(self._like) > 1 and name not in self._like:
+            raise ValueError(
+                f"X is one DataArray, {name!r}, and fit has seen the variables {list(self._like)}; "
+                f"name it as the one at whose points it is: X.rename({next(iter(self._like))!r})."
+            )
+        return name if name in self._like else next(iter(self._like))
 
     def _kept(self, name: str) -> Any:
         """Return which points of a variable's grid are in the domain."""

@@ -132,7 +132,8 @@ class ConservationDisplay:
         grid : Grid, Mesh, Components or ColumnGrid, default=None
             Where the fields live; None takes that of the first estimator that has one.
         sample : int, default=0
-            Which field; with a ColumnGrid, as `ColumnGrid.labels` numbers them.
+            Which field, negative numbers from the end; with a ColumnGrid, as `ColumnGrid.labels`
+            numbers them.
         n_draws : int, default=100
             Number of draws (``sample_y``) that bands are made of; 0 draws no bands.
         random_state : int, RandomState instance or None, default=0
@@ -213,7 +214,7 @@ class ConservationDisplay:
         X : {array-like, DataFrame} of shape (n_samples, n_features), default=None
             Where the law takes its values from.
         sample : int, default=0
-            The row to show.
+            The row to show; negative numbers count from the end.
         **kwargs : dict
             As in `plot`.
 

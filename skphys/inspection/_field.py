@@ -118,7 +118,8 @@ class FieldDisplay:
         y : array-like of shape (n_samples, n_points), default=None
             The true fields, in the order of X.
         sample : int, default=0
-            Which field; with a ColumnGrid, as `ColumnGrid.labels` numbers them.
+            Which field, negative numbers from the end; with a ColumnGrid, as `ColumnGrid.labels`
+            numbers them.
         grid : Grid, Mesh, Components or ColumnGrid, default=None
             Where the fields live; None takes the estimator's.
         component, at, coverage
@@ -172,7 +173,7 @@ class FieldDisplay:
             where it knows the middles and normals of its faces, and dots else; what a mask leaves
             out of a grid stays blank.
         sample : int, default=0
-            The row to show.
+            The row to show; negative numbers count from the end.
         component : str, default=None
             The component of Components to show; None is all of them.
         at : dict of str to float, default=None

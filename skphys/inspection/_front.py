@@ -91,7 +91,8 @@ class FrontDisplay:
         y : array-like of shape (n_samples, n_points), default=None
             The true fields.
         sample : int, default=0
-            Which field; with a ColumnGrid, as `ColumnGrid.labels` numbers them.
+            Which field, negative numbers from the end; with a ColumnGrid, as `ColumnGrid.labels`
+            numbers them.
         grid : Grid, Components or ColumnGrid, default=None
             Where the fields live; None takes that of each estimator.
         n_draws : int, default=1000
@@ -150,7 +151,7 @@ class FrontDisplay:
         grid : Grid or Components
             Where the fields live.
         sample : int, default=0
-            The row to show.
+            The row to show; negative numbers count from the end.
         component : str, default=None
             The component to show; needed with Components.
         at : dict of str to float, default=None

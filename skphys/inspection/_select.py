@@ -192,6 +192,10 @@ def _shown(grid: Grid | Mesh, left: dict[str, Any]) -> Grid | Mesh:
 def _checked_at(at: Any, grid: Grid | Mesh) -> Mapping[str, float]:
     at = _as_dict(at)
     for name, value in at.items():
+        if name not in grid:
+            raise ValueError(
+                f"at names the unknown axis {name!r}; the axes are {list(grid.names)}."
+            )
         points = grid[name]
         if not isinstance(value, Real):
             raise TypeError(f"at must hold numbers, coordinates; got {value!r} for {name!r}.")

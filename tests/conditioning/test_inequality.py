@@ -25,6 +25,7 @@ from skphys.conditioning import (
 )
 from skphys.conditioning._inequality._exchange import exchange
 from skphys.conditioning._inequality._interior import by_clarabel, interior
+from skphys.conditioning._inequality._linear import bordered
 from skphys.conditioning._inequality._problem import Problem, pose
 
 B, N = 3, 12
@@ -378,3 +379,11 @@ def test_large_fields_need_no_matrix():
         u = project(prior, H, 0.0, np.inf, row, np.array([0.3]))
         assert (H @ u[0]).min() > -1e-9
         assert abs(u.mean() - 0.3) < 1e-12
+
+
+def test_a_singular_step_is_no_warning():
+    """It is not finite, which ends the search for an interior point."""
+    solve = bordered(np.ones((2, 2)), np.zeros((0, 2)))
+    with np.errstate(invalid="ignore"):
+        x, _ = solve(np.array([1.0, 0.0]), np.zeros(0))
+    assert not np.isfinite(x).all()

@@ -1,5 +1,7 @@
 """Regions and hierarchies, against sums by pandas and plain loops."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,6 +79,18 @@ def test_bad_regions():
         RegionTotals(2 * REGIONS * (REGIONS > 0)).rows(GRID)
     with pytest.raises(ValueError, match="no point is in region 1"):
         RegionTotals(np.where(REGIONS == 0, 10**12, REGIONS + 1)).rows(GRID)
+    with_gap = np.where(REGIONS == 1, 7, REGIONS)
+    with pytest.raises(ValueError, match="no point is in region 1") as error:
+        RegionTotals(with_gap).rows(GRID)
+    found, numbered = re.search(
+        r"(np\.unique\(.*?\));.(np\.where.*\))\. Of", str(error.value)
+    ).groups()
+    names = {"np": np, "regions": with_gap}
+    names["found"] = eval(found, names)
+    again = eval(numbered, names)
+    np.testing.assert_array_equal(again < 0, with_gap < 0)
+    np.testing.assert_array_equal(names["found"][again[again >= 0]], with_gap[with_gap >= 0])
+    RegionTotals(again).rows(GRID)
     with pytest.raises(ValueError, match="numbers from -2 to 1"):
         RegionTotals(np.where(REGIONS < 2, REGIONS, -2)).rows(GRID)
 

@@ -59,3 +59,14 @@ def test_a_law_over_a_step_is_as_its_own_law():
     law = OverStep(ConservationLaw(over="x", inflow=Column(4), noise=0.1), length=0.3)
     with pytest.warns(UserWarning, match="the quadrature, or give it a larger noise"):
         ConservationConstrainedRegressor(WithStd(), law, GRID).fit(X, y)
+
+
+def test_several_laws_are_told_their_remedies_once():
+    rng = np.random.default_rng(0)
+    X, y = rng.uniform(1.0, 2.0, (20, 2)), rng.normal(10.0, 1.0, (20, 4))
+    laws = [("mass", ConservationLaw(total=50.0)), ("pinned", Pinned())]
+    with pytest.warns(UserWarning, match="violate constraint 'mass'") as found:
+        ConservationConstrainedRegressor(WithStd(), laws, GRID).fit(X, y)
+    (text,) = [str(w.message) for w in found if "violate constraint" in str(w.message)]
+    assert all(text.count(word) == 1 for word in ("Check", "sits outside", "outermost one"))
+    assert "of 'mass' the values, the grid's" in text and "of 'pinned' the values and" in text

@@ -155,6 +155,7 @@ def test_rules_that_do_not_fit_are_refused(axis, rule, message):
     [
         (lambda: Axis.cells([1.0]), "edges must hold at least 2 values"),
         (lambda: Axis.cells([0, 2, 1]), "edges must be strictly increasing"),
+        (lambda: Axis.cells([2, 1, 0]), r"it decreases; reverse it .*XarrayFields does by itself"),
         (lambda: Axis.periodic(1, 0, 4), r"\[start, stop\] must be strictly increasing"),
         (lambda: Axis.periodic(0, 1, 0), "n must be at least 1"),
     ],

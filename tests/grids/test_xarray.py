@@ -189,5 +189,35 @@ def test_numbers_of_regions_go_through_the_layout():
     expected = [(array * volumes).where(regions == k).sum(["lat", "lon"]) for k in range(3)]
     np.testing.assert_allclose(layout.transform(array) @ rows.T, np.transpose(expected), rtol=1e-12)
     falling = regions.isel(lat=slice(None, None, -1))
-    with pytest.raises(ValueError, match="along 'lat' are not those of fit"):
+    with pytest.raises(ValueError, match=r"along 'lat' are not those of fit.*reindex_like\(seen\)"):
         layout.transform(falling)
+    np.testing.assert_array_equal(layout.transform(falling.reindex_like(array))[0], number)
+    with pytest.raises(ValueError, match=r"DataArray: layout.transform\(regions\)\[0\].astype"):
+        RegionTotals(regions).rows(layout.grid_)
+
+
+def test_a_dataarray_beside_a_dataset():
+    """It may have any name beside one variable, and is at the points of the one it names."""
+    array, holes = heat(), heat(holes=True)
+    one = XarrayFields(["lat", "lon"]).fit(array.to_dataset(name="rain"))
+    np.testing.assert_array_equal(one.transform(array.rename("zone")), one.transform(array))
+    with pytest.raises(ValueError, match="X lacks the variable 'rain'"):
+        one.transform(array.to_dataset(name="snow"))
+    both = XarrayFields(["lat", "lon"]).fit(xr.Dataset({"wind": array, "rain": holes}))
+    part = both.transform(array.rename("rain"))
+    inside = both.inside_["rain"].ravel()
+    np.testing.assert_array_equal(part, both.transform(array.rename("wind"))[:, inside])
+    with pytest.raises(ValueError, match=r"'zone', and .*\['wind', 'rain'\].*rename\('wind'\)"):
+        both.transform(array.rename("zone"))
+
+
+def test_a_failed_fit_leaves_what_was_fitted():
+    holes, other = heat(holes=True), heat()
+    other[0, 0, 0] = np.nan
+    layout = XarrayFields(["lat", "lon"]).fit(holes)
+    before = layout.transform(holes)
+    with pytest.raises(ValueError, match="is NaN at other points in one field"):
+        layout.fit(other.rename("other"))
+    np.testing.assert_array_equal(layout.transform(holes), before)
+    back = layout.inverse_transform(before, {"run": np.arange(3)})
+    xr.testing.assert_identical(back, holes)

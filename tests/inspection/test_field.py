@@ -169,7 +169,7 @@ def test_components():
         (LINE, {"y_true": FIELDS * np.nan}, ValueError, "y_true holds NaN"),
         (LINE, {"sample": 4}, ValueError, "sample=4, but mean has 4 rows"),
         (LINE, {"component": "u"}, ValueError, "component='u' needs Components"),
-        (LINE, {"at": {"t": 0.0}}, ValueError, "unknown axis 't'"),
+        (LINE, {"at": {"t": 0.0}}, ValueError, "at names the unknown axis 't'"),
         (LINE, {"at": {"x": 3.0}}, ValueError, "at has x=3, outside"),
         (LINE, {"at": {"x": 1.0}}, ValueError, "0 of .* are left"),
         (Grid(t=[0, 1], x=[0, 1], y=[0, 1]), {}, ValueError, "3 of .* are left"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import linalg, sparse
-from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
+from scipy import sparse
+from scipy.linalg.lapack import dgetrf, dgetrs, dpotrf, dpotrs, dtrtrs
 from scipy.sparse.linalg import splu
 
 SHIFT = 1e-14  # keeps rows that depend on each other apart
@@ -165,5 +165,5 @@ def _by_complement(
 
 def _by_pivots(D: np.ndarray | None, R: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     K = np.block([[np.eye(R.shape[1]) if D is None else D, R.T], [R, -SHIFT * np.eye(len(R))]])
-    factors = linalg.lu_factor(K, check_finite=False)
-    return lambda right: linalg.lu_solve(factors, right, check_finite=False)
+    *factors, _ = dgetrf(K)  # where K is singular, solutions are not finite, which ends the search
+    return lambda right: dgetrs(*factors, right)[0]
