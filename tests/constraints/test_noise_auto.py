@@ -175,7 +175,7 @@ def test_each_field_has_its_own():
 
 @pytest.mark.filterwarnings("ignore:The training targets")
 def test_members_are_likelier_fields_than_their_mean():
-    fitted = model(WithMembers())
+    fitted = model(WithMembers(), error_model="stated")
     means, stds = fitted.estimator_.predict_members(X)
     noise = np.sqrt(np.mean([auto(m, GRID)[:, 0] ** 2 for m in means], axis=0))
     assert (noise > auto(means.mean(0), GRID)[:, 0]).all()
