@@ -9,9 +9,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
-from sklearn.utils.metadata_routing import _routing_enabled
+from sklearn.utils.metadata_routing import _routing_enabled, get_routing_for_object
+from sklearn.utils.validation import has_fit_parameter
 
 from skphys.constraints import ConstraintSet
 from skphys.estimators._on_grid import on_grid
@@ -67,7 +69,9 @@ class Backbone:
         other.regressor, other.spread = clone(self.regressor), None
         return other
 
-    def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> Self:
+    def fit(
+        self, X: Any, y: np.ndarray, groups: np.ndarray | None = None, **fit_params: Any
+    ) -> Self:
         """Fit the regressor.
 
         Parameters
@@ -76,11 +80,20 @@ class Backbone:
             What the constrained estimator got.
         y : ndarray of shape (n_samples, n_points) or (n_samples,)
             The fields.
+        groups : ndarray of int of shape (n_samples,) or None, default=None
+            Which rows belong together; passed to its fit if that takes them.
         **fit_params : dict
             Passed to its fit.
         """
+        if groups is not None and (name := _name_of_groups(self.regressor)):
+            fit_params = {**fit_params, name: groups}
         fit_backbone(self.regressor, self._shown(X), y, **fit_params)
         return self
+
+    @property
+    def has_left_out(self) -> bool:
+        """Whether its uncertainty rests on fields that it left out in fit."""
+        return self.spread is not None
 
     def ask(
         self, X: Any, values: Mapping[str, Any] | None = None, *, want_cov: bool = True
@@ -164,6 +177,18 @@ def with_hook(regressor: Any, hook: str) -> tuple[Any, str]:
     last, hook = with_hook(last, hook)
     regressor.steps[-1] = (name, last)
     return regressor, hook if _routing_enabled() else f"{name}__{hook}"
+
+
+def _name_of_groups(regressor: Any) -> str | None:
+    """Return by which name fit of a regressor takes groups of rows; None if it does not."""
+    if _routing_enabled():
+        takes = get_routing_for_object(regressor).consumes("fit", ["groups"])
+        return "groups" if takes else None
+    if isinstance(regressor, Pipeline):
+        name = _name_of_groups(regressor.steps[-1][1])
+        return name and f"{regressor.steps[-1][0]}__{name}"
+    takes = has_fit_parameter(regressor, "groups") or isinstance(regressor, BaseSearchCV)
+    return "groups" if takes else None
 
 
 def tell_grid(backbone: Any, grid: Any) -> None:

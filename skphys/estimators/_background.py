@@ -13,6 +13,7 @@ from skphys.estimators._background_choice import choose, is_noise
 from skphys.estimators._candidates import Kernel
 from skphys.estimators._lifted import AUTO, ROUNDING, Seen, candidates
 from skphys.estimators._regridded import RegriddedBackground, at_points
+from skphys.estimators._ridge import Runs
 from skphys.estimators._stencil_error import student
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryEmbedding
@@ -69,7 +70,12 @@ class Background:
         self.units_: tuple[float, ...] = (1.0,) * len(grid_parts(grid))
 
     def fit(
-        self, inputs: Array, values: Array, y: Array, names: Sequence[str] | None = None
+        self,
+        inputs: Array,
+        values: Array,
+        y: Array,
+        names: Sequence[str] | None = None,
+        runs: Runs | None = None,
     ) -> Background:
         """Choose a candidate.
 
@@ -83,11 +89,16 @@ class Background:
             The fields.
         names : sequence of str or None, default=None
             Of the inputs.
+        runs : ndarray of int of shape (n,) or None, default=None
+            Fields of the same number are left out together.
         """
         seen = self.seen(inputs, values)
         self.n_inputs_ = inputs.shape[1]
         some, twins = _distinct(seen.features, y)
-        few = replace(seen, inputs=inputs[some], values=values[some])
+        runs = some if runs is None else runs[some]
+        n_runs = len(np.unique(runs))
+        together = runs if 1 < n_runs < len(runs) else None
+        few = replace(seen, inputs=inputs[some], values=values[some], runs=together)
         made = candidates(self.wanted, seen, names and [*names, *self.embedding.value_names])
         tried = {name: each.fit(few, y[some]) for name, each in made.items()}
         self.errors_ = {name: each.error for name, each in tried.items()}
@@ -96,7 +107,7 @@ class Background:
         left_out = self.chosen.left_out if len(some) > 1 else y[some]  # of one: anything
         self.std_, self.rest = np.zeros(y.shape[1]), y - self(inputs, values)
         if self.chosen.learned:  # of samples that it was fitted to it leaves less than of others
-            self.std_ = student(len(some)) * np.sqrt(np.mean(left_out**2, axis=0))
+            self.std_ = student(n_runs) * np.sqrt(np.mean(left_out**2, axis=0))
             known = twins >= 0
             self.rest[known] = left_out[twins[known]]
         rounding = len(some) > 1 and self._is_rounding(self.rest, y)

@@ -22,7 +22,7 @@ from skphys.grids import Components, Grid, grid_parts
 
 Array = NDArray[np.float64]
 
-# A map that was learned from n fields is taken if it leaves one nth of what a lift leaves, or less:
+# A map that was learned from n fields, or runs of them, is taken if it leaves one nth of what a lift leaves, or less:
 # nets left 0.8 to 2.3 of it, of 50 and of 500 fields. A map that does not carry beyond the training
 # fields has to leave a thousandth, at which nets were no better with 500 fields. Only what goes
 # with the neighbours counts: noise of the fields is left by all, and errors of maps are smooth.
@@ -55,7 +55,7 @@ def choose(tried: Mapping[str, Any], grid: Grid | Components) -> tuple[str, str]
     best = min(lifts, key=errors.__getitem__)
     for name, each in tried.items():
         part = each.error / errors[best] if errors[best] > 0.0 else np.inf
-        enough = NEARLY_ALL if each.curved else 1.0 / len(each.left_out)
+        enough = NEARLY_ALL if each.curved else 1.0 / each.n_runs
         smooth = part * np.sqrt(alike(each.left_out, grid)) if part < NOISY else part
         if each.learned and smooth <= enough:
             noise = "" if part <= enough else "but for noise "
@@ -81,7 +81,7 @@ def is_noise(left_out: Array, grid: Grid | Components, seen: Any = None) -> bool
         return True
     if seen is None:
         return False
-    again = Kernel(grid).fit(seen.features, seen.groups, left_out)
+    again = Kernel(grid).fit(seen.features, seen.columns, left_out, seen.runs)
     return not mean_norm(again.left_out) < LEARNABLE * mean_norm(left_out)
 
 

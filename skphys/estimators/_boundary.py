@@ -233,7 +233,9 @@ class BoundaryEnforcedOperator(Constrained):
 
     # The backbone and the conditions validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, **fit_params: Any) -> BoundaryEnforcedOperator:
+    def fit(
+        self, X: Any, y: Any, groups: Any = None, **fit_params: Any
+    ) -> BoundaryEnforcedOperator:
         """Fit the backbone, with the boundary built in if it can have it so.
 
         Parameters
@@ -243,6 +245,10 @@ class BoundaryEnforcedOperator(Constrained):
             backbone takes them.
         y : array of shape (n_samples, n_points) or (n_samples,)
             The fields, in C order over the grid.
+        groups : array-like of shape (n_samples,), default=None
+            Which rows belong together, such as several times of one run, or profiles of one site.
+            Where errors are learned by leaving out rows, whole groups are left out; then they are
+            those of new groups. Passed on to a backbone whose fit takes them, as searches do.
         **fit_params : dict
             Passed to the backbone's fit, or routed to it with metadata routing enabled.
 
@@ -260,9 +266,10 @@ class BoundaryEnforcedOperator(Constrained):
         Warns
         -----
         UserWarning
-            If the training fields contradict the boundary by more than the stencils' error.
+            If the training fields contradict the boundary by more than the stencils' error, or if
+            rows of X come in runs and there are no groups.
         """
-        self._fit(X, y, fit_params)
+        self._fit(X, y, groups, fit_params)
         self.method_, self.background_ = self._backbone.method, self._backbone.background
         if self.method == AUTO and self._backbone.untold:
             self.method_ = PROJECT

@@ -1,7 +1,8 @@
 """Regressors of fields in closed form, or the user's, with their leave-one-out residuals.
 
-Each has three things: ``fit(features, groups, y)`` returns itself, `left_out` holds the residuals
-of the fields y, each predicted from the others, and a call predicts the fields of other features.
+Each has three things: ``fit(features, columns, y, runs)`` returns itself, `left_out` holds the
+residuals of the fields y, each predicted from the others, and a call predicts the fields of other
+features.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh, helmert
 from sklearn.base import clone
-from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.utils.validation import check_array
 
 from skphys.estimators._ridge import (
     Dual,
     Modes,
+    Runs,
     Units,
     gaussian,
     matern,
@@ -43,10 +45,13 @@ class Candidate(Protocol):
 
     left_out: Array
 
-    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Self:
+    def fit(
+        self, features: Array, columns: Sequence[slice], y: Array, runs: Runs | None = None
+    ) -> Self:
         """Learn fields (n, n_points) from features (n, n_features).
 
-        Groups are columns of one unit, such as the points of an input field.
+        Columns of one unit are such as the points of an input field; samples of the same run are
+        left out together.
         """
 
     def __call__(self, features: Array) -> Array:
@@ -56,7 +61,9 @@ class Candidate(Protocol):
 class Zero:
     """Nothing at all."""
 
-    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Zero:
+    def fit(
+        self, features: Array, columns: Sequence[slice], y: Array, runs: Runs | None = None
+    ) -> Zero:
         """Keep the fields as what is left."""
         self.left_out, self.n_points = y, y.shape[1]
         return self
@@ -78,13 +85,15 @@ class Affine:
     def __init__(self, grid: Grid | Components | None = None) -> None:
         self.grid = grid
 
-    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Affine:
+    def fit(
+        self, features: Array, columns: Sequence[slice], y: Array, runs: Runs | None = None
+    ) -> Affine:
         """Learn the map, of features in units of their deviations."""
         self.units = Units().fit(features, [slice(k, k + 1) for k in range(features.shape[1])])
         Z = self.units(features)
         found = spectrum(Z)
-        self.modes = Modes(without_noise(y, self.grid, *found))
-        self.dual = Dual(*found, self.modes.sizes)
+        self.modes = Modes(without_noise(y, self.grid, *found, runs))
+        self.dual = Dual(*found, self.modes.sizes, runs)
         self.left_out = self.modes.rest(self.dual.left_out, y)
         self.weights = Z.T @ self.dual.coefficients
         return self
@@ -97,8 +106,8 @@ class Affine:
 class Kernel:
     """Kernel ridge regression whose kernel, length and ridges have the least leave-one-out error.
 
-    Features are in units of the first principal component of their group, so that a field of many
-    points counts as much as one parameter; distances are those of all principal components.
+    Features are in units of the first principal component of their field or face, so that a field
+    of many points counts as much as one parameter; distances are those of all components.
 
     Parameters
     ----------
@@ -114,13 +123,15 @@ class Kernel:
     def __init__(self, grid: Grid | Components | None = None, n_inputs: int | None = None) -> None:
         self.grid, self.n_inputs = grid, n_inputs
 
-    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Kernel:
+    def fit(
+        self, features: Array, columns: Sequence[slice], y: Array, runs: Runs | None = None
+    ) -> Kernel:
         """Learn the fields."""
-        self.units, modes = Units().fit(features, groups), Modes(y)
+        self.units, modes = Units().fit(features, columns), Modes(y)
         self.curved = np.ones(features.shape[1], dtype=bool)
         if self.n_inputs is not None:
             self.curved[:] = False
-            self.curved[parameters(groups, self.n_inputs)] = True
+            self.curved[parameters(columns, self.n_inputs)] = True
         self.nodes = self.units(features)
         products, squares = self._products(self.nodes), self._squares(self.nodes)
         np.fill_diagonal(squares, 0.0)
@@ -131,13 +142,13 @@ class Kernel:
         for kernel, length in product((gaussian, matern), LENGTHS):
             K = products * kernel(squares / (length * median))
             eigenvalues, vectors = eigh(basis @ K @ basis.T, driver="evd")
-            dual = Dual(eigenvalues.clip(0.0), basis.T @ vectors, modes.sizes)
+            dual = Dual(eigenvalues.clip(0.0), basis.T @ vectors, modes.sizes, runs)
             if best is None or dual.error < best[0].error:
                 best = dual, kernel, length * median
         dual, self.kernel, self.square = best
         found = dual.eigenvalues, dual.vectors
-        self.modes = Modes(without_noise(y, self.grid, *found))
-        self.dual = Dual(*found, self.modes.sizes)
+        self.modes = Modes(without_noise(y, self.grid, *found, runs))
+        self.dual = Dual(*found, self.modes.sizes, runs)
         self.left_out = self.modes.rest(self.dual.left_out, y)
         K = products * self.kernel(squares / self.square)
         self.coefficients = self.dual.coefficients
@@ -159,7 +170,7 @@ class Kernel:
         if not np.isfinite(ridge):
             return np.ones(len(features))
         Z, left = self.units(features), 1.0 / (self.dual.eigenvalues + ridge)
-        usual = np.quantile(1.0 / (self.dual.vectors**2 @ left), USUAL)
+        usual = np.quantile(self.dual.unknown(ridge), USUAL)
         own = 1.0 + np.sum(Z[:, ~self.curved] ** 2, axis=1)
         K = self._gram(Z)
         mean, centre = K.mean(axis=1), self.means.mean()
@@ -177,9 +188,9 @@ class Kernel:
         return 1.0 + Z[:, ~self.curved] @ self.nodes[:, ~self.curved].T
 
 
-def parameters(groups: Sequence[slice], n_inputs: int) -> list[int]:
+def parameters(columns: Sequence[slice], n_inputs: int) -> list[int]:
     """Return the columns of inputs that are no part of a field."""
-    return [g.start for g in groups if g.stop <= n_inputs and g.stop - g.start == 1]
+    return [c.start for c in columns if c.stop <= n_inputs and c.stop - c.start == 1]
 
 
 class Refitted:
@@ -196,22 +207,26 @@ class Refitted:
     def __init__(self, estimator: Any, names: Sequence[str] | None = None) -> None:
         self.estimator, self.names = estimator, names
 
-    def fit(self, features: Array, groups: Sequence[slice], y: Array) -> Refitted:
+    def fit(
+        self, features: Array, columns: Sequence[slice], y: Array, runs: Runs | None = None
+    ) -> Refitted:
         """Learn the fields."""
         self.left_out, self.n_points, n = y, y.shape[1], len(y)
         targets = y[:, 0] if y.shape[1] == 1 else y
-        folds = KFold(min(FOLDS, max(n, 2)), shuffle=True, random_state=0)
+        each = np.arange(n) if runs is None else runs
+        n_folds = min(FOLDS, len(np.unique(each)))
         shown = self._shown(features)
         try:
             if n > 1:
-                told = cross_val_predict(self.estimator, shown, targets, cv=folds)
+                folds = GroupKFold(n_folds, shuffle=True, random_state=0).split(shown, None, each)
+                told = cross_val_predict(self.estimator, shown, targets, cv=list(folds))
                 self.left_out = y - self._fields(told, n)
             self.estimator = clone(self.estimator).fit(shown, targets)
         except Exception as error:  # whatever a regressor of the user's may raise
             raise ValueError(
                 f"background={self.estimator!r} cannot learn these {n} field(s), or all but some: "
                 f"{error} It must be a regressor that takes features of shape {features.shape} and "
-                f"fields of shape {y.shape}, is refitted for {min(FOLDS, n)} fold(s), and predicts "
+                f"fields of shape {y.shape}, is refitted for {n_folds} fold(s), and predicts "
                 f"fields. Wrap one of single numbers in sklearn.multioutput.MultiOutputRegressor."
             ) from error
         return self

@@ -204,7 +204,9 @@ default="auto"
 
     # The backbone and the constraints validate their own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, **fit_params: Any) -> ConservationConstrainedRegressor:
+    def fit(
+        self, X: Any, y: Any, groups: Any = None, **fit_params: Any
+    ) -> ConservationConstrainedRegressor:
         """Fit the backbone, and check that the constraints can be stated.
 
         Parameters
@@ -213,6 +215,10 @@ default="auto"
             One row a field, or in a long table one row a point.
         y : array of shape (n_samples, n_points) or (n_samples,)
             The fields, in C order over the grid; (n_rows,) in a long table.
+        groups : array-like of shape (n_samples,), default=None
+            Which rows belong together, such as several times of one run, or profiles of one site.
+            Where errors are learned by leaving out rows, whole groups are left out; then they are
+            those of new groups. Passed on to a backbone whose fit takes them, as searches do.
         **fit_params : dict
             Passed to the backbone's fit, or routed to it with metadata routing enabled.
 
@@ -230,9 +236,10 @@ default="auto"
         Warns
         -----
         UserWarning
-            If the training targets violate the constraints by more than the quadrature's error.
+            If the training targets violate the constraints by more than the quadrature's error, or
+            if rows of X come in runs and there are no groups.
         """
-        return self._fit(X, y, fit_params)
+        return self._fit(X, y, groups, fit_params)
 
     def _declared(self, grid: Any) -> Any:
         return self.constraints

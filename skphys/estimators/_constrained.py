@@ -29,6 +29,7 @@ from skphys.estimators._conformal import (
 )
 from skphys.estimators._diagram import diagram
 from skphys.estimators._error_model import ErrorModel, warn_if_unused
+from skphys.estimators._groups import checked_groups, warn_if_runs
 from skphys.estimators._held_out import (
     FEWEST_FIELDS,
     held_out,
@@ -72,6 +73,8 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     A subclass says what must hold, in `_declared`, and may tell the backbone of it, in `_told`.
     """
 
+    # Pipelines and searches hand these through with metadata routing enabled.
+    __metadata_request__fit = {"groups": True}
     __metadata_request__predict = {"constraint_values": True}
 
     estimator: Any
@@ -110,7 +113,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         """Return the backbone, not fitted, as it is told of the constraints."""
         return Backbone(regressor, constraints, self.drop_value_columns)
 
-    def _fit(self, X: Any, y: Any, fit_params: dict[str, Any]) -> Self:
+    def _fit(self, X: Any, y: Any, groups: Any, fit_params: dict[str, Any]) -> Self:
         seen = copy(self)  # so that a fit that fails leaves an earlier one as it was
         X, y = self._checked_data(X, y, seen)
         grid = Grid.unit(1 if y.ndim == 1 else y.shape[1]) if self.grid is None else self.grid
@@ -118,6 +121,7 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         layout = layout_of(ConstraintSet(named, grid, getattr(seen, "feature_names_in_", None)))
         errors = self._declared_errors()
         y = layout.check(X, y, getattr(errors, "correlation_length", None))
+        groups = checked_groups(groups, X, layout)
         warn_if_outside(layout, X)
         regressor = clone(self.estimator)
         if layout.rows == "fields" and not _constrains_itself(regressor):
@@ -127,11 +131,15 @@ class Constrained(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         touching = touches_bounds(layout, X, y)
         X = layout.completed(X)
         routed = self._routed(fit_params)
+        routed = routed if groups is None else {**routed, "groups": groups}
         seed = set_random_states(regressor, self.random_state)
         with seeded(final_estimator(regressor), seed):  # a net has no random_state of its own
             backbone.fit(X, y, **routed)
             learned, scores = self._fitted_errors(errors, backbone, layout, seen, (X, y, routed))
             warn_if_unused(learned, backbone, layout.rows, X)
+        left_out = learned is not errors and self.calibration is None
+        if groups is None and layout.rows == "fields" and (left_out or backbone.has_left_out):
+            warn_if_runs(X)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             self.__dict__.update({name: vars(seen)[name]} if name in vars(seen) else {})

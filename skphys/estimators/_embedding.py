@@ -141,17 +141,19 @@ class BoundaryBackbone(Backbone):
         other.spread = None
         return other
 
-    def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> BoundaryBackbone:
+    def fit(
+        self, X: Any, y: np.ndarray, groups: np.ndarray | None = None, **fit_params: Any
+    ) -> BoundaryBackbone:
         """Fit the regressor to what the background leaves, with the boundary's values in X."""
         fields = y.reshape(len(y), -1)
         self.stencil_std = stencil_std(self._system(X, None), fields)
         self.learned = self.stencil_std, self.constraints.grid
         if self.method == PROJECT:
-            return super().fit(X, y, **fit_params)
+            return super().fit(X, y, groups, **fit_params)
         batch = self._batch(X)
         if self.method == LIFT:
             rescale = is_net(final_estimator(self.regressor))  # its recipe is for fields of a size
-            batch, y = self._subtract_background(X, y, batch, rescale)
+            batch, y = self._subtract_background(X, y, groups, batch, rescale)
             if self.background is not None and self.background.explained_:
                 self.regressor = ZeroField(self.constraints.grid).fit(self._shown(X), y)
                 return self
@@ -160,7 +162,7 @@ class BoundaryBackbone(Backbone):
             fit_params = {**fit_params, hook: batch}
         elif self.method in KERNELS:
             self.regressor = tell_net(self.regressor, self.constraints.grid, batch.embedding)
-        return super().fit(X, y, **fit_params)
+        return super().fit(X, y, groups, **fit_params)
 
     def ask(
         self, X: Any, values: Mapping[str, Any] | None = None, *, want_cov: bool = True
@@ -191,6 +193,11 @@ class BoundaryBackbone(Backbone):
         return with_error(prediction, self.stencil_std, self.constraints.grid)
 
     @property
+    def has_left_out(self) -> bool:
+        """Whether its uncertainty rests on fields that it left out in fit."""
+        return super().has_left_out or (self.background is not None and self.background.learned)
+
+    @property
     def untold(self) -> bool:
         """Whether the regressor learned whole fields, and nothing of the boundary."""
         alone = self.background is not None and self.background.kind_ == "none"
@@ -213,13 +220,18 @@ class BoundaryBackbone(Backbone):
         return moved
 
     def _subtract_background(
-        self, X: Any, y: np.ndarray, batch: BoundaryBatch, rescale: bool
+        self,
+        X: Any,
+        y: np.ndarray,
+        groups: np.ndarray | None,
+        batch: BoundaryBatch,
+        rescale: bool,
     ) -> tuple[BoundaryBatch, np.ndarray]:
         """Return what is left of the fields, and the boundary with the norms of the whole."""
         grid, fields = self.constraints.grid, y.reshape(len(y), -1)
         inputs = numeric_inputs(X, self.constraints)
         background = Background(batch.embedding, grid, self.wanted)
-        background.fit(inputs, batch.values, fields, input_names(X, self.constraints))
+        background.fit(inputs, batch.values, fields, input_names(X, self.constraints), groups)
         norms = [np.linalg.norm(fields[:, part], axis=1) for _, part in grid_parts(grid)]
         rest = background.take_rest()
         if not background.explained_ and rescale:

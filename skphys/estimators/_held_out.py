@@ -49,7 +49,7 @@ def _out_of_fold(
             "The backbone is frozen, so its residuals would be those of its own training data; "
             "give data that it has not seen: calibration=(X, y)."
         )
-    folds = folds_of_fields(layout, X)
+    folds = folds_of_fields(layout, X, fit_params.get("groups"))
     for fitted, test in out_of_fold(backbone, X, y, folds, fit_params):
         yield fitted, _safe_indexing(X, test), y[test]
 
@@ -82,13 +82,17 @@ def residual_spread(
     return np.sqrt(np.sum(squares, axis=0) / len(y)), fields
 
 
-def folds_of_fields(layout: Layout, X: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows of five folds, (train, test), that keep the rows of a field together.
+def folds_of_fields(
+    layout: Layout, X: Any, groups: np.ndarray | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows of five folds, (train, test), that keep groups, or fields, together.
 
     So they do with rows that repeat each other, as measurements do: a backbone that was fitted on
     one has seen the others.
     """
-    fields = layout.labels(X) if layout.rows == "points" else _repeats(X)
+    fields = groups
+    if groups is None:
+        fields = layout.labels(X) if layout.rows == "points" else _repeats(X)
     n_fields = len(np.unique(fields))
     if n_fields < 2:
         raise ValueError(

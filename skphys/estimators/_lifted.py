@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skphys.estimators._candidates import Affine, Candidate, Kernel, Refitted, Zero, parameters
-from skphys.estimators._ridge import mean_norm
+from skphys.estimators._ridge import Runs, mean_norm
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryEmbedding, SmoothLift
 
@@ -55,7 +55,8 @@ class Lifted:
 
     def fit(self, seen: Seen, y: Array) -> Lifted:
         """Learn fields, and what is left of each of them from the others."""
-        self.candidate.fit(seen.features, seen.groups, y)
+        self.candidate.fit(seen.features, seen.columns, y, seen.runs)
+        self.n_runs = len(y) if seen.runs is None else len(np.unique(seen.runs))
         told, tried = y - self._left_out(seen, y), []
         for decay in self.decays:
             rest = y - self.lift(seen.embedding, seen.grid, decay).correct(told, seen.values)
@@ -70,10 +71,11 @@ class Lifted:
         if len(y) > FEW or not isinstance(self.candidate, Affine | Kernel):
             return self.candidate.left_out
         left_out, features = y.copy(), seen.features
-        for i in range(len(y)) if len(y) > 1 else ():
-            others = np.arange(len(y)) != i
-            one = copy(self.candidate).fit(features[others], seen.groups, y[others])
-            left_out[i] -= one(features[[i]])[0]
+        runs = np.arange(len(y)) if seen.runs is None else seen.runs
+        for run in np.unique(runs) if len(y) > 1 else ():
+            own, others = runs == run, runs != run
+            data = features[others], seen.columns, y[others], runs[others]
+            left_out[own] -= copy(self.candidate).fit(*data)(features[own])
         return left_out
 
     def __call__(self, seen: Seen) -> Array:
@@ -112,12 +114,15 @@ class Seen:
         The boundary.
     grid : Grid or Components
         Where the fields live.
+    runs : ndarray of int of shape (n,) or None
+        Fields of the same number are left out together; None: each by itself.
     """
 
     inputs: Array
     values: Array
     embedding: BoundaryEmbedding
     grid: Grid | Components
+    runs: Runs | None = None
 
     @property
     def features(self) -> Array:
@@ -125,13 +130,13 @@ class Seen:
         return np.concatenate([self.inputs, self.values], axis=1)
 
     @property
-    def groups(self) -> list[slice]:
+    def columns(self) -> list[slice]:
         """The columns of one unit: input fields, the values of a face, and single ones."""
         n, size = self.inputs.shape[1], _field_size(self.inputs.shape[1], self.grid)
         ends = np.append(np.arange(0, n - n % size, size), np.arange(n - n % size, n + 1))
-        groups = [slice(*pair) for pair in pairwise(ends)]
+        columns = [slice(*pair) for pair in pairwise(ends)]
         faces = (face.values for face in self.embedding.faces)
-        return groups + [slice(n + face.start, n + face.stop) for face in faces]
+        return columns + [slice(n + face.start, n + face.stop) for face in faces]
 
 
 def candidates(wanted: Any, seen: Seen, names: Sequence[str] | None = None) -> dict[str, Lifted]:
@@ -146,7 +151,7 @@ def candidates(wanted: Any, seen: Seen, names: Sequence[str] | None = None) -> d
         "kernel": Lifted(Kernel(grid), VALUES, (np.inf,)),
     }
     if isinstance(wanted, str) and wanted == AUTO:
-        if not 0 < len(parameters(seen.groups, n_inputs)) < seen.features.shape[1]:
+        if not 0 < len(parameters(seen.columns, n_inputs)) < seen.features.shape[1]:
             del ours["varying"]  # it is one of its neighbours
         return ours
     if isinstance(wanted, str):

@@ -12,6 +12,7 @@ from scipy.linalg import helmert, qr
 from skphys.grids import Components, Grid, grid_parts
 
 Array = NDArray[np.float64]
+Runs = NDArray[np.intp]
 
 # Ridges to choose from, relative to the largest eigenvalue. Below, rounding of the kernel decides,
 # and left-out samples no longer tell what becomes of others.
@@ -23,9 +24,9 @@ RANK = 1e-13  # singular values below this part of the largest are rounding, too
 
 
 class Units:
-    """Centres features, and measures each group of columns by its first principal component."""
+    """Centres features, and measures the columns of each unit by its first principal component."""
 
-    def fit(self, features: Array, groups: Sequence[slice]) -> Units:
+    def fit(self, features: Array, columns: Sequence[slice]) -> Units:
         """Take means and units; a feature not known of all samples says nothing."""
         known = np.isfinite(features).all(axis=0)
         features = np.where(known, features, 0.0)
@@ -33,8 +34,8 @@ class Units:
         varies = std > TINY * np.abs(features).max(axis=0)
         varies &= std > ROUNDING * std.max(initial=0.0)
         self.scale = np.zeros(len(std))
-        for group in groups:
-            some = np.arange(len(std))[group][varies[group]]
+        for unit in columns:
+            some = np.arange(len(std))[unit][varies[unit]]
             if some.size:
                 size = std[some[0]]
                 if some.size > 1:
@@ -92,10 +93,15 @@ class Dual:
         Its eigenvectors, orthogonal to the constant.
     y : ndarray of shape (n, n_targets)
         The targets, whose means are zero.
+    runs : ndarray of int of shape (n,) or None, default=None
+        Samples of the same number are left out together.
     """
 
-    def __init__(self, eigenvalues: Array, vectors: Array, y: Array) -> None:
+    def __init__(
+        self, eigenvalues: Array, vectors: Array, y: Array, runs: Runs | None = None
+    ) -> None:
         self.eigenvalues, self.vectors, self.rotated = eigenvalues, vectors, vectors.T @ y
+        self.together = [] if runs is None else _places(runs)
         self.left_out, self.ridges = y, np.full(y.shape[1], np.inf)
         largest, least = eigenvalues.max(initial=0.0), np.full(y.shape[1], np.inf)
         for ridge in (*(r * largest for r in RIDGES if largest > 0.0), np.inf):
@@ -118,11 +124,43 @@ class Dual:
         if len(self.vectors) < 2:
             return np.full((1, self.rotated.shape[1]), np.inf)
         left = 1.0 / (self.eigenvalues / ridge + 1.0)
-        return (self.vectors * left) @ self.rotated / (self.vectors**2 @ left)[:, None]
+        weighted = self.vectors * left
+        residuals = weighted @ self.rotated
+        if not self.together:
+            return residuals / np.sum(weighted * self.vectors, axis=1)[:, None]
+        for some in self.together:
+            residuals[some] = np.linalg.solve(
+                weighted[some] @ self.vectors[some].T, residuals[some]
+            )
+        return residuals
+
+    def unknown(self, ridge: float) -> Array:
+        """Return the variances of the samples, each without those that are left out with it.
+
+        They are those of a Gaussian process with this kernel, with the ridge as its noise.
+        """
+        weighted = self.vectors / (self.eigenvalues + ridge)
+        if not self.together:
+            return 1.0 / np.sum(weighted * self.vectors, axis=1)
+        variances = np.empty(len(self.vectors))
+        for some in self.together:
+            precision = weighted[some] @ self.vectors[some].T
+            variances[some] = np.diag(np.linalg.solve(precision, np.eye(len(some))))
+        return variances
+
+
+def _places(runs: Runs) -> list[NDArray[np.intp]]:
+    """Return the places of each number."""
+    order = np.argsort(runs, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(runs[order])) + 1)
 
 
 def without_noise(
-    y: Array, grid: Grid | Components | None, eigenvalues: Array, vectors: Array
+    y: Array,
+    grid: Grid | Components | None,
+    eigenvalues: Array,
+    vectors: Array,
+    runs: Runs | None = None,
 ) -> Array:
     """Return fields without the cosine waves that features tell nothing of.
 
@@ -136,6 +174,8 @@ def without_noise(
         Where they live; None leaves them as they are.
     eigenvalues, vectors : ndarray of shape (n - 1,) and (n, n - 1)
         Of the kernel of the features.
+    runs : ndarray of int of shape (n,) or None, default=None
+        Fields of the same number are left out together.
     """
     if grid is None or len(y) < 2:
         return y
@@ -145,7 +185,7 @@ def without_noise(
         fields = (y - mean)[:, columns].reshape(-1, *part.shape)
         waves = dctn(fields, axes=axes, norm="ortho")
         flat = waves.reshape(len(y), -1)
-        left = np.sum(Dual(eigenvalues, vectors, flat).left_out ** 2, axis=0)
+        left = np.sum(Dual(eigenvalues, vectors, flat, runs).left_out ** 2, axis=0)
         told = left < (1.0 - TOLD) * np.sum(flat**2, axis=0)
         waves *= told.reshape(part.shape)
         smooth[:, columns] = idctn(waves, axes=axes, norm="ortho").reshape(len(y), -1)

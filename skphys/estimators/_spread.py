@@ -124,7 +124,7 @@ def spread_of(
     if len(y) < FEWEST:
         return Spread(ones, ones, std, grid, 0)
     last_step(two.regressor).set_params(n_members=2)
-    fold = folds_of_fields(layout, X)[0]
+    fold = folds_of_fields(layout, X, fit_params.get("groups"))[0]
     fitted, some = next(out_of_fold(two, X, y, [fold], fit_params))
     fitted.spread = as_it_is
     said = fitted.ask(_safe_indexing(X, some), want_cov=False)

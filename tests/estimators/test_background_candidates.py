@@ -215,15 +215,15 @@ def test_columns_of_one_unit():
     line, plane = Grid(x=np.linspace(0, 1, 5)), Grid(t=[0.0, 1.0], x=np.linspace(0, 1, 4))
     boundary = {"x": (Dirichlet(Column(0)), Neumann(0.0))}
 
-    def groups(grid, n_inputs):
+    def columns(grid, n_inputs):
         seen = np.zeros((3, n_inputs))
         batch = boundary_batch(boundary_constraints(boundary, grid), grid, "lift", seen)
-        found = Seen(seen, batch.values, batch.embedding, grid).groups
-        return [(group.start, group.stop) for group in found]
+        found = Seen(seen, batch.values, batch.embedding, grid).columns
+        return [(unit.start, unit.stop) for unit in found]
 
-    assert groups(line, 2) == [(0, 1), (1, 2), (2, 3), (3, 4)]
-    assert groups(line, 11) == [(0, 5), (5, 10), (10, 11), (11, 12), (12, 13)]
-    assert groups(plane, 5) == [(0, 4), (4, 5), (5, 7), (7, 9)]  # an input field without time
+    assert columns(line, 2) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert columns(line, 11) == [(0, 5), (5, 10), (10, 11), (11, 12), (12, 13)]
+    assert columns(plane, 5) == [(0, 4), (4, 5), (5, 7), (7, 9)]  # an input field without time
 
 
 class Pupil(RegressorMixin, BaseEstimator):
