@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import column_or_1d
 
 from skphys.estimators._layout import Layout
 from skphys.estimators._warn import warn_user
@@ -26,18 +25,18 @@ def checked_groups(groups: Any, X: Any, layout: Layout) -> np.ndarray | None:
     """
     if groups is None:
         return None
-    groups = column_or_1d(groups, dtype=None)
-    if len(groups) != X.shape[0]:
+    groups = np.asarray(groups)
+    if groups.shape != (X.shape[0],):
         raise ValueError(
-            f"groups must have one entry for each row of X; got {len(groups)} of {X.shape[0]}."
+            f"groups must have one entry for each row of X, shape {(X.shape[0],)}; got shape "
+            f"{groups.shape}."
         )
-    if groups.dtype == object:
-        groups = groups.astype(str)
+    groups = groups.astype(str) if groups.dtype == object else groups
     numbers = np.unique(groups, return_inverse=True)[1]
     if numbers.max() == 0:
         raise ValueError(
             f"groups must tell apart at least two groups, of which each is left out in turn; got "
-            f"{groups[0]!r} throughout."
+            f"{groups[0]} throughout."
         )
     if layout.rows == "points":
         pairs = np.unique(np.stack([layout.labels(X), numbers]), axis=1)[0]
