@@ -119,7 +119,7 @@ class Problem:
 def make_cavity_from_rest(n_samples, *, n_points, lid_speed=(1.0, 1.5), random_state=None):
     """Make the paper's cavity: fluid at rest, and the velocity at one of 25 times.
 
-    The time is the last column of the inputs; there are six times of each flow.
+    The time is the last column of the inputs; there are six times of each flow, its `groups`.
     """
     make = partial(
         datasets.make_lid_driven_cavity,
@@ -139,6 +139,7 @@ def make_cavity_from_rest(n_samples, *, n_points, lid_speed=(1.0, 1.5), random_s
     one.update(
         data=np.column_stack([start, times[steps].ravel()])[:n_samples],
         target=later.reshape(len(start), -1)[:n_samples],
+        groups=np.arange(n_samples) // 6,
     )
     return one
 
@@ -323,7 +324,8 @@ def run(fit, preset, device):
     model = operator(train, fit.method, preset, fit, device)
     clock = time.process_time if device == "cpu" else time.perf_counter
     began = clock()
-    model.fit(train.data, train.target)
+    groups = {} if fit.method == "fno" or "groups" not in train else {"groups": train.groups}
+    model.fit(train.data, train.target, **groups)
     seconds = clock() - began
     background = getattr(getattr(model, "background_", None), "kind_", None)
     records = []
