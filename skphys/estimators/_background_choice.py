@@ -11,6 +11,7 @@ cavity with vortices, rods of any conductivity; only on the paper's cavity an af
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,10 @@ def choose(tried: Mapping[str, Any], grid: Grid | Components) -> tuple[str, str]
     errors = {name: each.error for name, each in tried.items()}
     lifts = [name for name, each in tried.items() if not each.learned]
     best = min(lifts, key=errors.__getitem__)
-    for name, each in tried.items():
+    counts = (len(tried[best].left_out), tried[best].n_runs)  # runs are fewer: to them last
+    for n, (name, each) in product(dict.fromkeys(counts), tried.items()):
         part = each.error / errors[best] if errors[best] > 0.0 else np.inf
-        enough = NEARLY_ALL if each.curved else 1.0 / each.n_runs
+        enough = NEARLY_ALL if each.curved else 1.0 / n
         smooth = part * np.sqrt(alike(each.left_out, grid)) if part < NOISY else part
         if each.learned and smooth <= enough:
             noise = "" if part <= enough else "but for noise "
