@@ -15,6 +15,7 @@ from skphys.estimators._lifted import AUTO, ROUNDING, Seen, candidates
 from skphys.estimators._regridded import RegriddedBackground, at_points
 from skphys.estimators._ridge import Runs
 from skphys.estimators._stencil_error import student
+from skphys.estimators._warn import warn_user
 from skphys.grids import Components, Grid, grid_parts
 from skphys.neural import BoundaryEmbedding
 
@@ -134,7 +135,14 @@ class Background:
     def __call__(self, inputs: Array, values: Array) -> Array:
         """Return the background of samples, (n, n_points)."""
         # The mean of what is left stays: of a moving front, only a backbone knows where it is.
-        return self.chosen(self.seen(inputs, values))
+        seen = self.seen(inputs, values)
+        if not self.chosen.is_known(seen):
+            warn_user(
+                "X has NaN or infinite values in columns that the background was learned from; it "
+                "takes the means of the training data for them. Impute them, or leave these rows "
+                "out."
+            )
+        return self.chosen(seen)
 
     def std(self, inputs: Array, values: Array) -> Array:
         """Return the standard deviations of samples, larger beyond the training samples."""

@@ -23,11 +23,11 @@ from skphys.grids import Components, Grid, grid_parts
 
 Array = NDArray[np.float64]
 
-# A map that was learned from n fields, or runs of them, is taken if it leaves one nth of what a lift
-# leaves, or less: nets left 0.8 to 2.3 of it, of 50 and of 500 fields. A map that does not carry
-# beyond the training fields has to leave a thousandth, at which nets were no better with 500 fields.
-# Only what goes with the neighbours counts: noise of the fields is left by all, and errors of maps
-# are smooth.
+# A map that was learned from n fields, or runs of them, is taken if it leaves one nth of what a
+# lift leaves, or less: nets left 0.8 to 2.3 of it, of 50 and of 500 fields. A map that does not
+# carry beyond the training fields has to leave a thousandth, at which nets were no better with 500
+# fields. Only what goes with the neighbours counts: noise of the fields is left by all, and errors
+# of maps are smooth.
 NEARLY_ALL = 1e-3
 # It is taken, too, if it leaves clearly less than a lift, and of the square of that a hundredth at
 # most goes with the neighbours, or what chance explains: noise of the fields, which a net can but

@@ -17,7 +17,7 @@ from skphys.estimators._error_model import ErrorModel
 from skphys.estimators._named_boundary import named_faces, only_projects, with_face
 from skphys.estimators._regridded import RegriddedBackground
 from skphys.grids import Components, Grid, Mesh
-from skphys.predictive import REGRESSOR, Prediction
+from skphys.predictive import REGRESSOR, Prediction, is_frozen, last_step
 
 AUTO = "auto"
 PROJECT = "project"
@@ -304,6 +304,12 @@ class BoundaryEnforcedOperator(Constrained):
         if method == AUTO:
             told = asked or can_be_told(regressor, constraints, BEST)
             method = BEST if told else PROJECT
+        if asked and self.method == AUTO and is_frozen(regressor):
+            raise ValueError(
+                f"background={self.background!r} is what a backbone need not learn, but "
+                f"{last_step(regressor)!r} is trained already. Leave background at 'auto', or pass "
+                f"a backbone that is still to be trained."
+            )
         if method != PROJECT:
             check_embedding(regressor, constraints, method)
         if asked and method != BEST:

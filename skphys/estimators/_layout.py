@@ -331,6 +331,8 @@ def checked_rows(X: Any, grid: Any) -> Any:
             f"X must be 2-D, one row a {'point' if table else 'field'}; got shape {X.shape}. "
             f"Reshape your data, X.reshape(1, -1) for a single row."
         )
+    if X.shape[0] == 0:
+        raise ValueError(f"Found no row in X of shape {X.shape}, while a minimum of 1 is required.")
     # What the columns hold is the business of those who read them.
     plain = table and not hasattr(X, "columns")
     return check_array(X, input_name="X", ensure_all_finite=False) if plain else X

@@ -83,6 +83,11 @@ class Lifted:
         fields = self.candidate(seen.features)
         return self.lift(seen.embedding, seen.grid, self.decay).correct(fields, seen.values)
 
+    def is_known(self, seen: Seen) -> bool:
+        """Say whether all features are known that fields are told by."""
+        units = getattr(self.candidate, "units", None)  # a regressor minds for itself
+        return units is None or bool(np.isfinite(seen.features[:, units.scale > 0.0]).all())
+
     def growth(self, seen: Seen) -> Array:
         """Return the factor of errors of samples that are beyond those that it was fitted to."""
         found = getattr(self.candidate, "growth", None)

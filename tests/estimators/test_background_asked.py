@@ -149,3 +149,16 @@ def test_advice_names_a_parameter_of_this_estimator():
     with pytest.raises(ValueError, match=r"at least two fields") as it:
         enforced(uncertainty="residual").fit(X[:1], Y[:1])
     assert "error_model" not in str(it.value)
+
+
+def test_a_backbone_that_is_trained_has_no_background():
+    trained = FrozenEstimator(Ridge().fit(X, Y))
+    with pytest.raises(ValueError, match=r"background='linear' is .* is trained already"):
+        enforced("linear").set_params(estimator=trained).fit(X, Y)
+
+
+def test_no_rows_are_told():
+    model = enforced("linear").fit(X, Y)
+    for call in (model.predict, model.predict_std, model.sample_y):
+        with pytest.raises(ValueError, match=r"no row in X of shape \(0, 3\)"):
+            call(X[:0])

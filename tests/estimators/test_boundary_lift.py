@@ -283,7 +283,8 @@ def test_features_that_do_not_vary_or_are_not_known():
     np.testing.assert_allclose(more(more_inputs, values), plain(inputs, values), rtol=1e-6)
     inputs = inputs.copy()
     inputs[0, 2] = np.nan
-    assert np.isfinite(plain(inputs, values)).all()
+    with pytest.warns(UserWarning, match="X has NaN or infinite values in columns"):
+        assert np.isfinite(plain(inputs, values)).all()
 
 
 def test_units_of_the_inputs_do_not_matter():
