@@ -90,8 +90,9 @@ def folds_of_fields(
     So they do with rows that repeat each other, as measurements do: a backbone that was fitted on
     one has seen the others.
     """
-    fields = groups
-    if groups is None:
+    if groups is not None:
+        fields = groups
+    else:
         fields = layout.labels(X) if layout.rows == "points" else _repeats(X)
     n_fields = len(np.unique(fields))
     if n_fields < 2:

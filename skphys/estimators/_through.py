@@ -98,7 +98,9 @@ class TrainedThrough(Backbone):
         self.metric = metric
         self.correlation_length = correlation_length
 
-    def fit(self, X: Any, y: np.ndarray, **fit_params: Any) -> TrainedThrough:
+    def fit(
+        self, X: Any, y: np.ndarray, groups: np.ndarray | None = None, **fit_params: Any
+    ) -> TrainedThrough:
         """Fit the regressor, with the constraints' values for the rows of X."""
         stated = self.constraints
         system = stated.equalities(stated.table(X), fields=np.reshape(y, (len(y), -1)))
@@ -107,7 +109,7 @@ class TrainedThrough(Backbone):
         correlation = _correlation(stated.grid, self.correlation_length)
         batch = ConstraintBatch(*told, self.metric, correlation)
         self.regressor, hook = with_hook(self.regressor, HOOK)
-        return super().fit(X, y, **{**fit_params, hook: batch})
+        return super().fit(X, y, groups, **{**fit_params, hook: batch})
 
 
 def _where_known(system: EqualitySystem, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
