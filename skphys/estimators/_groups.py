@@ -67,7 +67,7 @@ def _column_of_runs(X: np.ndarray) -> int | None:
     Leaving it out, at most half of the rows differ, but not all are alike.
     """
     n_rows, n_columns = X.shape
-    random = np.random.default_rng(0).integers(2**63, size=n_columns).astype(np.uint64)
+    random = np.random.default_rng(0).integers(0, 2**63, (n_columns,), np.uint64)
     numbers: dict[bytes, list[int]] = {}  # columns that tell the same rows apart
     signs, total, fine = {}, np.zeros(n_rows, dtype=np.uint64), []
     for k in range(n_columns):
