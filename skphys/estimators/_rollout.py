@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
     _check_method_params,
     check_consistent_length,
     check_is_fitted,
+    has_fit_parameter,
     validate_data,
 )
 
@@ -295,7 +296,10 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         model = clone(model)
         seed = set_random_states(model, self.random_state)
         table, y = stacked(pairs)
-        params = _check_method_params(table, params, indices=np.tile(rows, len(pairs)))
+        rollout = np.tile(rows, len(pairs))
+        params = _check_method_params(table, params, indices=rollout)
+        if len(rows) > 1 and has_fit_parameter(model, "groups"):
+            params = {"groups": rollout, **params}
         with seeded(final_estimator(model), seed):  # a net has no random_state of its own
             return fit_backbone(model, table, y.ravel() if self._target_ndim == 1 else y, **params)
 

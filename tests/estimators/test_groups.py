@@ -14,8 +14,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor
-from skphys.constraints import Dirichlet
+from skphys import BoundaryEnforcedOperator, ConservationConstrainedRegressor, RolloutRegressor
+from skphys.constraints import ConservationLaw, Dirichlet
 from skphys.estimators import EnsembleRegressor
 from skphys.estimators._candidates import Affine, Kernel, Refitted
 from skphys.estimators._ridge import Dual, gaussian, spectrum, squared_distances
@@ -259,3 +259,13 @@ def test_nothing_is_said_of_runs_where_there_are_none():
     design = np.stack(np.meshgrid(np.arange(6.0), np.arange(4.0)), axis=-1).reshape(24, 2)
     for other in (design, X[:, :5] + runs[:, None] * 0.0 + np.arange(24)[:, None], runs[:, None]):
         ConservationConstrainedRegressor(forest, [], GRID).fit(other, y)
+
+
+def test_few_rollouts_are_left_out_whole(seen):
+    rng = np.random.default_rng(0)
+    start, kept = rng.normal(size=(6, 5)), np.arange(6.0)[:, None]
+    y = np.hstack([start * 0.9**k for k in range(1, 5)])
+    law = ConservationLaw(total=0.0, noise=1e3)
+    RolloutRegressor(Deaf(), None, law, grid=Grid.unit(5)).fit(np.hstack([start, kept]), y)
+    in_folds = [some for some, _ in seen if len(some) < 6]
+    assert len(in_folds) == 5 and all(len(some) in (4, 5) for some in in_folds)
