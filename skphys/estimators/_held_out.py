@@ -28,8 +28,13 @@ def held_out(backbone: Backbone, layout: Layout, X: Any, y: np.ndarray) -> Itera
 
 def is_cheap(backbone: Backbone, layout: Layout, X: Any) -> bool:
     """Say whether fitting the backbone on folds is cheap."""
-    slow = any("max_epochs" in step.get_params(deep=False) for step in chain(backbone.regressor))
-    return layout.rows == "fields" and X.shape[0] > 1 and not slow and not is_frozen(backbone)
+    return layout.rows == "fields" and X.shape[0] > 1 and not is_slow(backbone.regressor)
+
+
+def is_slow(regressor: Any) -> bool:
+    """Say whether a regressor is trained in epochs, or cannot be fitted again at all."""
+    epochs = any("max_epochs" in step.get_params(deep=False) for step in chain(regressor))
+    return epochs or is_frozen(regressor)
 
 
 def out_of_fold_fields(

@@ -261,11 +261,14 @@ def test_nothing_is_said_of_runs_where_there_are_none():
         ConservationConstrainedRegressor(forest, [], GRID).fit(other, y)
 
 
-def test_few_rollouts_are_left_out_whole(seen):
+@pytest.mark.parametrize("n", [6, 12])
+def test_rollouts_are_left_out_whole_each_of_them_once(seen, n):
     rng = np.random.default_rng(0)
-    start, kept = rng.normal(size=(6, 5)), np.arange(6.0)[:, None]
+    start, kept = rng.normal(size=(n, 5)), np.arange(float(n))[:, None]
     y = np.hstack([start * 0.9**k for k in range(1, 5)])
     law = ConservationLaw(total=0.0, noise=1e3)
-    RolloutRegressor(Deaf(), None, law, grid=Grid.unit(5)).fit(np.hstack([start, kept]), y)
-    in_folds = [some for some, _ in seen if len(some) < 6]
-    assert len(in_folds) == 5 and all(len(some) in (4, 5) for some in in_folds)
+    model = RolloutRegressor(Deaf(), None, law, grid=Grid.unit(5), persistent=True)
+    model.fit(np.hstack([start, kept]), y)
+    left_out = [{*range(n)} - some for some, _ in seen if len(some) < n]
+    assert len(left_out) == 5 and sorted(set().union(*left_out)) == list(range(n))
+    assert sum(map(len, left_out)) == n
