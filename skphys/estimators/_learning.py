@@ -26,6 +26,7 @@ from skphys.estimators._alignment import (
 )
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
+from skphys.estimators._joined import joined
 from skphys.estimators._moved_members import has_points
 from skphys.estimators._parts import SCALES, Part, Score, stated_std, unit_correlation
 from skphys.estimators._weighing import as_mixture, sized, truths_of, views_of, weighed
@@ -45,7 +46,8 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     there: of means that were moved onto bounds errors are other, mostly smaller ones.
     """
     alone = model.covariance == "residual"
-    batches = [_seen(_without_inequalities(part), alone) for part in held_out]
+    plain = [_without_inequalities(part) for part in held_out]
+    batches = [_seen(part, alone) for part in joined(plain)]
     n_fields = sum(len(batch.mean) for batch in batches)
     stated = all(b.part.fields.prediction.states_uncertainty for b in batches) and not alone
     same = _share_points(batches)
