@@ -18,7 +18,7 @@ from skphys.estimators._warn import warn_user
 from skphys.grids import grid_parts
 
 FAR = 0.5  # standard deviations of the targets: further than noise around a bound
-NEAR = 0.05  # the same, of what does not matter though it is not noise
+NEAR = 0.1  # the same, of what does not matter though it is not noise
 SHARE = 0.02  # of values: more than a few outliers
 ROUNDING = 1e-6  # targets are often stored in float32
 MOST = 1 << 12  # values of fields that are projected, which takes time: a sample
