@@ -150,17 +150,20 @@ def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     """
     if any(batch.part.fields.prediction.cov is not None for batch in batches):
         return None
-    errors = np.concatenate([batch.part.truth - batch.mean for batch in batches])
-    floor = FLOOR * np.sqrt(np.mean(errors**2, axis=0))
+    floor = FLOOR * _at_points([batch.part.truth - batch.mean for batch in batches])
     return floor if floor.any() else None
 
 
 def _usual_error(batches: Sequence[Seen]) -> np.ndarray:
     """Return the root mean square of errors at each point; rounding is none."""
-    truth = np.concatenate([batch.part.truth for batch in batches])
-    error = truth - np.concatenate([batch.mean for batch in batches])
-    usual, size = (np.sqrt(np.mean(each**2, axis=0)) for each in (error, truth))
+    usual = _at_points([batch.part.truth - batch.mean for batch in batches])
+    size = _at_points([batch.part.truth for batch in batches])
     return np.where(usual > ROUNDING * size, usual, np.maximum(size, usual.max()))
+
+
+def _at_points(fields: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the root mean square at each point, of all batches."""
+    return np.sqrt(np.mean(np.concatenate(fields) ** 2, axis=0))
 
 
 def _correlated(
