@@ -88,7 +88,7 @@ def _joined(batches: Sequence[HeldOut]) -> HeldOut:
     first, systems = batches[0].fields, [batch.fields.system for batch in batches]
     truth = np.concatenate([batch.truth for batch in batches])
     arrays = zip(ARRAYS, *(_arrays(batch.fields.prediction) for batch in batches), strict=True)
-    said = {name: None if a[0] is None else np.concatenate(a, axis=-2) for name, *a in arrays}
+    said: Any = {name: None if a[0] is None else np.concatenate(a, axis=-2) for name, *a in arrays}
     noise = first.system.noise
     if noise.ndim == 2:
         noise = np.concatenate([system.noise for system in systems])

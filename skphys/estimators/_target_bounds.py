@@ -93,7 +93,8 @@ def _like_noise(beyond: np.ndarray) -> bool:
     """Say whether about as many values are on the right side of a bound, and as near to it."""
     out = beyond[beyond > 0.0]
     reach = 2.0 * np.median(out) if len(out) else 0.0
-    return len(out) <= 2 * np.count_nonzero((beyond <= 0.0) & (beyond > -reach))
+    as_near = np.count_nonzero((beyond <= 0.0) & (beyond > -reach))
+    return len(out) <= 2 * int(as_near)
 
 
 def _spread(parts: Sequence[Part]) -> list[np.ndarray]:
