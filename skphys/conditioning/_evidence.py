@@ -62,13 +62,18 @@ def log_evidence(
     terms = abs(values) + _along(abs(rows), abs(mean))
     slack = max(ROUNDING, 100.0 * eps(mean))
     miss = xp.where(abs(miss) > slack * terms, miss, 0.0)
+    squares = _squares(scales, miss)
     if rows.shape[0] > MOST_ROWS:
         variance = gaussian.covariance.row_variance(rows)
-        squares = _squares(scales, miss)
         return _independent(xp, miss, squares * variance + noise**2)
     dense = rows.toarray() if sparse.issparse(rows) else rows
     law = dense @ gaussian.covariance.matmul(transpose(dense))
-    return _joint(xp, miss, _squares(scales, miss)[..., None] * law, noise**2)
+    if bool(xp.any(noise != 0.0)):
+        size, log_det, count = _joint(xp, miss, squares[..., None] * law, noise**2)
+        return -0.5 * (size + log_det + log(2.0 * pi) * count)
+    size, log_det, count = _joint(xp, miss, law, noise)  # of one scale, which says all
+    squares = squares[..., 0]
+    return -0.5 * (size / squares + log_det + count * xp.log(2.0 * pi * squares))
 
 
 def _along(rows: Array, field: Array) -> Array:
@@ -92,8 +97,11 @@ def _independent(xp: Any, miss: Array, variance: Array) -> Array:
     return xp.sum(xp.where(counts, each, 0.0), axis=-1)
 
 
-def _joint(xp: Any, miss: Array, law: Array, noise: Array) -> Array:
-    """Return the rows' joint log density; rows are brought to unit variance first."""
+def _joint(xp: Any, miss: Array, law: Array, noise: Array) -> tuple[Array, Array, Array]:
+    """Return the square of the miss, the log determinant and the rank of the rows' covariance.
+
+    Rows are brought to unit variance first.
+    """
     n_rows = miss.shape[-1]
     variance = xp.linalg.diagonal(law) + noise
     counts = variance > 0.0
@@ -105,7 +113,7 @@ def _joint(xp: Any, miss: Array, law: Array, noise: Array) -> Array:
     spread = xp.where(counts[..., :, None] & counts[..., None, :], spread, identity)
     spread = spread + RIDGE * identity
     whitened = xp.where(counts, miss / root, 0.0)
-    squares = xp.sum(whitened * xp.linalg.solve(spread, whitened[..., None])[..., 0], axis=-1)
+    square = xp.sum(whitened * xp.linalg.solve(spread, whitened[..., None])[..., 0], axis=-1)
     log_det = xp.linalg.slogdet(spread)[1] + 2.0 * xp.sum(xp.log(root), axis=-1)
     count = xp.sum(xp.astype(counts, miss.dtype), axis=-1)
-    return -0.5 * (squares + log_det + log(2.0 * pi) * count)
+    return square, log_det, count

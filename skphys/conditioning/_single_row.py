@@ -159,17 +159,18 @@ def _each_block(shape: tuple[int, ...], kernel: Kernel) -> list[tuple[Rows, Any]
 
 
 def _blocks(shape: tuple[int, ...]) -> list[tuple[Rows, slice]]:
-    """Cut fields into blocks of about `BLOCK` values."""
+    """Cut fields into blocks of about `BLOCK` values, along the first axis that is longer."""
     n_points = shape[-1]
     n_columns = min(max(n_points, 1), BLOCK)
     columns = [slice(start, start + n_columns) for start in range(0, n_points, n_columns)]
     rows: list[Rows] = [()]
     if len(shape) > 1:
-        step = max(1, BLOCK // n_columns)
-        starts = range(0, shape[-2], step)
+        sizes = [n_columns * prod(shape[axis + 1 : -1]) for axis in range(len(shape) - 1)]
+        cut = next((k for k, size in enumerate(sizes) if size <= BLOCK), len(sizes) - 1)
+        step = max(1, BLOCK // max(sizes[cut], 1))
         rows = [
             (*leading, slice(start, start + step))
-            for leading in np.ndindex(*shape[:-2])
-            for start in starts
+            for leading in np.ndindex(*shape[:cut])
+            for start in range(0, shape[cut], step)
         ]
     return [(at, part) for at in rows for part in columns]

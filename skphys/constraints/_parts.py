@@ -48,6 +48,41 @@ def placed(rows: csr_array, columns: NDArray[np.intp], n_points: int) -> csr_arr
     return csr_array((rows.data, indices, rows.indptr), shape=(rows.shape[0], n_points))
 
 
+def in_order(values: Any, grid: Grid | Mesh, name: str) -> np.ndarray:
+    """Return values of points as an array; those of a labelled one in the order of the grid's axes.
+
+    Parameters
+    ----------
+    values : array-like or DataArray
+        On some axes or all of them. Of a labelled array with one dimension the names do not count:
+        it may be flattened.
+    grid : Grid or Mesh
+        Where the points are.
+    name : str
+        The parameter to blame.
+    """
+    dims = getattr(values, "dims", ())
+    if isinstance(grid, Mesh) or not dims:
+        return np.asarray(values)
+    if len(dims) > 1:
+        if not set(dims) <= set(grid.names):
+            raise ValueError(
+                f"{name} has the dimensions {list(dims)}, but the axes of the grid are "
+                f"{list(grid.names)}: rename those of {name}, or pass its values as an array in "
+                f"the order of the grid."
+            )
+        values = values.transpose(*(axis for axis in grid.names if axis in dims))
+    for axis in set(dims) & set(grid.names) & set(values.coords):
+        along = np.asarray(values[axis])
+        if along.size > 1 and not (along[1:] > along[:-1]).all():
+            raise ValueError(
+                f"{name} has a coordinate {axis!r} that does not increase, as that of the grid "
+                f"does: its values would be those of other points. Give "
+                f"{name}.sortby({axis!r})."
+            )
+    return np.asarray(values)
+
+
 def region(mask: Any, grid: Grid | Mesh, over: tuple[str, ...]) -> NDArray[np.float64]:
     """Return the share of each point of the grid that a mask takes in, shape (n_points,).
 
@@ -60,7 +95,7 @@ def region(mask: Any, grid: Grid | Mesh, over: tuple[str, ...]) -> NDArray[np.fl
     over : tuple of str
         Axes, in grid order.
     """
-    shares = np.asarray(mask)
+    shares = in_order(mask, grid, "mask")
     if shares.dtype.kind not in "biuf" or not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError("mask must be boolean, or hold shares between 0 and 1.")
     broad = tuple(n if name in over else 1 for name, n in zip(grid.names, grid.shape, strict=True))

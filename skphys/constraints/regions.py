@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from skphys.constraints._parts import Space, part_of, placed
+from skphys.constraints._parts import Space, in_order, part_of, placed
 from skphys.constraints.base import Constraint
 from skphys.grids import Grid, Mesh
 
@@ -20,7 +20,8 @@ class RegionTotals(Constraint):
     Parameters
     ----------
     regions : array-like of int
-        The region of each point, from 0; -1 is in none. Of the shape of the grid, or flattened.
+        The region of each point, from 0; -1 is in none. Of the shape of the grid, or flattened; a
+        DataArray is put in the order of the axes by its dimensions.
     total : float, array of shape (n_regions,), str, Column or callable, default=0.0
         The integrals, in units of the field times those of the axes; with `mean` the means, in
         units of the field. ``Column([3, 4, 5])`` reads one column a region. NaN in a column, or
@@ -103,7 +104,7 @@ class RegionTotals(Constraint):
 
     def _labels(self, part: Grid | Mesh) -> np.ndarray:
         """Return the region of each point, (n_points,)."""
-        labels = np.asarray(self.regions)
+        labels = in_order(self.regions, part, "regions")
         if labels.dtype.kind not in "iu" or labels.shape not in {part.shape, (part.n_points,)}:
             raise ValueError(
                 f"regions must be integers of shape {part.shape}, or flattened, one for each "

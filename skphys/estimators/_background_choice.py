@@ -33,6 +33,7 @@ NEARLY_ALL = 1e-3
 # most goes with the neighbours, or what chance explains: noise of the fields, which a net can but
 # learn by heart. Where an error of the map was hidden in noise, two hundredths and more did.
 NOISY, WHITE = 0.6, 0.01
+FEW_RUNS = 10  # fewer are taken for so many, or next to nothing would be asked of a map
 # A net is trained on what a map leaves if kernel ridge regression can halve it for left-out fields.
 LEARNABLE = 0.5
 
@@ -55,7 +56,7 @@ def choose(tried: Mapping[str, Any], grid: Grid | Components) -> tuple[str, str]
     errors = {name: each.error for name, each in tried.items()}
     lifts = [name for name, each in tried.items() if not each.learned]
     best = min(lifts, key=errors.__getitem__)
-    counts = (len(tried[best].left_out), tried[best].n_runs)  # runs are fewer: to them last
+    counts = len(tried[best].left_out), max(tried[best].n_runs, FEW_RUNS)  # runs last: fewer
     for n, (name, each) in product(dict.fromkeys(counts), tried.items()):
         part = each.error / errors[best] if errors[best] > 0.0 else np.inf
         enough = NEARLY_ALL if each.curved else 1.0 / n

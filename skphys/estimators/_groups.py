@@ -10,6 +10,8 @@ from scipy import sparse
 from skphys.estimators._layout import Layout
 from skphys.estimators._warn import warn_user
 
+MISSING = ("nan", "None", "NaT", "<NA>")
+
 
 def checked_groups(groups: Any, X: Any, layout: Layout) -> np.ndarray | None:
     """Number the groups; raise if they do not say what belongs together.
@@ -31,6 +33,8 @@ def checked_groups(groups: Any, X: Any, layout: Layout) -> np.ndarray | None:
             f"groups must have one entry for each row of X, shape {(X.shape[0],)}; got shape "
             f"{groups.shape}."
         )
+    if np.isin(groups.astype(str), MISSING).any():
+        raise ValueError("groups has missing entries; leave those rows out, or number them.")
     groups = groups.astype(str) if groups.dtype == object else groups
     numbers = np.unique(groups, return_inverse=True)[1]
     if numbers.max() == 0:
@@ -64,7 +68,8 @@ def warn_if_runs(X: Any) -> None:
 def _column_of_runs(X: np.ndarray) -> int | None:
     """Return the column in which the rows of a run differ; None if no column does it, or several.
 
-    Leaving it out, at most half of the rows differ, but not all are alike.
+    Leaving it out, at most half of the rows differ, but not all are alike; and they hold more than
+    codes of categories.
     """
     n_rows, n_columns = X.shape
     random = np.random.default_rng(0).integers(0, 2**63, (n_columns,), np.uint64)
@@ -82,7 +87,17 @@ def _column_of_runs(X: np.ndarray) -> int | None:
             return None
     alone = fine or [some[0] for some in numbers.values() if len(some) == 1]
     found = [k for k in alone if 1 < len(np.unique(total - signs[k])) <= n_rows // 2]
-    return found[0] if len(found) == 1 else None
+    if len(found) != 1 or all(_is_code(X[:, k]) for k in signs if k not in found):
+        return None
+    return found[0]
+
+
+def _is_code(values: np.ndarray) -> bool:
+    """Say whether values are names or whole numbers, which ordinary designs repeat."""
+    try:
+        return bool(np.all(values.astype(np.float64) % 1.0 == 0.0))
+    except (TypeError, ValueError):
+        return True
 
 
 def _numbered(values: np.ndarray) -> np.ndarray:

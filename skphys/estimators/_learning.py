@@ -26,6 +26,7 @@ from skphys.estimators._alignment import (
 )
 from skphys.estimators._base_errors import HeldOut
 from skphys.estimators._displacement import has_places
+from skphys.estimators._joined import joined
 from skphys.estimators._moved_members import has_points
 from skphys.estimators._parts import SCALES, Part, Score, stated_std, unit_correlation
 from skphys.estimators._weighing import as_mixture, sized, truths_of, views_of, weighed
@@ -45,7 +46,8 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
     there: of means that were moved onto bounds errors are other, mostly smaller ones.
     """
     alone = model.covariance == "residual"
-    batches = [_seen(_without_inequalities(part), alone) for part in held_out]
+    plain = [_without_inequalities(part) for part in held_out]
+    batches = [_seen(part, alone) for part in joined(plain)]
     n_fields = sum(len(batch.mean) for batch in batches)
     stated = all(b.part.fields.prediction.states_uncertainty for b in batches) and not alone
     same = _share_points(batches)
@@ -148,17 +150,20 @@ def _floor(batches: Sequence[Seen]) -> np.ndarray | None:
     """
     if any(batch.part.fields.prediction.cov is not None for batch in batches):
         return None
-    errors = np.concatenate([batch.part.truth - batch.mean for batch in batches])
-    floor = FLOOR * np.sqrt(np.mean(errors**2, axis=0))
+    floor = FLOOR * _at_points([batch.part.truth - batch.mean for batch in batches])
     return floor if floor.any() else None
 
 
 def _usual_error(batches: Sequence[Seen]) -> np.ndarray:
     """Return the root mean square of errors at each point; rounding is none."""
-    truth = np.concatenate([batch.part.truth for batch in batches])
-    error = truth - np.concatenate([batch.mean for batch in batches])
-    usual, size = (np.sqrt(np.mean(each**2, axis=0)) for each in (error, truth))
+    usual = _at_points([batch.part.truth - batch.mean for batch in batches])
+    size = _at_points([batch.part.truth for batch in batches])
     return np.where(usual > ROUNDING * size, usual, np.maximum(size, usual.max()))
+
+
+def _at_points(fields: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the root mean square at each point, of all batches."""
+    return np.sqrt(np.mean(np.concatenate(fields) ** 2, axis=0))
 
 
 def _correlated(

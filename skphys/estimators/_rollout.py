@@ -262,8 +262,8 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
     def _fitted_operator(self, data: Rollouts, params: dict[str, Any]) -> tuple[Any, bool]:
         """Return the operator, fitted on all rollouts, and whether its errors persist.
 
-        How it errs is learned on whole rollouts that are left out: the pairs of one are alike. Folds
-        of all of them say it far better than a few, at the cost of five fits.
+        How it errs is learned on whole rollouts that are left out: the pairs of one are alike.
+        Folds of all of them say it far better than a few, at the cost of five fits.
         """
         n, all_rows = len(data.fields), np.arange(len(data.fields))
         persistent = True if self.persistent == "auto" else bool(self.persistent)
@@ -276,7 +276,8 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         if n_left < 1 or n < FEWEST_FIELDS or self.error_model in ("stated", "identity"):
             return self._pushed(model, data, all_rows, params), persistent
         left, known = np.split(np.random.default_rng(0).permutation(n), [n_left])
-        judged, slow = None, is_slow(self.estimator)
+        judged: Any = None
+        slow = is_slow(self.estimator)
         if slow or self.persistent == "auto":
             model.calibration = stacked(data.take(left).pairs())
             judged = self._pushed(model, data, known, params)

@@ -9,6 +9,7 @@ import numpy as np
 
 from skphys.constraints import (
     BoundaryConstraint,
+    Bounds,
     ConstraintSet,
     EqualitySystem,
     FieldTable,
@@ -16,12 +17,16 @@ from skphys.constraints import (
     columns_of,
 )
 from skphys.estimators._layout import FieldRows, Layout, PointRows
+from skphys.estimators._target_bounds import warn_if_out_of_bounds
 from skphys.estimators._warn import warn_user
-from skphys.grids import ColumnGrid, IncompleteFieldError
+from skphys.grids import ColumnGrid, Grid, IncompleteFieldError
 
 ROUNDING = 1e-6  # targets are often stored in float32
 SHARE = 0.02  # of values at bounds that is more than chance
-
+_SCALED = (
+    "The targets have mean 0 and standard deviation 1: they seem to come from a "
+    "TransformedTargetRegressor around the constraint."
+)
 
 Part = tuple[ConstraintSet, FieldTable, np.ndarray]
 
@@ -31,14 +36,13 @@ def warn_if_violated(layout: Layout, X: Any, y: np.ndarray) -> None:
 
     Raises the errors of constraints that cannot be stated for the training data.
     """
+    parts = _training_fields(layout, X, y)
     if isinstance(layout, FieldRows):
-        stated = layout.constraints
-        parts = [(stated, stated.table(X), y.reshape(X.shape[0], -1))]
-        stated.inequalities(parts[0][1])
-        stated.nonlinear(parts[0][1])
+        layout.constraints.nonlinear(parts[0][1])
     else:
-        parts = _complete_fields(layout, X, y)
         _state_where_it_acts(layout, X, equalities=not parts)
+    cause = _SCALED if _standardised(y.reshape(len(y), -1)) else ""
+    warn_if_out_of_bounds(parts or _points(layout, X, y), cause)
     found: dict[str, tuple[float, float]] = {}
     systems = [stated.equalities(table, fields=fields) for stated, table, fields in parts]
     _check_known(systems)
@@ -59,11 +63,7 @@ def touches_bounds(layout: Layout, X: Any, y: np.ndarray) -> bool:
 
     Such fields have empty or full parts, which a truncated Gaussian has not.
     """
-    if isinstance(layout, FieldRows):
-        stated = layout.constraints
-        parts = [(stated, stated.table(X), y.reshape(X.shape[0], -1))]
-    else:
-        parts = _complete_fields(layout, X, y)
+    parts = _training_fields(layout, X, y)
     at, number = 0, 0
     for stated, table, fields in parts:
         system = stated.inequalities(table)
@@ -109,11 +109,15 @@ def _nonlinear_violations(
         yield s.name, most[0], most[1]
 
 
-def _complete_fields(layout: PointRows, X: Any, y: np.ndarray) -> list[Part]:
-    """Return the fields of a long training table, if its rows are complete fields.
+def _training_fields(layout: Layout, X: Any, y: np.ndarray) -> list[Part]:
+    """Return the training fields; of a long table only if its rows are complete fields.
 
-    If they are not, their integrals are not known.
+    If they are not, their integrals are not known. Nor are they if what must hold can be stated at
+    the nodes alone, as arrays with an entry for each of them can.
     """
+    if isinstance(layout, FieldRows):
+        stated = layout.constraints
+        return [(stated, stated.table(X), y.reshape(X.shape[0], -1))]
     grid = ColumnGrid(layout.grid.space, layout.grid.by, layout.grid.domain)
     plain = PointRows(layout.constraints.on_grid(grid), layout.domain)
     y = y.ravel()
@@ -121,7 +125,29 @@ def _complete_fields(layout: PointRows, X: Any, y: np.ndarray) -> list[Part]:
         groups = plain.groups(X)
     except IncompleteFieldError:
         return []
-    return [(*plain.stated(X, group), y[group.index]) for group in groups]
+    parts = [(*plain.stated(X, group), y[group.index]) for group in groups]
+    if layout.grid.nodes is not None:
+        try:
+            for stated, table, fields in parts:
+                stated.equalities(table, fields=fields)
+                stated.inequalities(table)
+        except ValueError:
+            return []
+    return parts
+
+
+def _points(layout: Layout, X: Any, y: np.ndarray) -> list[Part]:
+    """Return scattered points of a long table, under bounds that do not say where they hold."""
+    stated = layout.constraints
+    bounds = [(name, c) for name, c in stated.named if isinstance(c, Bounds)]
+    each = [
+        (name, bound)
+        for name, bound in bounds
+        if not any(callable(end) or np.ndim(end) for end in (bound.lower, bound.upper))
+    ]
+    if not each:
+        return []
+    return [(ConstraintSet(each, Grid.unit(1), stated.feature_names), stated.table(X), y[:, None])]
 
 
 def _state_where_it_acts(layout: PointRows, X: Any, equalities: bool) -> None:
@@ -211,10 +237,7 @@ def _cause(constraint: Any, layout: Layout, X: Any, y: np.ndarray) -> tuple[str,
                     f"scaler in front of the constraint."
                 ), ""
     if _standardised(y.reshape(len(y), -1)):
-        return (
-            "The targets have mean 0 and standard deviation 1: they seem to come from a "
-            "TransformedTargetRegressor around the constraint."
-        ), ""
+        return _SCALED, ""
     if isinstance(constraint, BoundaryConstraint):
         return "", (
             "the values, derivatives being along the outward normal, the grid's coordinates and "

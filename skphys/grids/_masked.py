@@ -87,6 +87,7 @@ def masked(grid: Grid, inside: Any, time: str | None = None, volumes: Any = None
         all_of_it.times,
         face_points(list(space.values()))[some],
         {name: part for name, part in parts.items() if part.any()} or None,
+        tuple(space),
     )
 
 

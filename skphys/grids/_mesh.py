@@ -16,6 +16,7 @@ from skphys.grids._mesh_checks import (
     as_areas,
     as_boundary,
     as_centres,
+    as_coordinates,
     as_face_points,
     as_faces,
     as_normals,
@@ -54,6 +55,8 @@ class Mesh:
         The parts of the boundary by name, for boundary conditions: numbers of faces, a mask of
         shape (n_faces,), or a callable that takes the middles of the faces where the mesh ends,
         (n, n_dims), and returns which of them are meant. Faces that are not named are free.
+    coordinates : sequence of str, default=None
+        What the columns of `points` are called in figures.
 
     See Also
     --------
@@ -91,6 +94,7 @@ class Mesh:
         t: Any = None,
         face_points: Any = None,
         boundary: Any = None,
+        coordinates: Any = None,
     ) -> None:
         self._volumes = freeze(as_positive(volumes, "volumes"))
         n_cells = self._volumes.size
@@ -105,6 +109,7 @@ class Mesh:
         )
         parts = as_boundary(boundary, self._faces, self._face_points)
         self._boundary = {name: freeze(part) for name, part in parts.items()}
+        self._coordinates = as_coordinates(coordinates, shape[1])
         cells = {"cell": Axis.cells(np.arange(n_cells + 1.0))}
         self._grid = Grid(**({} if t is None else {"t": t}), **cells)
 
@@ -200,6 +205,11 @@ class Mesh:
     def face_points(self) -> Vector | None:
         """The middle of each face, read-only, shape (n_faces, n_dims), or None."""
         return self._face_points
+
+    @property
+    def coordinates(self) -> tuple[str, ...] | None:
+        """What the columns of `centres` are called, or None."""
+        return self._coordinates
 
     @property
     def boundary(self) -> dict[str, NDArray[np.intp]]:
@@ -333,6 +343,7 @@ class Mesh:
         if not isinstance(other, Mesh):
             return NotImplemented
         alike = self._grid == other._grid and self._boundary.keys() == other._boundary.keys()
+        alike &= self._coordinates == other._coordinates
         return alike and all(
             np.array_equal(mine, theirs)  # type: ignore[arg-type]
             for mine, theirs in zip(self._arrays(), other._arrays(), strict=True)
@@ -349,7 +360,7 @@ class Mesh:
         return self
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({"_coordinates": None} | state)  # which older versions have not
         for array in self._arrays():  # NumPy does not pickle the read-only flag
             if array is not None:
                 freeze(array)

@@ -45,6 +45,19 @@ def as_centres(values: Any, n_cells: int) -> Vector:
     return points
 
 
+def as_coordinates(names: Any, n_dims: int) -> tuple[str, ...] | None:
+    """Return the name of each column of points, or None."""
+    if names is None:
+        return None
+    listed = () if isinstance(names, str) else tuple(names)
+    if len(listed) != n_dims or not all(isinstance(name, str) for name in listed):
+        raise ValueError(
+            f"coordinates must hold one name for each of the {n_dims} columns of points, such as "
+            f"{('x', 'y', 'z')[:n_dims]}; got {names!r}."
+        )
+    return listed
+
+
 def as_faces(values: Any, n_cells: int) -> NDArray[np.intp]:
     """Return the owner and the neighbour of each face, (n_faces, 2)."""
     faces = np.asarray(values)

@@ -17,7 +17,8 @@ def profile_of(grid: Grid | Mesh) -> tuple[str, np.ndarray, Any] | None:
     if isinstance(grid, Mesh):
         x = grid.centres
         order = np.argsort(x[:, 0])
-        return ("position", x[order, 0], order) if x.shape[1] == 1 else None
+        (name, *others) = grid.coordinates or ["position"] * x.shape[1]
+        return None if others else (name, x[order, 0], order)
     return (grid.names[0], grid[grid.names[0]], slice(None)) if grid.n_axes == 1 else None
 
 
@@ -26,13 +27,16 @@ def draw_cells(
 ) -> Any:
     """Colour the cells of a plane; those of a mesh that knows no places of faces are dots."""
     turn = -1 if transpose else 1
+    names = grid.names if isinstance(grid, Grid) else grid.coordinates
+    if names is None:
+        ax.set_aspect("equal")  # points of a plane, and not of, say, time and space
+    else:
+        xlabel, ylabel = names[::turn]
+        ax.set(xlabel=xlabel, ylabel=ylabel)
     if isinstance(grid, Grid):
         x, y = [cell_edges(axis) for axis in grid.axes.values()][::turn]
-        xlabel, ylabel = grid.names[::turn]
-        ax.set(xlabel=xlabel, ylabel=ylabel)
         shaped = grid.reshape(values)
         return ax.pcolormesh(x, y, shaped if transpose else shaped.T, rasterized=True, **options)
-    ax.set_aspect("equal")
     polygons = cell_polygons(grid)
     if polygons is None:
         return ax.scatter(*grid.centres.T[::turn], c=values, **options)

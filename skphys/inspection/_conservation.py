@@ -14,9 +14,11 @@ from skphys.constraints import (
     ConstraintSet,
     FieldTable,
     NonlinearConstraint,
+    OverStep,
+    columns_of,
     name_constraints,
 )
-from skphys.grids import Components
+from skphys.grids import Components, Grid
 from skphys.inspection._models import by_name, grid_of, held, opened, predictions_by_name
 from skphys.inspection._plotting import (
     TRUTH,
@@ -130,7 +132,9 @@ class ConservationDisplay:
             The law, or its name among the ``constraints_`` of the estimators; None is the first of
             these that leaves one axis.
         grid : Grid, Mesh, Components or ColumnGrid, default=None
-            Where the fields live; None takes that of the first estimator that has one.
+            Where the fields live; None takes that of the first estimator that has one. That of a
+            `RolloutRegressor` gets the times of its steps, and an `OverStep` counts as the law in
+            it. Give both where values of the law differ from step to step.
         sample : int, default=0
             Which field, negative numbers from the end; with a ColumnGrid, as `ColumnGrid.labels`
             numbers them.
@@ -154,17 +158,14 @@ class ConservationDisplay:
         import_pyplot(f"{cls.__name__}.from_estimator")
         models = {label: opened(model, X) for label, model in by_name(estimator).items()}
         (step, seen), *_ = sorted(models.values(), key=lambda model: not held(model[0]))
+        named = held(step)
         if grid is None and hasattr(step, "n_steps_fitted_"):
-            raise ValueError(
-                f"The grid of {type(step).__name__} is that of one step. Give that of all steps "
-                f"of predict, e.g. grid=Grid(t=[1, 2, 3], x=...), and a law on it, e.g. "
-                f"law=ConservationLaw(over='x', inflow=0.0)."
-            )
+            grid, named = _over_steps(step, law)
         if grid is None:
             grids = (grid_of(model) for model, _ in [(step, seen), *models.values()])
             grid = next((found for found in grids if found is not None), None)
         (rows, own, grid, table), given = rows_of_sample(step, seen, sample, grid), grid
-        name, law = _chosen(law, held(step), grid)
+        name, law = _chosen(law, named, grid)
         draw = {"n_draws": n_draws, "random_state": random_state}
         whole = (rows >= 0).all()  # else it is at nodes, and X is not
         fields = {
@@ -333,6 +334,29 @@ def _chosen(law: Any, named: dict[str, Any], grid: Any) -> tuple[str, Any]:
     if law not in named:
         raise ValueError(f"law={law!r} is not among the constraints {list(named)}.")
     return law, named[law]
+
+
+def _over_steps(model: Any, law: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the grid of all steps of a rollout, and the laws of its operator on it, by name.
+
+    Without laws whose values the operator is told anew at each step.
+    """
+    steps = np.arange(1.0, 1.0 + (model.n_steps or model.n_steps_fitted_))
+    named, laws, times = held(model.estimator_), {}, {"t": steps}
+    for name, constraint in named.items():
+        over = isinstance(constraint, OverStep)
+        own = constraint.law if over else constraint
+        times = {constraint.time: constraint.length * steps} if over else times
+        values = [getattr(own, parameter) for parameter in own.value_parameters]
+        if not any(callable(v) or (model.by_step and columns_of(v)) for v in values):
+            laws[name] = own
+    if not isinstance(model.grid_, Grid) or (law in (None, *named) and not laws):
+        raise ValueError(
+            f"The grid of {type(model).__name__} is that of one step, and the values of "
+            f"{list(named)} too. Give the grid of all steps of predict, e.g. grid=Grid(t=[1, 2, "
+            f"3], x=...), and a law on it, e.g. law=ConservationLaw(over='x', inflow=0.0)."
+        )
+    return Grid(**times, **model.grid_.axes), laws
 
 
 def _remaining(law: Any, grid: Any) -> tuple[str, ...]:

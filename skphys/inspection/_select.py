@@ -181,7 +181,8 @@ def _shown(grid: Grid | Mesh, left: dict[str, Any]) -> Grid | Mesh:
         if grid.centres.shape[1] > MAX_AXES:
             raise ValueError(f"a figure shows cells on a line or in a plane; these are {grid!r}.")
         sides = grid.faces, grid.areas, grid.normals
-        return Mesh(grid.centres, grid.volumes, *sides, face_points=grid.face_points)
+        more = {"face_points": grid.face_points, "coordinates": grid.coordinates}
+        return Mesh(grid.centres, grid.volumes, *sides, **more)
     if not 0 < len(left) <= MAX_AXES:
         raise ValueError(
             f"a figure shows 1 or 2 axes, but {len(left)} of {list(grid.names)} are left; {advice}"

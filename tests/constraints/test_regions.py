@@ -39,6 +39,26 @@ def test_sums_by_region(mean, grid, rng):
     assert rows.nnz == 8
 
 
+def test_labelled_regions_and_masks_go_by_the_names_of_axes():
+    xr = pytest.importorskip("xarray")
+    coords = {"y": GRID["y"], "x": GRID["x"]}
+    labelled = xr.DataArray(REGIONS, coords, ["y", "x"])
+    plain, mask = RegionTotals(REGIONS).rows(GRID).toarray(), REGIONS == 0
+    for given in (labelled, labelled.transpose("x", "y"), labelled.T.drop_vars("x")):
+        np.testing.assert_array_equal(RegionTotals(given).rows(GRID).toarray(), plain)
+        law = ConservationLaw(over=["y", "x"], mask=given == 0)
+        expected = ConservationLaw(over=["y", "x"], mask=mask).rows(GRID).toarray()
+        np.testing.assert_array_equal(law.rows(GRID).toarray(), expected)
+    flat = RegionTotals(labelled.stack(point=["y", "x"]).drop_vars(["point", "y", "x"]))
+    np.testing.assert_array_equal(flat.rows(GRID).toarray(), plain)
+    with pytest.raises(ValueError, match=r"regions has a coordinate 'y' that does not increase"):
+        RegionTotals(labelled[::-1]).rows(GRID)
+    with pytest.raises(ValueError, match=r"mask has a coordinate 'x' that does not increase"):
+        ConservationLaw(over=["y", "x"], mask=labelled[:, ::-1] == 0).rows(GRID)
+    with pytest.raises(ValueError, match=r"regions has the dimensions \['lat', 'x'\]"):
+        RegionTotals(labelled.rename(y="lat")).rows(GRID)
+
+
 def test_downscaling(rng):
     """Coarse means come from columns of X, some unknown; fine values are not negative."""
     blocks = np.kron(np.arange(4).reshape(2, 2), np.ones((2, 2), dtype=int))

@@ -76,6 +76,7 @@ def test_whatever_the_units(factor):
 
 @pytest.mark.parametrize("backbone", [KEEPERS[1], Single()], ids=lambda b: type(b).__name__)
 @pytest.mark.parametrize("bound", [Bounds(lower=0.0), Bounds(lower=0.15, upper=0.3)])
+@pytest.mark.filterwarnings("ignore:The training targets break inequality:UserWarning")
 def test_bounds_leave_calibration_as_it_is(backbone, bound):
     without, beside = calibrated(backbone), calibrated(backbone, [LAW, bound])
     assert learned(beside) == learned(without) != "None"

@@ -224,6 +224,8 @@ def test_groups_of_a_long_table_keep_fields_together(seen):
         (["a"] * 24, "at least two groups.*a throughout"),
         (np.arange(23), "one entry for each row of X, .* got shape .23,"),
         (np.zeros((24, 2)), r"groups.*\(24, 2\)"),
+        ([np.nan] + [1.0] * 11 + [2.0] * 12, "missing entries"),
+        ([None] + ["a"] * 11 + ["b"] * 12, "missing entries"),
     ],
 )
 def test_groups_that_say_nothing_are_refused(table, groups, message):
@@ -256,8 +258,14 @@ def test_nothing_is_said_of_runs_where_there_are_none():
     ConservationConstrainedRegressor(forest, [], GRID).fit(X, y, groups=range(24))
     ConservationConstrainedRegressor(forest, [], GRID, error_model="stated").fit(X, y)
     ConservationConstrainedRegressor(forest, [], GRID, calibration=(X, y)).fit(X, y)
+    coded = np.column_stack([np.arange(24) % 3, np.eye(4)[np.arange(24) % 4], X[:, -1]])
     design = np.stack(np.meshgrid(np.arange(6.0), np.arange(4.0)), axis=-1).reshape(24, 2)
-    for other in (design, X[:, :5] + runs[:, None] * 0.0 + np.arange(24)[:, None], runs[:, None]):
+    for other in (
+        design,
+        coded,
+        X[:, :5] + runs[:, None] * 0.0 + np.arange(24)[:, None],
+        runs[:, None],
+    ):
         ConservationConstrainedRegressor(forest, [], GRID).fit(other, y)
 
 
@@ -272,3 +280,11 @@ def test_rollouts_are_left_out_whole_each_of_them_once(seen, n):
     left_out = [{*range(n)} - some for some, _ in seen if len(some) < n]
     assert len(left_out) == 5 and sorted(set().union(*left_out)) == list(range(n))
     assert sum(map(len, left_out)) == n
+
+
+def test_a_fold_of_one_group_inside_another_fold():
+    X, y, _ = decaying(2, 12)
+    groups = np.repeat([0, 1], 12)
+    inner = BoundaryEnforcedOperator(Ridge(), WALLS, GRID, method="lift", background="linear")
+    model = ConservationConstrainedRegressor(inner, [], GRID, error_model="calibrated")
+    assert np.isfinite(model.fit(X, y, groups=groups).predict_std(X)).all()

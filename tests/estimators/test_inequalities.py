@@ -160,6 +160,7 @@ def test_projected_samples_keep_the_noise_of_a_total():
     np.testing.assert_array_equal(np.moveaxis(draws, 1, -1)[obeys], np.moveaxis(free, 1, -1)[obeys])
 
 
+@pytest.mark.filterwarnings("ignore:The training targets break inequality:UserWarning")
 def test_points_without_variance_stay_put():
     X, y = data()
     model = ConservationConstrainedRegressor(WithZeros(), Bounds(0.0, 1.5), GRID).fit(X, y)
@@ -201,6 +202,7 @@ def test_points_without_variance_stay_put():
     ],
 )
 @pytest.mark.filterwarnings("ignore:The training targets violate:UserWarning")
+@pytest.mark.filterwarnings("ignore:The training targets break inequality:UserWarning")
 def test_conflicts_are_named(backbone, listed, named):
     model, X = fitted(backbone, listed)
     names = ", ".join(map(repr, named))

@@ -379,6 +379,7 @@ def test_simultaneous_bands_hold_draws(error_model, method, rng):
     assert_allclose(inside.mean(axis=1), 0.8, atol=4 * np.sqrt(0.8 * 0.2 / 1000))
 
 
+@pytest.mark.filterwarnings("ignore:The training targets break inequality:UserWarning")
 def test_after_inequalities_mixtures_move_with_the_mean(rng):
     X, y = data(6, rng)
     X[:, 1] = 0.1

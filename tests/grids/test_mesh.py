@@ -44,6 +44,22 @@ def test_equal_by_value(copied):
     assert row_of_cells() != row_of_cells(areas=[1, 1, 1, 2])
 
 
+def test_names_of_coordinates():
+    mesh = row_of_cells(coordinates=["z"])
+    assert mesh.coordinates == ("z",) and row_of_cells().coordinates is None
+    assert mesh != row_of_cells() and pickle.loads(pickle.dumps(mesh)) == mesh
+    old = {key: value for key, value in vars(mesh).items() if key != "_coordinates"}
+    again = Mesh.__new__(Mesh)
+    again.__setstate__(old)  # what an older version has pickled
+    assert again == row_of_cells()
+
+
+@pytest.mark.parametrize("names", ["z", ["y", "z"], [1]])
+def test_names_that_are_none_of_columns(names):
+    with pytest.raises(ValueError, match="one name for each of the 1 columns of points"):
+        row_of_cells(coordinates=names)
+
+
 def test_integrals_over_cells_time_and_both():
     mesh = row_of_cells(t=TIMES)
     u = np.random.default_rng(0).normal(size=(2, 12))

@@ -110,6 +110,17 @@ def test_a_masked_grid_is_its_raster_with_holes(x, edges, transpose):
             for b in edges[j : j + 2]
         ]
         np.testing.assert_allclose(drawn, sorted_rows(corners), atol=1e-12)
+    labels = display.ax_.get_xlabel(), display.ax_.get_ylabel()
+    assert labels == (("x", "y") if transpose else ("y", "x"))
+    assert display.ax_.get_aspect() == "auto"  # as that of the grid itself
+
+
+def test_a_masked_line_is_a_profile_along_its_axis():
+    grid = Grid(t=[0.0, 1.0], depth=Axis.cells([0.0, 1.0, 3.0]))
+    display = FieldDisplay.from_predictions(
+        None, np.arange(2.0), grid=masked(grid, [False, True], time="t"), at={"t": 1.0}
+    )
+    assert display.ax_.get_xlabel() == "depth" and display.line_.get_xdata() == [2.0]
 
 
 def test_two_faces_on_one_side():

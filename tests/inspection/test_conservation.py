@@ -196,19 +196,47 @@ class TestFromEstimator:
         assert abs(alone.totals["without conservationlaw"] - [3.0, 9.0]).max() > 1e-3
 
     def test_rollouts(self):
-        """Their grid is that of one step; with that of all steps it is as ever."""
+        """Their grid is that of one step, and the law is between two; all steps are shown."""
         start, grid = RNG.normal(size=(12, 4)), Grid(x=GRID.axes["x"])
         law = ConservationLaw(over="x", inflow=1.0)
-        y = np.hstack([start + k / 7.0 for k in (1, 2)])
-        model = RolloutRegressor(Ridge(), 3, OverStep(law), grid, error_model="residual")
-        model.fit(start, y)
-        with pytest.raises(ValueError, match=r"RolloutRegressor is that of one step. Give that"):
-            ConservationDisplay.from_estimator(model, start)
+        y = np.hstack([start + k * 0.5 / 7.0 for k in (1, 2)])
+        over = [("mass", OverStep(law, length=0.5)), Bounds(-99.0)]
+        model = RolloutRegressor(Ridge(), 3, over, grid, error_model="residual").fit(start, y)
+        for given in (None, "mass", law):
+            display = ConservationDisplay.from_estimator(model, start, law=given, n_draws=3)
+            np.testing.assert_array_equal(display.at, [1.0, 1.5])
+            np.testing.assert_allclose(display.known, [0.5, 0.5], rtol=1e-12)
+            (totals,) = display.totals.values()
+            np.testing.assert_allclose(totals, [0.5, 0.5], rtol=1e-11)
         steps = Grid(t=[1.0, 2.0, 3.0], **grid.axes)
-        display = ConservationDisplay.from_estimator(model, start, law=law, grid=steps)
+        display = ConservationDisplay.from_estimator(model, start, law=law, grid=steps, n_draws=3)
         np.testing.assert_allclose(display.known, [1.0, 1.0], rtol=1e-12)
+        with pytest.raises(ValueError, match="law='energy' is not among the constraints"):
+            ConservationDisplay.from_estimator(model, start, law="energy")
+
+    def test_rollouts_with_a_known_total(self):
+        start, grid = RNG.normal(size=(12, 4)), Grid(x=GRID.axes["x"])
+        X = np.column_stack([start, start @ WIDTHS])
+        model = RolloutRegressor(
+            Ridge(), 3, ConservationLaw(over="x", total=Column(4)), grid, error_model="residual"
+        ).fit(X, np.hstack([start, start]))
+        display = ConservationDisplay.from_estimator(model, X, sample=5, n_draws=3)
+        np.testing.assert_array_equal(display.at, [1.0, 2.0, 3.0])
+        np.testing.assert_allclose(display.known, np.full(3, X[5, 4]), rtol=1e-12)
         (totals,) = display.totals.values()
-        np.testing.assert_allclose(totals, [1.0, 1.0], rtol=1e-11)
+        np.testing.assert_allclose(totals, display.known, rtol=1e-11)
+
+    @pytest.mark.parametrize("value", [Column(4), lambda X: X[:, 4]])
+    def test_values_of_single_steps_are_asked_for(self, value):
+        start, grid = RNG.normal(size=(12, 4)), Grid(x=GRID.axes["x"])
+        rates = RNG.normal(size=(12, 2))
+        y = np.hstack([start + rates[:, :k].sum(axis=1, keepdims=True) / 7.0 for k in (1, 2)])
+        law, X = OverStep(ConservationLaw(over="x", inflow=value)), np.hstack([start, rates])
+        model = RolloutRegressor(
+            Ridge(), None, law, grid, by_step={"rate": [4, 5]}, error_model="residual"
+        ).fit(X, y)
+        with pytest.raises(ValueError, match=r"RolloutRegressor is that of one step, .* Give the"):
+            ConservationDisplay.from_estimator(model, X)
 
 
 def run_of(table, label):
