@@ -155,6 +155,7 @@ class ErrorModel(BaseErrorModel):
     correlation_: Covariance | None = None
     score_: Score | None = None
     scales_: tuple[float, ...] = (1.0,)  # factors of errors, of which the law picks
+    tails_: tuple[tuple[float, float], ...] = ((1.0, 1.0),)  # factors that it cannot tell; weights
     residual_std_: np.ndarray | None = None  # of held-out fields, where nothing is stated
     floor_: np.ndarray | None = None  # least standard deviations, (n_points,), before a spread
 
@@ -279,18 +280,24 @@ class ErrorModel(BaseErrorModel):
         """Return the fields before the law moves them, as wide as all ways to err make them."""
         ways = self.ways(fields)
         if len(ways) == 1:
-            return list(self._gaussians(fields, _likeliest(ways)))
+            root = np.full(len(fields.prediction.mean), self._tail)
+            return [_wider(each, root) for each in self._gaussians(fields, _likeliest(ways))]
         mean, terms, apart = fields.prediction.mean, [], []
         for part in ways:
             still = replace(part, displacement=None)
             for gaussian in (each := list(self._gaussians(fields, still))):
                 root = np.full(mean.shape, np.sqrt(part.weight / len(each)))
-                terms.append(Scaled(root, gaussian.covariance))
+                terms.append(Scaled(self._tail * root, gaussian.covariance))
                 apart.append(root * (gaussian.mean - mean))
             if (move := part.displacement) is not None:  # as wide as two fields, one on each side
                 sides = (move.moved(mean, fields.where, far) for far in (-move.width, move.width))
                 apart.extend(np.sqrt(part.weight / 2.0) * (moved - mean) for moved in sides)
         return [Gaussian(mean, Sum(*terms, LowRank(np.stack(apart, axis=-1))))]
+
+    @property
+    def _tail(self) -> float:
+        """The root mean square of the factors of errors that the law does not tell."""
+        return float(np.sqrt(sum(weight * factor**2 for factor, weight in self.tails_)))
 
     def components(
         self, fields: PredictedFields
@@ -425,8 +432,13 @@ class ErrorModel(BaseErrorModel):
         found = list(self.components(fields))
         logs = np.stack([weight for _, weight, _ in found])
         evidence = np.logaddexp.reduce(logs, axis=0)
-        weights = np.exp(logs - evidence)
-        priors = [_wider(gaussian, root) for gaussian, _, root in found]
+        each = np.exp(logs - evidence)
+        weights = np.concatenate([weight * each for _, weight in self.tails_])
+        priors = [
+            _wider(gaussian, factor * root)
+            for factor, _ in self.tails_
+            for gaussian, _, root in found
+        ]
         return impose(priors, fields, weights=weights, inequalities=inequalities), evidence
 
     def on_grid(self, old: Any, new: Any) -> ErrorModel:
@@ -473,6 +485,9 @@ def described(model: ErrorModel) -> str:
         said.append(f"{weight:.0%} {kind}, {what} {size:.3g}{moved}")
     if declared:
         said.append(f"{declared:.0%} displaced by {model.displacement:.3g}, as declared")
+    if len(model.tails_) > 1:
+        sizes = (f"{weight:.0%} {factor:g}" for factor, weight in model.tails_)
+        said.append(f"errors {', '.join(sizes)} times as large")
     return "; ".join(said) + ("" if model.score_ is None else f" ({model.score_})")
 
 
