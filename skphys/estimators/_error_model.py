@@ -89,6 +89,9 @@ class ErrorModel(BaseErrorModel):
         The ways in which it errs, and their weights; only after fit.
     correlation_ : Covariance or None
         What was learned of it.
+    tails_ : tuple of (float, float)
+        Factors of the standard deviations of species, series and components that the law cannot
+        tell, and their weights.
     score_ : Score or None
         How good it is on held-out fields: `crps`, `mse`, the same of the simplest with the prefix
         ``simplest_``, and `n_fields`.
@@ -120,7 +123,11 @@ class ErrorModel(BaseErrorModel):
     squared error on held-out fields is within 5 % of the least; among them a later one is taken if
     its CRPS is better by a standard error. The factor of stated standard deviations is that of the
     least CRPS, too: a few points that are nearly sure and wrong cannot decide it, as they would the
-    likelihood.
+    likelihood. Such a Gaussian may hold too little, where errors are mostly small and at times
+    large. So if points are no places of one quantity, but species, series or components, and there
+    are ten fields, each Gaussian becomes a scale mixture: of its standard deviations times 0.5, 1,
+    2 and 4, with the weights that are likeliest of held-out points, which count by their standard
+    deviation. It is left out if the CRPS is larger with it.
 
     References
     ----------
