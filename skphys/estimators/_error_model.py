@@ -89,6 +89,9 @@ class ErrorModel(BaseErrorModel):
         The ways in which it errs, and their weights; only after fit.
     correlation_ : Covariance or None
         What was learned of it.
+    tails_ : tuple of (float, float)
+        Factors of the standard deviations of species, series and components that the law cannot
+        tell, and their weights.
     score_ : Score or None
         How good it is on held-out fields: `crps`, `mse`, the same of the simplest with the prefix
         ``simplest_``, and `n_fields`.
@@ -120,7 +123,11 @@ class ErrorModel(BaseErrorModel):
     squared error on held-out fields is within 5 % of the least; among them a later one is taken if
     its CRPS is better by a standard error. The factor of stated standard deviations is that of the
     least CRPS, too: a few points that are nearly sure and wrong cannot decide it, as they would the
-    likelihood.
+    likelihood. Such a Gaussian may hold too little, where errors are mostly small and at times
+    large. So if points are no places of one quantity, but species, series or components, and there
+    are ten fields, each Gaussian becomes a scale mixture: of its standard deviations times 0.5, 1,
+    2 and 4, with the weights that are likeliest of held-out points, which count by their standard
+    deviation. It is left out if the CRPS is larger with it.
 
     References
     ----------
@@ -155,6 +162,7 @@ class ErrorModel(BaseErrorModel):
     correlation_: Covariance | None = None
     score_: Score | None = None
     scales_: tuple[float, ...] = (1.0,)  # factors of errors, of which the law picks
+    tails_: tuple[tuple[float, float], ...] = ((1.0, 1.0),)  # factors that it cannot tell; weights
     residual_std_: np.ndarray | None = None  # of held-out fields, where nothing is stated
     floor_: np.ndarray | None = None  # least standard deviations, (n_points,), before a spread
 
@@ -279,18 +287,24 @@ class ErrorModel(BaseErrorModel):
         """Return the fields before the law moves them, as wide as all ways to err make them."""
         ways = self.ways(fields)
         if len(ways) == 1:
-            return list(self._gaussians(fields, _likeliest(ways)))
+            root = np.full(len(fields.prediction.mean), self._tail)
+            return [_wider(each, root) for each in self._gaussians(fields, _likeliest(ways))]
         mean, terms, apart = fields.prediction.mean, [], []
         for part in ways:
             still = replace(part, displacement=None)
             for gaussian in (each := list(self._gaussians(fields, still))):
                 root = np.full(mean.shape, np.sqrt(part.weight / len(each)))
-                terms.append(Scaled(root, gaussian.covariance))
+                terms.append(Scaled(self._tail * root, gaussian.covariance))
                 apart.append(root * (gaussian.mean - mean))
             if (move := part.displacement) is not None:  # as wide as two fields, one on each side
                 sides = (move.moved(mean, fields.where, far) for far in (-move.width, move.width))
                 apart.extend(np.sqrt(part.weight / 2.0) * (moved - mean) for moved in sides)
         return [Gaussian(mean, Sum(*terms, LowRank(np.stack(apart, axis=-1))))]
+
+    @property
+    def _tail(self) -> float:
+        """The root mean square of the factors of errors that the law does not tell."""
+        return float(np.sqrt(sum(weight * factor**2 for factor, weight in self.tails_)))
 
     def components(
         self, fields: PredictedFields
@@ -425,8 +439,13 @@ class ErrorModel(BaseErrorModel):
         found = list(self.components(fields))
         logs = np.stack([weight for _, weight, _ in found])
         evidence = np.logaddexp.reduce(logs, axis=0)
-        weights = np.exp(logs - evidence)
-        priors = [_wider(gaussian, root) for gaussian, _, root in found]
+        each = np.exp(logs - evidence)
+        weights = np.concatenate([weight * each for _, weight in self.tails_])
+        priors = [
+            _wider(gaussian, factor * root)
+            for factor, _ in self.tails_
+            for gaussian, _, root in found
+        ]
         return impose(priors, fields, weights=weights, inequalities=inequalities), evidence
 
     def on_grid(self, old: Any, new: Any) -> ErrorModel:
@@ -473,6 +492,9 @@ def described(model: ErrorModel) -> str:
         said.append(f"{weight:.0%} {kind}, {what} {size:.3g}{moved}")
     if declared:
         said.append(f"{declared:.0%} displaced by {model.displacement:.3g}, as declared")
+    if len(model.tails_) > 1:
+        sizes = (f"{weight:.0%} {factor:g}" for factor, weight in model.tails_)
+        said.append(f"errors {', '.join(sizes)} times as large")
     return "; ".join(said) + ("" if model.score_ is None else f" ({model.score_})")
 
 

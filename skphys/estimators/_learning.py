@@ -29,7 +29,14 @@ from skphys.estimators._displacement import has_places
 from skphys.estimators._joined import joined
 from skphys.estimators._moved_members import has_points
 from skphys.estimators._parts import SCALES, Part, Score, stated_std, unit_correlation
-from skphys.estimators._weighing import as_mixture, sized, truths_of, views_of, weighed
+from skphys.estimators._weighing import (
+    as_mixture,
+    sized,
+    tails_of,
+    truths_of,
+    views_of,
+    weighed,
+)
 
 FEWEST = 10  # fields from which more is learned than a scale
 NEARLY = 1.05  # times the least squared error is about as good
@@ -86,10 +93,26 @@ def learn(model: Any, held_out: Sequence[HeldOut]) -> Any:
         tried[1:] = [_rescaled(each, batches, stated) for each in tried[1:]]
     judgements = [(each, *_scored(each, batches)) for each in tried]
     every = still + moved
-    if len(every) == 1:
-        return _best(judgements)
-    mixtures = _mixtures(full, every, _best(judgements).parts_[0], batches, stated)
-    return _best(judgements + [(each, *_scored(each, batches)) for each in mixtures])
+    if len(every) > 1:
+        mixtures = _mixtures(full, every, _best(judgements).parts_[0], batches, stated)
+        judgements += [(each, *_scored(each, batches)) for each in mixtures]
+    best = _best(judgements)
+    has_tails = same and not places and model.scale == "auto"
+    return _with_tails(best, batches) if has_tails else best
+
+
+def _with_tails(model: Any, batches: Sequence[Seen]) -> Any:
+    """Return the model with tails that are as heavy as those of errors, if that is no worse.
+
+    One Gaussian of the least CRPS holds too little of the errors of species and series, many of
+    which are small and some large, as where a mixture ignites.
+    """
+    tailed = model.with_parts(model.parts_, tails_=tails_of(model, batches))
+    scores, error = _scored(tailed, batches)
+    score = replace(model.score_, crps=float(np.mean(scores)), mse=error)
+    if score.crps > model.score_.crps:
+        return model
+    return tailed.with_parts(tailed.parts_, score_=score)
 
 
 def _mixtures(

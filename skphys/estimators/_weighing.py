@@ -24,6 +24,8 @@ EVEN = 0.3  # in fields: how much says that weights are alike
 TINY = 1e-300
 LEAST = 0.1  # weight of errors that are no displacement, whatever the data say
 UNLIKELY, MOST_MOVES = 0.05, 3  # parts below this weight go; no more displaced ones stay
+TAILS = (0.5, 1.0, 2.0, 4.0)  # factors of standard deviations whose mixture has heavy tails
+USUAL, RARE, N_ITER = 2.0, 0.02, 200  # fields that speak for factor 1; weight that counts; EM steps
 
 
 @dataclass(frozen=True)
@@ -147,3 +149,42 @@ def _size(views: Views, part: int, truth: np.ndarray, stated: bool) -> float:
     cost, most = score if stated else miss, np.log(LARGEST)
     best = minimize_scalar(cost, bounds=(-most, most), method="bounded", options=FINE)
     return float(np.exp(best.x))
+
+
+def tails_of(model: Any, batches: Sequence[Seen]) -> tuple[tuple[float, float], ...]:
+    """Return how often errors at points are how many times as large as the model says.
+
+    The weights of a scale mixture, by expectation maximisation. Points count by their standard
+    deviation in units of the usual error: where all is sure, errors tell little of large ones.
+
+    Parameters
+    ----------
+    model : ErrorModel
+        Whose parts are known.
+    batches : sequence of Seen
+        Of which the truth is known at all points.
+
+    Returns
+    -------
+    tuple of (float, float)
+        Factors of standard deviations, and their weights.
+    """
+    each = [model.with_parts(model.parts_, tails_=((factor, 1.0),)) for factor in TAILS]
+    logs, sizes = [], []
+    for batch in batches:
+        found = [as_mixture(one.posterior(batch.part.fields)) for one in each]
+        logs.append(np.stack([field.log_density(batch.part.truth) for field in found]))
+        sizes.append(found[TAILS.index(1.0)].std() / batch.unit)
+    density, size = np.concatenate(logs, axis=1), np.concatenate(sizes)
+    counts = np.isfinite(density).all(axis=0) & (size > 0.0)
+    usual = np.equal(TAILS, 1.0).astype(float)
+    if not counts.any():
+        return ((1.0, 1.0),)
+    likely, size = shares(density[:, counts]), size[counts] / size[counts].sum()
+    prior, weights = USUAL / len(counts), np.full(len(TAILS), 1.0 / len(TAILS))
+    for _ in range(N_ITER):
+        whose = weights[:, None] * likely
+        weights = (whose / whose.sum(axis=0) @ size + prior * usual) / (1.0 + prior)
+    kept = weights > RARE
+    weights = weights[kept] / weights[kept].sum()
+    return tuple(zip(np.array(TAILS)[kept].tolist(), weights.tolist(), strict=True))
