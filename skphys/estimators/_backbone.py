@@ -85,8 +85,8 @@ class Backbone:
         **fit_params : dict
             Passed to its fit.
         """
-        name = _name_of_groups(self.regressor) if groups is not None else None
-        if name and np.ptp(groups) > 0:  # of a fold that holds one group there is nothing to say
+        # Of a fold that holds one group there is nothing to say.
+        if groups is not None and np.ptp(groups) and (name := _name_of_groups(self.regressor)):
             fit_params = {**fit_params, name: groups}
         fit_backbone(self.regressor, self._shown(X), y, **fit_params)
         return self
