@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -43,6 +43,7 @@ from skphys.predictive import (
 
 ALL: Any = slice(None)
 MAX_SEED = np.iinfo(np.int32).max
+Params = Callable[..., dict[str, Any]]  # of fit, for the rows of X that are asked for
 
 
 class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
@@ -229,7 +230,8 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         fields = np.concatenate([steps.start(X), y.reshape(len(y), -1)], axis=1, dtype=np.float64)
         fields = fields.reshape(len(y), -1, grid.n_points)
         data = Rollouts(steps, X, fields)
-        operator, persistent = self._fitted_operator(data, self._routed(fit_params))
+        params = partial(_check_method_params, X, self._routed(fit_params))
+        operator, persistent = self._fitted_operator(data, params)
         self.estimator_, self.grid_, self._steps = operator, grid, steps
         self.persistent_ = persistent
         self.n_steps_fitted_, self.range_ = fields.shape[1] - 1, training_range(fields, grid)
@@ -259,7 +261,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             )
         return self.grid
 
-    def _fitted_operator(self, data: Rollouts, params: dict[str, Any]) -> tuple[Any, bool]:
+    def _fitted_operator(self, data: Rollouts, params: Params) -> tuple[Any, bool]:
         """Return the operator, fitted on all rollouts, and whether its errors persist.
 
         How it errs is learned on whole rollouts that are left out: the pairs of one are alike.
@@ -291,7 +293,7 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
         judged.estimator_ = self._pushed(model, data, all_rows, params).estimator_
         return judged, persistent
 
-    def _pushed(self, model: Any, data: Rollouts, rows: np.ndarray, params: Any) -> Any:
+    def _pushed(self, model: Any, data: Rollouts, rows: np.ndarray, params: Params) -> Any:
         """Fit on the pairs of true fields, then also on those after predicted fields."""
         data = data.take(rows)
         fitted = self._fit_on(model, data.pairs(), rows, params)
@@ -300,17 +302,17 @@ class RolloutRegressor(FieldRegressorMixin, MetaEstimatorMixin, BaseEstimator):
             fitted = self._fit_on(model, [*data.pairs(), *pushed], rows, params)
         return fitted
 
-    def _fit_on(self, model: Any, pairs: Any, rows: np.ndarray, params: dict[str, Any]) -> Any:
+    def _fit_on(self, model: Any, pairs: Any, rows: np.ndarray, params: Params) -> Any:
         """Return a clone, fitted on pairs that each hold the same rows of X."""
         model = clone(model)
         seed = set_random_states(model, self.random_state)
         table, y = stacked(pairs)
         rollout = np.tile(rows, len(pairs))
-        params = _check_method_params(table, params, indices=rollout)
+        told = params(indices=rollout)
         if len(rows) > 1 and has_fit_parameter(model, "groups"):
-            params = {"groups": rollout, **params}
+            told = {"groups": rollout, **told}
         with seeded(final_estimator(model), seed):  # a net has no random_state of its own
-            return fit_backbone(model, table, y.ravel() if self._target_ndim == 1 else y, **params)
+            return fit_backbone(model, table, y.ravel() if self._target_ndim == 1 else y, **told)
 
     def _fields(self, X: Any, want: str, **options: Any) -> Iterator[tuple[Any, Any, Any]]:
         yield ALL, ALL, _Rollouts(self, self._checked(X))

@@ -305,3 +305,16 @@ def test_random_state_reaches_the_operator():
     first, same, other = (model.predict(X) for model in models)
     assert (first == same).all()
     assert np.abs(first - other).max() > 0.01
+
+
+@pytest.mark.parametrize("laws", [None, INERT])
+@pytest.mark.parametrize("n", [6, 12])
+def test_parameters_of_fit_are_repeated_for_each_step(laws, n):
+    """Rollouts of no weight teach nothing of the map."""
+    X, y = carried(n, 3)
+    wrong, weight = np.random.default_rng(1).normal(size=y.shape), np.repeat([1.0, 0.0], n // 2)
+    mixed = np.where(weight[:, None] > 0, y, wrong)
+    options = {"constraints": laws, "grid": RING, "error_model": "stated"}
+    model = RolloutRegressor(Ridge(1e-8), **options).fit(X, mixed, sample_weight=weight)
+    known = RolloutRegressor(Ridge(1e-8), **options).fit(X[: n // 2], y[: n // 2])
+    np.testing.assert_allclose(model.predict(X), known.predict(X), atol=1e-5)
