@@ -56,15 +56,18 @@ def choose(tried: Mapping[str, Any], grid: Grid | Components) -> tuple[str, str]
     errors = {name: each.error for name, each in tried.items()}
     lifts = [name for name, each in tried.items() if not each.learned]
     best = min(lifts, key=errors.__getitem__)
-    counts = len(tried[best].left_out), max(tried[best].n_runs, FEW_RUNS)  # runs last: fewer
-    for n, (name, each) in product(dict.fromkeys(counts), tried.items()):
+    maps = []
+    for name, each in ((name, each) for name, each in tried.items() if each.learned):
         part = each.error / errors[best] if errors[best] > 0.0 else np.inf
-        enough = NEARLY_ALL if each.curved else 1.0 / n
         smooth = part * np.sqrt(alike(each.left_out, grid)) if part < NOISY else part
-        if each.learned and smooth <= enough:
+        maps.append((name, each, part, smooth))
+    counts = len(tried[best].left_out), max(tried[best].n_runs, FEW_RUNS)  # runs last: fewer
+    for n, (name, each, part, smooth) in product(dict.fromkeys(counts), maps):
+        enough = NEARLY_ALL if each.curved else 1.0 / n
+        if smooth <= enough:
             noise = "" if part <= enough else "but for noise "
             return name, f"{noise}it leaves {smooth:.1g} of what {best!r} leaves of left-out fields"
-        if each.learned and part < NOISY and is_white(each.left_out, grid):
+        if part < NOISY and is_white(each.left_out, grid):
             return name, f"it leaves noise, {part:.1g} of what {best!r} leaves of left-out fields"
     return best, "it leaves least of the fields, and no map that was learned nearly nothing"
 

@@ -33,9 +33,10 @@ def checked_groups(groups: Any, X: Any, layout: Layout) -> np.ndarray | None:
             f"groups must have one entry for each row of X, shape {(X.shape[0],)}; got shape "
             f"{groups.shape}."
         )
-    if np.isin(groups.astype(str), MISSING).any():
+    names = groups.astype(str)
+    if np.isin(names, MISSING).any():
         raise ValueError("groups has missing entries; leave those rows out, or number them.")
-    groups = groups.astype(str) if groups.dtype == object else groups
+    groups = names if groups.dtype == object else groups
     numbers = np.unique(groups, return_inverse=True)[1]
     if numbers.max() == 0:
         raise ValueError(

@@ -42,10 +42,11 @@ def warn_if_out_of_bounds(parts: Sequence[Part], cause: str = "") -> None:
         What is seen to be wrong, in place of what to check.
     """
     listed = parts[0][0].named if parts else []
-    said = []
-    for name in [name for name, c in listed if isinstance(c, InequalityConstraint)]:
+    names = [name for name, c in listed if isinstance(c, InequalityConstraint)]
+    stds, said = _spread(parts) if names else [], []
+    for name in names:
         found = [_beyond(name, *part) for part in parts]
-        shares = [each / std for each, std in zip(found, _spread(parts), strict=True)]
+        shares = [each / std for each, std in zip(found, stds, strict=True)]
         sides = np.concatenate([each.reshape(len(each), -1) for each in shares], axis=1)
         noisy = [len(sides) == 1 or _like_noise(side) for side in sides]
         least = np.where(noisy, FAR, NEAR)[:, None, None]
